@@ -1,0 +1,122 @@
+// The one way into PostgreSQL. Every statement is a named constant with `$n` parameters; it is prepared once per
+// connection and run by name. `int8` comes back as a number (our counters stay below 2^53), `timestamptz` as a Date,
+// `bytea` as a Buffer. Text mode only: `binary: true` in `pg` corrupts values.
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+
+export type Row = Record<string, unknown>;
+
+/** A statement with its name; build it with {@link statement}. */
+export type Statement = { readonly name: string; readonly text: string };
+
+/** What a function needs to run statements: the pool, one connection, or an open transaction. */
+export interface Sql {
+  query<R = Row>(statement: Statement | string, values?: readonly unknown[]): Promise<R[]>;
+}
+
+/** An open transaction. Only `Database.transaction` makes one, so whoever holds it knows that the writes are atomic. */
+export interface Tx extends Sql {
+  readonly inTransaction: true;
+}
+
+/** Names a hot statement so that PostgreSQL plans it once per connection. The name carries a hash of the text. */
+export function statement(name: string, text: string): Statement {
+  const hash = createHash('sha1').update(text).digest('base64url').slice(0, 8);
+  return { name: `${name}:${hash}`, text };
+}
+
+const types = new pg.TypeOverrides();
+types.setTypeParser(pg.types.builtins.INT8, (text: string) => Number(text));
+
+export type DatabaseOptions = {
+  readonly url: string;
+  /** Connections in the pool. */
+  readonly poolSize?: number;
+  readonly applicationName?: string;
+  /** How long to wait for a free connection, in milliseconds. */
+  readonly connectTimeoutMs?: number;
+};
+
+export class Database implements Sql {
+  readonly url: string;
+  readonly #pool: pg.Pool;
+  readonly #applicationName: string;
+
+  constructor(options: DatabaseOptions) {
+    this.url = options.url;
+    this.#applicationName = options.applicationName ?? 'carillon';
+    this.#pool = new pg.Pool({
+      connectionString: options.url,
+      max: options.poolSize ?? 10,
+      application_name: this.#applicationName,
+      connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+      types,
+    });
+    // A connection that dies while idle in the pool is replaced at its next use; the user of a busy one gets the error.
+    this.#pool.on('error', () => {});
+  }
+
+  async query<R = Row>(stmt: Statement | string, values?: readonly unknown[]): Promise<R[]> {
+    return rowsOf<R>(await this.#pool.query(queryConfig(stmt, values)));
+  }
+
+  /** Runs `work` in one transaction: commits what it returns from, rolls back what it throws from. */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    let broken: Error | undefined;
+    try {
+      await client.query('begin');
+      const tx: Tx = {
+        inTransaction: true,
+        query: async (stmt, values) => rowsOf(await client.query(queryConfig(stmt, values))),
+      };
+      const result = await work(tx);
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      await client.query('rollback').catch((rollbackError: Error) => {
+        broken = rollbackError;
+      });
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  /** A connection of its own, outside the pool, for whoever needs LISTEN, pipelining or a session lock. */
+  async dedicated(name: string): Promise<pg.Client> {
+    const client = new pg.Client({
+      connectionString: this.url,
+      application_name: `${this.#applicationName} ${name}`,
+      keepAlive: true,
+      types,
+    });
+    await client.connect();
+    return client;
+  }
+
+  async close(): Promise<void> {
+    if (!this.#pool.ended) await this.#pool.end();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function queryConfig(stmt: Statement | string, values: readonly unknown[] | undefined): pg.QueryConfig {
+  const config: pg.QueryConfig = typeof stmt === 'string' ? { text: stmt } : { name: stmt.name, text: stmt.text };
+  if (values !== undefined) config.values = values as unknown[];
+  return config;
+}
+
+function rowsOf<R>(result: pg.QueryResult): R[] {
+  // The caller names the row type next to the statement that produces it; PostgreSQL is not consulted at run time.
+  return result.rows as R[];
+}
+
+/** PostgreSQL's five-character error code (SQLSTATE), if `error` is one of its errors. */
+export function sqlState(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+}

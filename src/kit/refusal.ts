@@ -1,0 +1,39 @@
+// A refusal is an error that its caller can act on. One catalogue of codes; a released code is never reused.
+// Each gateway translates a refusal into its protocol's form in one place. docs/errors.md is printed from this table.
+
+/** code -> HTTP status and what to do about it. `retryable` tells clients that the same call may succeed later. */
+export const refusals = {
+  bad_request: { status: 400, title: 'The request is not valid', retryable: false },
+  invalid_name: { status: 400, title: 'The name is not valid', retryable: false },
+  invalid_setting: { status: 400, title: 'A setting is not valid', retryable: false },
+  event_invalid: { status: 400, title: 'The event is not a valid CloudEvent', retryable: false },
+  key_missing: { status: 401, title: 'The request carries no valid key', retryable: false },
+  right_missing: { status: 403, title: 'The key does not have the right that this needs', retryable: false },
+  topic_not_found: { status: 404, title: 'There is no such topic', retryable: false },
+  subscription_not_found: { status: 404, title: 'There is no such subscription', retryable: false },
+  recipient_not_found: { status: 404, title: 'There is no such recipient', retryable: false },
+  not_found: { status: 404, title: 'There is no such thing', retryable: false },
+  already_exists: { status: 409, title: 'A thing of this name exists already', retryable: false },
+  conflict: { status: 409, title: 'The thing is not in a state that allows this', retryable: false },
+  too_large: { status: 413, title: 'The content is larger than the limit', retryable: false },
+  unsupported_media_type: { status: 415, title: 'The content type is not supported', retryable: false },
+  busy: { status: 503, title: 'The server cannot take more right now', retryable: true },
+  stopping: { status: 503, title: 'The server is stopping', retryable: true },
+  schema_newer: { status: 500, title: 'The database belongs to a newer version', retryable: false },
+  schema_changed: { status: 500, title: 'A migration was changed after it had run', retryable: false },
+} as const;
+
+export type RefusalCode = keyof typeof refusals;
+
+/** `message` says what is wrong with this very request, and what to do. `details` go to the caller as they are. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly code: RefusalCode;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: RefusalCode, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.details = details;
+  }
+}
