@@ -1,0 +1,42 @@
+-- Notices and the inbox. Every table leads with the recipient, so that a person's rows lie together and can be spread.
+
+-- One notification for one recipient, whatever the channel. Written once, never updated.
+create table notice (
+  recipient_id text collate "C" not null,
+  id           text collate "C" not null,
+  topic        text not null,
+  partition    int not null,
+  sequence     bigint not null,
+  event_id     text not null,
+  notification text not null,
+  category     text not null,
+  urgency      text not null check (urgency in ('low', 'normal', 'high')),
+  card         json not null,
+  created_at   timestamptz not null,
+  primary key (recipient_id, id)
+);
+
+-- The head of a person's inbox: the last position given out and the counts of what is neither seen nor read. Every
+-- change of an inbox locks this row first, so positions are gap-free in commit order and the counts cannot drift.
+-- `version` grows with every change: of two reports of the counts the later one is known. Updated in place at each
+-- batch (never an indexed column), so the pages keep room for it.
+create table inbox (
+  recipient_id  text collate "C" primary key,
+  last_position bigint not null default 0,
+  unseen        int not null default 0 check (unseen >= 0),
+  unread        int not null default 0 check (unread >= 0),
+  version       bigint not null default 1
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+create table inbox_item (
+  recipient_id text collate "C" not null,
+  position     bigint not null check (position > 0),
+  notice_id    text collate "C" not null,
+  created_at   timestamptz not null,
+  seen_at      timestamptz,
+  read_at      timestamptz,
+  archived_at  timestamptz,
+  primary key (recipient_id, position),
+  unique (recipient_id, notice_id),
+  check (read_at is null or seen_at is not null)
+) with (fillfactor = 90);
