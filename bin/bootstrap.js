@@ -1,0 +1,139 @@
+// What stands between a fresh clone and the program: the packages of the lock file, the web pages, the pinned Node.
+// Plain JavaScript for any Node >= 20. Each step looks first and does nothing when there is nothing to do.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const OLDEST_NODE = 24;
+
+/** Installs the packages of package-lock.json that are missing here; `dev` also those for checks and tests. */
+export function install({ dev }) {
+  const lock = readJson('package-lock.json');
+  const installed = readJson('node_modules/.package-lock.json')?.packages ?? {};
+  if (missing(lock.packages, installed, dev).length === 0) return;
+  const all = dev || Object.values(installed).some((entry) => entry.dev);
+  say(`installing packages${all ? ' (with those for tests)' : ''} ...`);
+  const began = Date.now();
+  npm(['ci', '--no-audit', '--no-fund', '--loglevel=error', ...(all ? [] : ['--omit=dev'])]);
+  say(`packages installed in ${seconds(began)}`);
+}
+
+/** The packages that this machine needs and does not have in the version of the lock file. */
+export function missing(wanted, installed, dev) {
+  return Object.entries(wanted).filter(([path, entry]) => {
+    if (path === '' || entry.link || (entry.dev && !dev)) return false;
+    if (installed[path]) return installed[path].version !== entry.version;
+    return !entry.optional && !entry.devOptional ? true : runsHere(entry);
+  });
+}
+
+// npm leaves out an optional package that is made for another machine. Packages for one C library are its choice.
+function runsHere(entry) {
+  if (!entry.os && !entry.cpu) return false;
+  const fits = (list, value) => !list || list.includes(value);
+  return !entry.libc && fits(entry.os, process.platform) && fits(entry.cpu, process.arch);
+}
+
+/** Builds the web pages when there is no build or a source is newer than it. */
+export function pages() {
+  if (!existsSync(join(root, 'web/index.html'))) return;
+  const built = modified(join(root, 'web/dist/index.html'));
+  const sources = ['web', 'package-lock.json'].map((path) => newest(join(root, path)));
+  if (built > Math.max(...sources)) return;
+  say('building the web pages ...');
+  const began = Date.now();
+  const result = spawnSync(nodePath(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', 'web'], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, NODE_ENV: 'production' },
+  });
+  if (result.status !== 0) throw new Error(`The web pages could not be built:\n${result.stdout}${result.stderr}`);
+  say(`web pages built in ${seconds(began)}`);
+}
+
+/** Runs a TypeScript file of ours with the pinned Node: in this process if it is that one, else in a child. */
+export async function runEntry(entry, args, nodeFlags = []) {
+  const file = join(root, entry);
+  const node = nodePath();
+  if (node === process.execPath && nodeFlags.length === 0) {
+    process.argv = [node, file, ...args];
+    await import(pathToFileURL(file).href);
+    return;
+  }
+  await runChild(node, [...nodeFlags, file, ...args]);
+}
+
+// Signals are passed on, the exit status handed back. The channel lets the child stop when this process is killed.
+function runChild(node, args) {
+  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => {
+      process.exitCode = code ?? (signal === 'SIGKILL' ? 137 : 1);
+      if (child.connected) child.disconnect();
+      resolve();
+      process.exit();
+    });
+  });
+}
+
+/** The pinned Node that npm installed, or the running one if that is new enough. */
+export function nodePath() {
+  const names = { linux: 'node-linux', darwin: 'node-darwin', win32: 'node-win' };
+  const binary = process.platform === 'win32' ? 'bin/node.exe' : 'bin/node';
+  const pinned = join(root, 'node_modules', `${names[process.platform]}-${process.arch}`, binary);
+  if (existsSync(pinned)) return pinned;
+  if (Number(process.versions.node.split('.')[0]) >= OLDEST_NODE) return process.execPath;
+  throw new Error(
+    `This is Node ${process.versions.node} on ${process.platform}-${process.arch}, and the pinned Node ${OLDEST_NODE} ` +
+      `could not be installed for it. Install Node ${OLDEST_NODE} or newer.`,
+  );
+}
+
+export function say(line) {
+  process.stderr.write(`carillon: ${line}\n`);
+}
+
+// npm tells its scripts where it is; else the one beside this Node or on the path.
+function npm(args) {
+  const cli = process.env.npm_execpath;
+  const own = cli?.endsWith('npm-cli.js') && existsSync(cli);
+  const command = own ? [process.execPath, [cli, ...args]] : ['npm', args];
+  const result = spawnSync(...command, {
+    cwd: root,
+    encoding: 'utf8',
+    shell: !own && process.platform === 'win32',
+    env: { ...process.env, npm_config_update_notifier: 'false' },
+  });
+  if (result.status === 0) return;
+  if (result.error?.code === 'ENOENT') throw new Error('npm was not found. Install Node with npm.');
+  const said = `${result.stderr ?? ''}${result.stdout ?? ''}${result.error?.message ?? ''}`.trim();
+  const offline = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENOTCACHED|network/i.test(said);
+  const remedy = offline
+    ? 'The package registry cannot be reached. Connect to the network once, or fill the npm cache beforehand.'
+    : 'Mend what npm says above, then start again.';
+  throw new Error(`The packages could not be installed.\n${said}\n${remedy}`);
+}
+
+function readJson(path) {
+  const file = join(root, path);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+function newest(path) {
+  if (!existsSync(path)) return 0;
+  if (!statSync(path).isDirectory()) return modified(path);
+  const inside = readdirSync(path).filter((name) => name !== 'dist' && name !== 'node_modules');
+  return Math.max(0, ...inside.map((name) => newest(join(path, name))));
+}
+
+function modified(path) {
+  return existsSync(path) ? statSync(path).mtimeMs : 0;
+}
+
+function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
+}

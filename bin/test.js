@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// `npm test` on a fresh clone: installs what the tests need, then runs all of them.
+import { install, pages, runEntry } from './bootstrap.js';
+
+try {
+  install({ dev: true });
+  pages();
+  await runEntry('scripts/test.ts', process.argv.slice(2));
+} catch (error) {
+  console.error(`carillon: ${error.message}`);
+  process.exitCode = 1;
+}
