@@ -45,6 +45,7 @@ export type Outcome =
       readonly cause: string;
       readonly detail?: string | undefined;
       readonly alarm?: boolean | undefined;
+      readonly retryAfterMs?: number | undefined;
     };
 
 /** `deliver` answers with one outcome per delivery, in their order. If it throws, every one of them is retried. */

@@ -22,6 +22,9 @@ export type TraceRow = {
   readonly at: Date;
 };
 
+/** The outcome of the row that says that a delivery was planned; give it `noticeId` and `channel`, and its attempts are shown behind it. */
+export const PLANNED = 'planned';
+
 const INSERT = statement(
   'deliveries.trace',
   `insert into trace (at, topic, partition, sequence, event_id, notification, recipient_id, notice_id, channel, step,
