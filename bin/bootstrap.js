@@ -36,8 +36,8 @@ function runsHere(entry) {
   return !entry.libc && fits(entry.os, process.platform) && fits(entry.cpu, process.arch);
 }
 
-/** Builds the web pages when there is no build or a source is newer than it. */
-export function pages() {
+/** Builds the web pages when there is no build or a source is newer than it. Without `required` a failure is told. */
+export function pages({ required }) {
   if (!existsSync(join(root, 'web/index.html'))) return;
   const built = modified(join(root, 'web/dist/index.html'));
   const sources = ['web', 'package-lock.json'].map((path) => newest(join(root, path)));
@@ -49,7 +49,11 @@ export function pages() {
     encoding: 'utf8',
     env: { ...process.env, NODE_ENV: 'production' },
   });
-  if (result.status !== 0) throw new Error(`The web pages could not be built:\n${result.stdout}${result.stderr}`);
+  if (result.status !== 0) {
+    const said = `The web pages could not be built:\n${result.stdout}${result.stderr}`;
+    if (required) throw new Error(said);
+    return say(`${said}\ncarillon: starting without fresh pages`);
+  }
   say(`web pages built in ${seconds(began)}`);
 }
 

@@ -6,7 +6,7 @@ const [command, ...rest] = process.argv.slice(2);
 const serves = command === 'start' || command === 'dev';
 try {
   install({ dev: false });
-  if (serves) pages();
+  if (serves) pages({ required: false });
   if (command === 'dev') await runEntry('src/main/cli.ts', ['start', ...rest], ['--watch', '--watch-preserve-output']);
   else await runEntry('src/main/cli.ts', process.argv.slice(2));
 } catch (error) {

@@ -4,7 +4,7 @@ import { install, pages, runEntry } from './bootstrap.js';
 
 try {
   install({ dev: true });
-  pages();
+  pages({ required: true });
   await runEntry('scripts/test.ts', process.argv.slice(2));
 } catch (error) {
   console.error(`carillon: ${error.message}`);

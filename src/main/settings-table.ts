@@ -1,0 +1,111 @@
+// Every setting of the server: its name, kind, default, and one sentence. The key of an entry gives both of its names:
+// `smtpUrl` is CARILLON_SMTP_URL in the environment and --smtp-url on the command line. Secrets have no flag, because
+// a command line is visible to every user of the machine; they may lie in a file named by <NAME>_FILE.
+import { choice, integer, type Kind, mailbox, port, secretKey, text, url } from './setting-kinds.ts';
+
+type Setting<T, Optional extends boolean> = {
+  readonly kind: Kind<T>;
+  readonly default: string | undefined;
+  readonly optional: Optional;
+  readonly secret: boolean;
+  /** What happens without it, where there is no default value. */
+  readonly otherwise: string;
+  readonly sentence: string;
+};
+
+function given<T>(kind: Kind<T>, value: string, sentence: string): Setting<T, false> {
+  return { kind, default: value, optional: false, secret: false, otherwise: '', sentence };
+}
+
+function optional<T>(kind: Kind<T>, otherwise: string, sentence: string): Setting<T, true> {
+  return { kind, default: undefined, optional: true, secret: false, otherwise, sentence };
+}
+
+function secret<T>(kind: Kind<T>, otherwise: string, sentence: string): Setting<T, true> {
+  return { kind, default: undefined, optional: true, secret: true, otherwise, sentence };
+}
+
+export const settingsTable = {
+  host: given(text('address'), '127.0.0.1', 'The address to listen on; 0.0.0.0 lets other machines in.'),
+  port: given(port, '8080', 'The port of the HTTP API and the pages; 0 takes a free one.'),
+  publicUrl: optional(
+    url('http', 'https'),
+    'the address it listens on',
+    'Where people and programs reach this server, for links in mails, notices and the sign-in link.',
+  ),
+  dataDir: given(
+    text('folder'),
+    '.carillon',
+    'The folder for the embedded PostgreSQL and for the keys that are made at the first start.',
+  ),
+  config: given(
+    text('file'),
+    'carillon.config.ts',
+    'The file that defines topics, notifications and mappings; the default may be absent.',
+  ),
+  databaseUrl: secret(
+    url('postgres', 'postgresql'),
+    'the embedded PostgreSQL',
+    'A PostgreSQL of version 15 or newer to use instead of the embedded one.',
+  ),
+  databasePoolSize: given(
+    integer(2, 500, 'connections'),
+    '20',
+    'How many connections the server keeps at most in its pool.',
+  ),
+  adminKey: secret(
+    secretKey(16),
+    'made at the first start and kept in the data folder',
+    'The key that may do everything.',
+  ),
+  sasKey: secret(
+    secretKey(16),
+    'made at the first start and kept in the data folder',
+    'The shared access key of RootManageSharedAccessKey, for Service Bus clients.',
+  ),
+  smtpUrl: secret(
+    url('smtp', 'smtps'),
+    'no mail is sent',
+    'The mail server, with user and password if it wants them: smtp://user:password@host:587.',
+  ),
+  mailFrom: given(mailbox, 'Carillon <carillon@localhost>', 'The sender of mails.'),
+  logLevel: given(
+    choice('debug', 'info', 'warn', 'error', 'silent'),
+    'info',
+    'The least important log lines to write.',
+  ),
+  logFormat: given(
+    choice('auto', 'json', 'pretty'),
+    'auto',
+    'How log lines look; auto is pretty on a terminal and JSON elsewhere.',
+  ),
+  stopTimeout: given(
+    integer(1, 600, 'seconds'),
+    '10',
+    'How long a stop waits for what is under way before it ends anyway.',
+  ),
+} as const satisfies Record<string, Setting<unknown, boolean>>;
+
+/** What the client commands (all but `start`) take from the environment. */
+export const clientTable = {
+  url: optional(url('http', 'https'), 'the server of this data folder', 'The server that client commands talk to.'),
+  key: secret(secretKey(16), 'the admin key of this data folder', 'The key that client commands send.'),
+} as const satisfies Record<string, Setting<unknown, boolean>>;
+
+export type Table = Readonly<Record<string, Setting<unknown, boolean>>>;
+
+/** The values of a table: optional ones may be undefined. */
+export type Values<T extends Table> = {
+  readonly [K in keyof T]: T[K] extends Setting<infer V, infer O> ? (O extends true ? V | undefined : V) : never;
+};
+
+export type Settings = Values<typeof settingsTable>;
+export type ClientSettings = Values<typeof clientTable>;
+
+export function environmentName(key: string): string {
+  return `CARILLON_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+export function flagName(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
