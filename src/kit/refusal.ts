@@ -7,6 +7,7 @@ export const refusals = {
   invalid_name: { status: 400, title: 'The name is not valid', retryable: false },
   invalid_setting: { status: 400, title: 'A setting is not valid', retryable: false },
   event_invalid: { status: 400, title: 'The event is not a valid CloudEvent', retryable: false },
+  filter_invalid: { status: 400, title: 'The filter or action is not valid', retryable: false },
   card_invalid: { status: 400, title: 'The card is not valid', retryable: false },
   notification_invalid: { status: 400, title: 'The definition of a notification is not valid', retryable: false },
   recipient_invalid: { status: 400, title: 'The recipient is not valid', retryable: false },
