@@ -3,6 +3,7 @@
 
 /** code -> HTTP status and what to do about it. `retryable` tells clients that the same call may succeed later. */
 export const refusals = {
+  amqp_malformed: { status: 400, title: 'The bytes are not valid AMQP 1.0', retryable: false },
   bad_request: { status: 400, title: 'The request is not valid', retryable: false },
   invalid_name: { status: 400, title: 'The name is not valid', retryable: false },
   invalid_setting: { status: 400, title: 'A setting is not valid', retryable: false },
