@@ -16,16 +16,16 @@ create table notice (
   primary key (recipient_id, id)
 );
 
--- The head of a person's inbox: the last position given out and the counts of what is neither seen nor read. Every
--- change of an inbox locks this row first, so positions are gap-free in commit order and the counts cannot drift.
--- `version` grows with every change: of two reports of the counts the later one is known. Updated in place at each
--- batch (never an indexed column), so the pages keep room for it.
+-- The head of a person's inbox: the last position given out, the counts of what is neither seen nor read (archived items
+-- do not count), and how often states were marked. Every change of an inbox locks this row first, so positions are
+-- gap-free in commit order and the counts cannot drift. Both numbers only grow: of two reports the later one is known.
+-- Updated in place by each batch (never an indexed column), so the pages keep room for the next version.
 create table inbox (
   recipient_id  text collate "C" primary key,
   last_position bigint not null default 0,
   unseen        int not null default 0 check (unseen >= 0),
   unread        int not null default 0 check (unread >= 0),
-  version       bigint not null default 1
+  marks         bigint not null default 0
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
 create table inbox_item (
