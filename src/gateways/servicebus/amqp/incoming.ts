@@ -1,0 +1,118 @@
+// From the wire into the log. The sender's encoded message is kept whole as the body (`bodyFormat: 'amqp'`); beside it
+// stand the fields that the broker itself needs: for rules, sessions, duplicates, expiry and scheduling.
+import { derivedId } from '../../../kit/ids.ts';
+import type { OutgoingMessage, PropertyValue } from '../../../topics/message.ts';
+import { AmqpDescribed, AmqpSymbol, AmqpUuid, type AmqpValue, textEntries } from './decode.ts';
+import {
+  APPLICATION_PROPERTIES,
+  DELIVERY_ANNOTATIONS,
+  dataOf,
+  decodeSection,
+  findSection,
+  HEADER,
+  MESSAGE_ANNOTATIONS,
+  PROPERTIES,
+  type Sections,
+  splitSections,
+} from './sections.ts';
+
+export const AMQP_FORMAT = 'amqp';
+
+/** The message format of a batch: each data section of the envelope is one whole encoded message. */
+export const BATCH_FORMAT = 0x80013700;
+
+/** The messages of a batch envelope. The envelope's own properties repeat the first message's and are ignored. */
+export function unpackBatch(envelope: Buffer): OutgoingMessage[] {
+  return dataOf(splitSections(envelope)).map(toOutgoing);
+}
+
+/** Reads one encoded message. `amqp_malformed` if it is none. */
+export function toOutgoing(encoded: Buffer): OutgoingMessage {
+  const sections = splitSections(encoded);
+  const annotations = new Map(textEntries(decodeSection(sections, MESSAGE_ANNOTATIONS)));
+  return {
+    ...readProperties(sections),
+    timeToLiveMs: readTimeToLive(sections),
+    partitionKey: textOf(annotations.get('x-opt-partition-key')),
+    scheduledAt: dateOf(annotations.get('x-opt-scheduled-enqueue-time')),
+    properties: applicationProperties(sections),
+    body: withoutDeliveryAnnotations(sections),
+    bodyFormat: AMQP_FORMAT,
+  };
+}
+
+/** Properties section, AMQP 1.0 part 3.2.4: message-id, user-id, to, subject, reply-to, correlation-id, content-type,
+ * content-encoding, absolute-expiry-time, creation-time, group-id, group-sequence, reply-to-group-id. */
+function readProperties(sections: Sections): Omit<OutgoingMessage, 'body'> {
+  const fields = decodeSection(sections, PROPERTIES);
+  if (!Array.isArray(fields)) return {};
+  return {
+    messageId: idOf(fields[0]),
+    to: textOf(fields[2]),
+    subject: textOf(fields[3]),
+    replyTo: textOf(fields[4]),
+    correlationId: idOf(fields[5]),
+    contentType: textOf(fields[6]),
+    sessionId: textOf(fields[10]),
+    replyToSessionId: textOf(fields[12]),
+  };
+}
+
+/** Header section, part 3.2.1: durable, priority, ttl, first-acquirer, delivery-count. */
+function readTimeToLive(sections: Sections): number | undefined {
+  const header = decodeSection(sections, HEADER);
+  const ttl = Array.isArray(header) ? header[2] : undefined;
+  return typeof ttl === 'number' ? ttl : undefined;
+}
+
+function applicationProperties(sections: Sections): Record<string, PropertyValue> | undefined {
+  const entries = textEntries(decodeSection(sections, APPLICATION_PROPERTIES));
+  return entries.length === 0
+    ? undefined
+    : Object.fromEntries(entries.map(([name, value]) => [name, toProperty(value)]));
+}
+
+/** A property as rules see it: symbols and UUIDs are text there, and what has no scalar form is text too. */
+export function toProperty(value: AmqpValue): PropertyValue {
+  if (value instanceof AmqpSymbol || value instanceof AmqpUuid) return value.toString();
+  if (value instanceof AmqpDescribed) return toDescribedProperty(value);
+  if (Array.isArray(value) || value instanceof Map) return null;
+  return value;
+}
+
+/** .NET sends dates, time spans and URIs as described values; their content decides. */
+function toDescribedProperty(value: AmqpDescribed): PropertyValue {
+  const inner = toProperty(value.value);
+  const ticks = typeof inner === 'number' || typeof inner === 'bigint' ? BigInt(inner) : undefined;
+  if (String(value.descriptor) === 'com.microsoft:datetime-offset' && ticks !== undefined)
+    return new Date(unixMs(ticks));
+  return inner;
+}
+
+/** .NET ticks: 100 ns since the year 1. */
+function unixMs(ticks: bigint): number {
+  return Number((ticks - 621_355_968_000_000_000n) / 10_000n);
+}
+
+function withoutDeliveryAnnotations(sections: Sections): Buffer {
+  const section = findSection(sections, DELIVERY_ANNOTATIONS);
+  if (!section) return sections.bytes;
+  return Buffer.concat([sections.bytes.subarray(0, section.start), sections.bytes.subarray(section.end)]);
+}
+
+function textOf(value: AmqpValue | undefined): string | undefined {
+  if (typeof value === 'string') return value;
+  return value instanceof AmqpSymbol ? value.text : undefined;
+}
+
+/** Message and correlation ids may be a ulong, a UUID, binary or a string. */
+function idOf(value: AmqpValue | undefined): string | undefined {
+  if (value === null || value === undefined) return undefined;
+  if (Buffer.isBuffer(value))
+    return value.length > 64 ? derivedId('bin', value.toString('hex')) : value.toString('hex');
+  return typeof value === 'object' && !(value instanceof AmqpUuid) ? textOf(value) : String(value);
+}
+
+function dateOf(value: AmqpValue | undefined): Date | undefined {
+  return value instanceof Date && !Number.isNaN(value.getTime()) ? value : undefined;
+}
