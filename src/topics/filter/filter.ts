@@ -38,7 +38,7 @@ export function compileFilter(text: string, options: CompileOptions = {}): Filte
   const context = contextOf(text, options);
   const tree = parseFilter(text, context.limits);
   const test = compileTest(tree, context);
-  const usedNames = namesIn(tree);
+  const usedNames = namesIn([tree]);
   return { text, tree, usedNames, constant: constantOf(tree, test), test, matches: (lookup) => test(lookup) === true };
 }
 
@@ -55,16 +55,16 @@ export function contextOf(text: string, options: CompileOptions): Context {
   return { text, parameters, limits: { ...defaultLimits, ...options.limits } };
 }
 
-/** The properties below a node, system properties in their one spelling. */
-export function namesIn(tree: Node): UsedName[] {
+/** The properties below the nodes, system properties in their one spelling. */
+export function namesIn(trees: readonly Node[]): UsedName[] {
   const found = new Map<string, UsedName>();
   const visit = (node: Node): void => {
     if (node.kind === 'property') {
       const { scope, name, folded } = spelled(node.scope, node.name);
       found.set(`${scope}.${folded}`, found.get(`${scope}.${folded}`) ?? { scope, name });
     }
-    childrenOf(node).forEach(visit);
+    for (const child of childrenOf(node)) visit(child);
   };
-  visit(tree);
+  for (const tree of trees) visit(tree);
   return [...found.values()];
 }
