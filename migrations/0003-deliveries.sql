@@ -5,8 +5,8 @@
 --
 -- What keeps the outbox from bloating:
 --   * A claim changes only columns that no index holds (attempt, failures, leased_until), so it is a HOT update: no new
---     index entries, and the old row version is pruned by the next visitor of its page. fillfactor 50 leaves each page
---     room for one more version of every row on it, which is what a claim of a whole batch needs.
+--     index entries, and the old row version is pruned by the next visitor of its page. fillfactor 45 leaves each page
+--     room for one more (and, with its lease, longer) version of every row on it: what a claim of a whole batch needs.
 --   * A finished delivery is deleted; its history is its appended attempt. The table stays as small as the backlog.
 --   * Vacuum comes by a fixed number of dead rows, not by a share of the table: a queue's size says nothing about its churn.
 -- `sending` is not a stored state: it is a pending row whose lease has not lapsed.
@@ -30,7 +30,7 @@ create table delivery (
   check ((state = 'dead') = (died_at is not null)),
   check ((state = 'dead') = (reason is not null))
 ) with (
-  fillfactor = 50,
+  fillfactor = 45,
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
   autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000,
   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,

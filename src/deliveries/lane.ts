@@ -80,8 +80,7 @@ export class Lane {
     this.#timer?.cancel();
     this.#timer = undefined;
     while (this.#running.size > 0) await Promise.all(this.#running);
-    this.#cancelRenewal?.();
-    this.#cancelRenewal = undefined;
+    this.#endRenewal();
   }
 
   async #claimWhileThereIsMore(): Promise<void> {
@@ -225,6 +224,7 @@ export class Lane {
   #settled({ delivery, verdict, tookMs }: Settlement, wasOurs: boolean): void {
     const { id, attempt, channel } = delivery;
     if (this.#held.get(id)?.attempt === attempt) this.#held.delete(id);
+    if (this.#held.size === 0) this.#endRenewal();
     if (!wasOurs) this.#deps.emit({ name: 'delivery.fenced', channel, deliveryId: id, attempt });
     else this.#tell(delivery, verdict, tookMs);
     if ('dueAt' in verdict && verdict.dueAt) this.#wakeIn(verdict.dueAt.getTime() - this.#deps.clock.now());
@@ -244,6 +244,11 @@ export class Lane {
       this.#cancelRenewal = undefined;
       if (this.#held.size > 0) this.#track(this.#renew());
     });
+  }
+
+  #endRenewal(): void {
+    this.#cancelRenewal?.();
+    this.#cancelRenewal = undefined;
   }
 
   async #renew(): Promise<void> {
