@@ -1,0 +1,3 @@
+import { startPage } from '../kit/Start.tsx';
+
+startPage('dashboard', () => <main>Dashboard</main>);
