@@ -22,9 +22,9 @@ const BACKLOG = statement(
   'deliveries.backlog',
   `select channel,
      (select count(*) from (select from delivery d
-       where d.channel = names.channel and state = 'pending' limit $3) as some) as pending,
+       where d.channel = names.channel and state = 'pending' limit $3) as counted) as pending,
      (select count(*) from (select from delivery d
-       where d.channel = names.channel and state = 'dead' limit $3) as some) as dead,
+       where d.channel = names.channel and state = 'dead' limit $3) as counted) as dead,
      (select min(oldest.due_at) from (values (0::smallint), (1::smallint), (2::smallint)) as lane (urgency)
        cross join lateral (select due_at from delivery d
          where d.channel = names.channel and d.urgency = lane.urgency and state = 'pending' and due_at <= $2
