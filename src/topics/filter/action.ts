@@ -8,8 +8,11 @@ import { parseAction } from './parse.ts';
 import { invalid, type Property, type Statement } from './syntax.ts';
 import { instant } from './values.ts';
 
-/** `undefined` removes the property (user properties only). */
-export type Write = (scope: Scope, name: string, value: PropertyValue | undefined) => void;
+/**
+ * Sets a property, or removes it if `value` is undefined (user properties only). `name` is as the action wrote it; a
+ * property that the message has in another spelling of `folded` is the same property.
+ */
+export type Write = (scope: Scope, name: string, value: PropertyValue | undefined, folded: string) => void;
 
 export type Action = {
   readonly text: string;
@@ -41,7 +44,7 @@ function apply(steps: readonly Step[], lookup: Lookup, write: Write): FilterFaul
     const fault = run(current, changes);
     if (fault) return fault;
   }
-  for (const { scope, name, value } of changes.values()) write(scope, name, value);
+  for (const { scope, name, value } of changes.values()) write(scope, name, value, name.toLowerCase());
   return undefined;
 }
 

@@ -40,7 +40,8 @@ type Wanted = Field & { readonly value: PropertyValue };
 export function compileCorrelation(filter: CorrelationFilter): (lookup: Lookup) => boolean {
   const wanted = wantedBy(filter);
   const values = wanted.map((field) => hashable(field.value));
-  return (lookup) => wanted.every(({ scope, name, folded }, i) => hashable(lookup(scope, name, folded)) === values[i]);
+  if (values.includes(undefined)) return () => false; // NaN: equal to nothing, so it never matches.
+  return (lookup) => wanted.every((field, i) => hashOf(field, lookup) === values[i]);
 }
 
 /** Filters by keys of the caller's choice. In memory, for one topic; not safe to change while `match` runs. */
@@ -58,7 +59,7 @@ export class CorrelationIndex<K> {
     const wanted = wantedBy(filter);
     this.remove(key);
     const hash = wantedHash(wanted);
-    if (hash === undefined) return; // NaN: equal to nothing, so it never matches.
+    if (hash === undefined) return; // NaN, as above.
     const shape = this.#shapeOf(wanted);
     const keys = shape.filters.get(hash);
     if (keys) keys.add(key);
