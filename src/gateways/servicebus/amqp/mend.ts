@@ -1,0 +1,308 @@
+// rhea is a fine AMQP 1.0 codec and client. As a server for Azure's clients it has traps; each is mended here, once,
+// with the reason beside it, and each has a test. Nothing else in the door reaches into rhea's prototypes.
+import {
+  type Composite,
+  type Delivery,
+  type DeliveryStore,
+  type DispositionFields,
+  errors,
+  type Frame,
+  frames,
+  type InternalLink,
+  type InternalSession,
+  links,
+  message,
+  Session,
+  Transport,
+  type Typed,
+  terminus,
+  types,
+} from './rhea-internals.ts';
+
+/** Stands for message format 0, so that rhea hands out the raw bytes instead of a decoded message. */
+export const PLAIN_FORMAT = 0xfffffffe;
+
+/** What a link of ours hears from its client. Kept beside rhea's objects, so that they need no fields of ours. */
+export type LinkHooks = {
+  /** The bytes of one transfer so far exceed this: the link is closed with `amqp:link:message-size-exceeded`. */
+  readonly maxMessageSize?: number;
+  /** A disposition came for a delivery that we sent. */
+  readonly onDisposition?: (delivery: Delivery, state: Typed | undefined, settled: boolean) => void;
+};
+
+const hooks = new WeakMap<InternalLink, LinkHooks>();
+
+export function hook(link: InternalLink, its: LinkHooks): void {
+  hooks.set(link, its);
+}
+
+let mended = false;
+
+/** Changes rhea's prototypes; call once before the first connection is accepted. */
+export function mendRhea(): void {
+  if (mended) return;
+  mended = true;
+  padPerformatives();
+  keyLinksByRole();
+  answerEveryDrain();
+  keepDeliveriesInMap();
+  takeRawMessages();
+  keepUnknownDescribed();
+  boundWhatIsRead();
+  writeOncePerTick();
+}
+
+// How many fields each performative has. Azure's pure-Python client reads them by position and takes no shorter list.
+const FIELDS: Readonly<Record<number, number>> = { 16: 10, 17: 8, 18: 14, 19: 11, 20: 11, 21: 6, 22: 3, 23: 1, 24: 1 };
+const ERROR_AT: Readonly<Record<number, number>> = { 22: 2, 23: 0, 24: 0 };
+const ERROR_FIELDS = 3;
+const DISPOSITION = 21;
+const DISPOSITION_STATE = 4;
+
+function padPerformatives(): void {
+  const write = frames.write_frame;
+  frames.write_frame = (frame: Frame) => {
+    if (frame.performative) pad(frame.performative);
+    return write(frame);
+  };
+}
+
+function pad(performative: Composite): void {
+  const code = codeOf(performative);
+  const count = code === undefined ? undefined : FIELDS[code];
+  if (code === undefined || count === undefined) return;
+  const fields = performative.value;
+  for (let i = fields.length; i < count; i++) fields[i] = types.Null();
+  const errorAt = ERROR_AT[code];
+  if (errorAt !== undefined) padError(fields[errorAt]);
+  if (code === DISPOSITION) padError(firstOf(fields[DISPOSITION_STATE]));
+}
+
+function codeOf(performative: Composite): number | undefined {
+  const kind = performative.constructor as { descriptor?: { numeric: number } };
+  return kind.descriptor?.numeric;
+}
+
+/** The first field of a described list, such as the error of a rejected outcome. */
+function firstOf(typed: unknown): unknown {
+  const value = (typed as Typed | undefined)?.value;
+  return Array.isArray(value) ? value[0] : undefined;
+}
+
+function padError(typed: unknown): void {
+  const value = (typed as Typed | undefined)?.value;
+  if (Array.isArray(value)) while (value.length < ERROR_FIELDS) value.push(types.Null());
+}
+
+// rhea keeps the links of a session by name alone. Two links of one name, one each way, are legal, and what
+// qpid-proton does by default. It also forgets the client's handle when a link ends.
+function keyLinksByRole(): void {
+  const prototype = Session.prototype;
+  const key = (name: string, receiver: boolean) => `${receiver ? 'in' : 'out'}:${name}`;
+  const create = prototype.create_link as (...args: unknown[]) => InternalLink;
+  prototype.create_link = function (this: InternalSession, name: string, kind: unknown, opts: unknown) {
+    const link = create.call(this, name, kind, opts);
+    delete this.links[name];
+    this.links[key(name, link.is_receiver())] = link;
+    return link;
+  };
+  prototype.on_attach = function (this: InternalSession, frame: Frame) {
+    const { name, role, handle } = frame.performative as unknown as { name: string; role: boolean; handle: number };
+    const known = this.links[key(name, !role)];
+    const link = known ?? (role ? this.create_sender(name) : this.create_receiver(name));
+    this.remote.handles[handle] = link;
+    link.remote.handle = handle;
+    link.on_attach(frame);
+  };
+  prototype.remove_link = function (this: InternalSession, link: InternalLink) {
+    if (this.remote.handles[link.remote.handle!] === link) delete this.remote.handles[link.remote.handle!];
+    delete this.local.handles[link.local.handle];
+    delete this.links[key(link.name, link.is_receiver())];
+  };
+}
+
+// rhea answers a drain only while credit is left. Azure's client closes the link when a drain stays unanswered.
+function answerEveryDrain(): void {
+  links.Sender.prototype._get_drain = function (this: InternalLink) {
+    if (!this._draining || !this._drained) return false;
+    this.delivery_count += Math.max(this.credit, 0);
+    this.credit = 0;
+    this._draining = false;
+    return true;
+  };
+}
+
+// rhea's unsettled deliveries live in a ring that empties from its head only: one message that is held for long stops
+// the link after 2,048 others. A map has no head.
+class DeliveryMap implements DeliveryStore {
+  readonly #byId = new Map<number, Delivery>();
+
+  available(): number {
+    return 1_000_000 - this.#byId.size;
+  }
+
+  push(delivery: Delivery): void {
+    this.#byId.set(delivery.id, delivery);
+  }
+
+  pop_if(done: (delivery: Delivery) => boolean): number {
+    let count = 0;
+    for (const [id, delivery] of this.#byId) {
+      if (!done(delivery)) break;
+      this.#byId.delete(id);
+      count++;
+    }
+    return count;
+  }
+
+  by_id(id: number): Delivery | undefined {
+    return this.#byId.get(id);
+  }
+
+  forget(id: number): void {
+    this.#byId.delete(id);
+  }
+
+  get ids(): Iterable<number> {
+    return this.#byId.keys();
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+}
+
+/** Forgets a delivery that both sides have settled. */
+export function forgetDelivery(delivery: Delivery): void {
+  (delivery.link.session.outgoing.deliveries as DeliveryMap).forget(delivery.id);
+}
+
+function keepDeliveriesInMap(): void {
+  const begin = Session.prototype.on_begin as (frame: Frame) => void;
+  Session.prototype.on_begin = function (this: InternalSession, frame: Frame) {
+    const outgoing = this.outgoing as {
+      deliveries: DeliveryStore;
+      on_disposition: (fields: DispositionFields) => void;
+    };
+    outgoing.deliveries = new DeliveryMap();
+    outgoing.on_disposition = (fields) => onDisposition(this, fields);
+    this.local.begin.handle_max = 4999;
+    begin.call(this, frame);
+  };
+}
+
+/** A client's word on what we sent, handed to the link as it came. Deliveries that nobody knows any more get an
+ * answer too, because a client waits a minute for one. */
+function onDisposition(session: InternalSession, fields: DispositionFields): void {
+  const last = fields.last ?? fields.first;
+  const store = session.outgoing.deliveries as DeliveryMap;
+  const wanted = last - fields.first < store.size ? range(fields.first, last) : within(store.ids, fields.first, last);
+  let known = 0;
+  for (const id of wanted) {
+    const delivery = store.by_id(id);
+    if (!delivery) continue;
+    known++;
+    if (fields.settled) delivery.remote_settled = true;
+    hooks.get(delivery.link)?.onDisposition?.(delivery, fields.state ?? undefined, fields.settled === true);
+  }
+  if (known === 0 && !fields.settled) answerUnknown(session, fields.first, last);
+}
+
+function answerUnknown(session: InternalSession, first: number, last: number): void {
+  const description = 'The lock supplied is invalid. Either the lock expired, or the message has already been removed.';
+  const state = rejectedState('com.microsoft:message-lock-lost', description);
+  session.output(frames.disposition({ role: false, first, last, settled: true, state }));
+}
+
+function* range(first: number, last: number): Iterable<number> {
+  for (let id = first; id <= last; id++) yield id;
+}
+
+function within(ids: Iterable<number>, first: number, last: number): number[] {
+  return [...ids].filter((id) => id >= first && id <= last);
+}
+
+/** The outcome `rejected` with an error, ready for a disposition. */
+export function rejectedState(condition: string, description: string): unknown {
+  const { rejected } = message as unknown as { rejected(fields: object): { described(): Typed } };
+  return rejected({ error: { condition, description } }).described();
+}
+
+// rhea decodes a message before anybody asks for it. Entity links keep the bytes. A transfer that grows beyond the
+// link's limit ends the link instead of filling the memory.
+function takeRawMessages(): void {
+  const transfer = Session.prototype.on_transfer as (frame: Frame) => void;
+  Session.prototype.on_transfer = function (this: InternalSession, frame: Frame) {
+    const link = this._get_link(frame);
+    const limit = hooks.get(link)?.maxMessageSize;
+    if (limit === undefined) return transfer.call(this, frame);
+    const performative = frame.performative as unknown as { message_format: number | null };
+    if (!performative.message_format) performative.message_format = PLAIN_FORMAT;
+    transfer.call(this, frame);
+    const held = link._incomplete?.frames?.reduce((sum, part) => sum + part.length, 0) ?? 0;
+    if (held > limit) refuseOversize(link, limit);
+  };
+}
+
+function refuseOversize(link: InternalLink, limit: number): void {
+  link._incomplete!.frames.length = 0;
+  link.close({
+    condition: 'amqp:link:message-size-exceeded',
+    description: `The message is larger than ${limit} bytes.`,
+  });
+}
+
+// A coordinator as target, and outcomes inside transactions, are types that rhea does not know: it prints a line to
+// the console and loses them. Here they stay what they are: described values.
+function keepUnknownDescribed(): void {
+  const known = new Set(['40', '41', 'amqp:source:list', 'amqp:target:list']);
+  const unwrap = terminus.unwrap;
+  terminus.unwrap = (field) => {
+    const descriptor = field?.descriptor?.value;
+    return descriptor !== undefined && !known.has(String(descriptor)) ? field : unwrap(field);
+  };
+}
+
+// A list's length is a claim of its sender. rhea allocates for it, and an array of empty values may claim four
+// thousand million of them in six bytes.
+function boundWhatIsRead(): void {
+  const prototype = types.Reader.prototype;
+  for (const name of ['read_n', 'read_array_items']) {
+    const read = prototype[name] as (...args: unknown[]) => unknown;
+    prototype[name] = function (this: { remaining(): number; buffer: Buffer }, count: number, ...rest: unknown[]) {
+      if (count > this.buffer.length)
+        throw new errors.ProtocolError('A list claims more elements than its frame has bytes');
+      return read.call(this, count, ...rest);
+    };
+  }
+  const read = Transport.prototype.read as (buffer: Buffer) => number;
+  Transport.prototype.read = function (
+    this: { handler: { local?: { open: { max_frame_size: number } } } },
+    buffer: Buffer,
+  ) {
+    const consumed = read.call(this, buffer);
+    const waiting = buffer.length - consumed >= 4 ? buffer.readUInt32BE(consumed) : 0;
+    const limit = this.handler.local?.open.max_frame_size ?? 65536;
+    if (waiting > limit) throw new errors.ProtocolError(`A frame of ${waiting} bytes is larger than ${limit}`);
+    return consumed;
+  };
+}
+
+// rhea writes each frame on its own. All frames of a tick leave together.
+function writeOncePerTick(): void {
+  const corked = new WeakSet<object>();
+  const write = Transport.prototype.write as (socket: Corkable) => void;
+  Transport.prototype.write = function (this: unknown, socket: Corkable) {
+    if (socket.cork && !corked.has(socket)) {
+      corked.add(socket);
+      socket.cork();
+      process.nextTick(() => {
+        corked.delete(socket);
+        socket.uncork?.();
+      });
+    }
+    write.call(this, socket);
+  };
+}
+
+type Corkable = { cork?: () => void; uncork?: () => void };
