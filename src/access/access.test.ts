@@ -125,6 +125,8 @@ describe('rights', () => {
     ['send topic:hr', 'listen', 'topic:hr', false],
     ['send topic:hr', 'send', 'topic:hr2', false],
     ['send topic:hr.*', 'send', 'topic:hr.joined', true],
+    ['send topic:HR', 'send', 'topic:hr', true],
+    ['send recipient:Ada', 'send', 'recipient:ada', false],
     ['listen topic:*', 'listen', 'topic:x', true],
     ['listen topic:*', 'listen', 'recipient:x', false],
     ['manage *', 'send', 'recipient:x', true],

@@ -42,8 +42,15 @@ export function authorize(identity: Identity, right: Right, entity: string): voi
     throw new Refusal('right_missing', `This needs the right to ${right} on ${entity}.`, { right, entity });
 }
 
-/** A recipient's own id is never a pattern, even where it ends in a star. */
+/** A recipient's own id is never a pattern, even where it ends in a star. Names of topics know no case. */
 function matches(pattern: string, entity: string, kind: Identity['kind']): boolean {
+  if (entity.startsWith('topic:') && pattern.startsWith('topic:')) {
+    return matchesExactly(pattern.toLowerCase(), entity.toLowerCase(), kind);
+  }
+  return matchesExactly(pattern, entity, kind);
+}
+
+function matchesExactly(pattern: string, entity: string, kind: Identity['kind']): boolean {
   if (kind !== 'recipient' && pattern.endsWith('*')) return entity.startsWith(pattern.slice(0, -1));
   return pattern === entity;
 }

@@ -58,6 +58,15 @@ const FIND_SESSION = statement(
   `select role, recipient_id as "recipientId", expires_at as "expiresAt" from web_session where token_hash = $1`,
 );
 
+const FORGET_LINKS = statement('access/forget-links', 'delete from sign_in_link where recipient_id = $1');
+const FORGET_SESSIONS = statement('access/forget-sessions', 'delete from web_session where recipient_id = $1');
+
+/** Ends the links and sessions of a recipient; open ones live on for as long as nodes cache them (a second). */
+export async function forgetPerson(tx: Tx, recipientId: string): Promise<void> {
+  await tx.query(FORGET_LINKS, [recipientId]);
+  await tx.query(FORGET_SESSIONS, [recipientId]);
+}
+
 type Cached = { readonly identity: Identity | undefined; readonly expiresAt: number; readonly checkedAt: number };
 const SESSION_FORM = /^crl_session_[\w-]{43}$/;
 

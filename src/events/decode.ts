@@ -101,7 +101,8 @@ export function bytesData(raw: Uint8Array, contentType: string | undefined, limi
 }
 
 function decodeBinary(headers: Headers, body: Uint8Array, now: Date, limits: EventLimits): CloudEvent {
-  const attributes: Record<string, unknown> = {};
+  // Without a prototype: a header may be called ce-__proto__, and then it must be seen and refused.
+  const attributes: Record<string, unknown> = Object.create(null);
   const faults: EventFault[] = [];
   let found = false;
   for (const header in headers) {

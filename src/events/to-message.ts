@@ -92,7 +92,7 @@ function read(message: Message): CloudEvent {
 }
 
 function attributesOf(message: Message): Record<string, unknown> | undefined {
-  const attributes: Record<string, unknown> = {};
+  const attributes: Record<string, unknown> = Object.create(null);
   let found = false;
   for (const name in message.properties) {
     if (!name.startsWith(PREFIX) && !name.startsWith(OTHER_PREFIX)) continue;

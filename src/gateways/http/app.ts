@@ -46,7 +46,7 @@ export function createApp({ emit, bodyLimit = DEFAULT_BODY_LIMIT }: AppOptions):
     genReqId: requestId,
     requestTimeout: 60_000,
     keepAliveTimeout: 65_000, // longer than the idle time of common load balancers, which must be the first to close
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     clientErrorHandler: answerBrokenClient,
     frameworkErrors: (error, request, reply) => answerError(emit, error, request, reply as FastifyReply),
     ajv: { customOptions: { allErrors: false, removeAdditional: false, coerceTypes: true } },

@@ -92,7 +92,7 @@ function fieldOf({ instancePath, keyword, params }: SchemaFault, context: string
       : keyword === 'additionalProperties'
         ? params.additionalProperty
         : '';
-  const place = context === 'body' ? '' : `${context} `;
+  const place = context === 'body' ? '' : context === 'querystring' ? 'query ' : `${context} `;
   return place + ([path, last].filter(Boolean).join('.').slice(0, 200) || context);
 }
 

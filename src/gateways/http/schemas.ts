@@ -17,6 +17,7 @@ export const ProblemSchema = Type.Object(
   },
   {
     $id: 'Problem',
+    additionalProperties: true,
     description: 'An error (RFC 9457).',
     examples: [
       {
@@ -41,12 +42,13 @@ const problems: Readonly<Record<number, string>> = {
   410: 'It is used up or too old.',
   413: 'The content is larger than the limit.',
   415: 'The content type is not supported.',
+  500: 'The server failed; its log has the cause under `requestId`.',
   503: 'Try again after `Retry-After`.',
 };
 
-/** Responses of a route: what it answers when all is well, and the problems that it may answer. */
+/** Responses of a route: what it answers when all is well, and the problems. (Those of a body: see openapi.ts.) */
 export function responses(good: Readonly<Record<number, TSchema>>, ...statuses: readonly number[]) {
-  const bad = [...new Set([400, 401, 403, 503, ...statuses])].map(
+  const bad = [...new Set([400, 401, 403, 404, 500, 503, ...statuses])].map(
     (status) => [status, problemResponse(status)] as const,
   );
   return { ...good, ...Object.fromEntries(bad) };

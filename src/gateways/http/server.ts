@@ -3,13 +3,25 @@ import type { AddressInfo } from 'node:net';
 import type { Access } from '../../access/access.ts';
 import type { Emit } from '../../kit/signals.ts';
 import { type App, createApp, type HttpSignal } from './app.ts';
+import { tellBrowsers } from './browser.ts';
+import { EventStreams } from './event-stream.ts';
 import { guardRoutes } from './identity.ts';
+import { describeRoutes, serveDescription } from './openapi.ts';
+import { servePages } from './pages.ts';
+import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
+import { keyRoutes } from './routes/keys.ts';
+import { recipientRoutes } from './routes/recipients.ts';
+import { signInRoutes } from './routes/sign-in.ts';
+import { traceRoutes } from './routes/trace.ts';
 import { ProblemSchema } from './schemas.ts';
 
 export type HttpDeps = EventDeps &
-  HealthDeps & {
+  HealthDeps &
+  InboxDeps &
+  DeliveryDeps & {
     readonly access: Access;
     readonly emit: Emit<HttpSignal>;
   };
@@ -18,40 +30,88 @@ export type HttpSettings = {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
+  readonly version: string;
   /** Where people reach this server, if not under the address that it listens on; no slash at the end. */
-  readonly publicUrl?: string;
+  readonly publicUrl?: string | undefined;
+  /** Origins of pages that may call the API with a key; `*` for all. */
+  readonly corsOrigins?: readonly string[] | undefined;
+  /** The build of the pages. */
+  readonly webFolder?: string | undefined;
+  /** How long a stop waits for requests that are under way, in milliseconds. */
+  readonly stopWithinMs?: number | undefined;
+  readonly pingEveryMs?: number | undefined;
 };
 
 export class HttpServer {
   readonly #app: App;
-  readonly url: string;
-  readonly port: number;
+  readonly #stopWithinMs: number;
+  #stopping: Promise<void> | undefined;
+  #url = '';
+  #port = 0;
 
-  private constructor(app: App, url: string, port: number) {
+  private constructor(app: App, stopWithinMs: number) {
     this.#app = app;
-    this.url = url;
-    this.port = port;
+    this.#stopWithinMs = stopWithinMs;
   }
 
   /** Listens when it returns. A taken port is thrown as Node's error (`EADDRINUSE`). */
   static async start(deps: HttpDeps, settings: HttpSettings): Promise<HttpServer> {
     const app = createApp(deps);
+    const server = new HttpServer(app, settings.stopWithinMs ?? 10_000);
+    const streams = new EventStreams(app, settings.pingEveryMs);
     app.addSchema(ProblemSchema);
+    tellBrowsers(app, settings.corsOrigins ?? []);
     guardRoutes(app, deps.access, settings.publicUrl === undefined ? [] : [new URL(settings.publicUrl).origin]);
-    eventRoutes(app, deps);
-    healthRoutes(app, deps);
+    await describeRoutes(app, settings.version);
+    addRoutes(app, { ...deps, publicUrl: () => server.url }, streams);
+    serveDescription(app);
+    if (settings.webFolder !== undefined) await servePages(app, settings.webFolder);
     await app.listen({ host: settings.host, port: settings.port });
-    const { port } = app.server.address() as AddressInfo; // it listens on TCP
-    const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-    return new HttpServer(app, settings.publicUrl ?? `http://${host}:${port}`, port);
+    server.#listensAt(settings);
+    return server;
   }
 
-  /** Stops taking requests, ends open streams, and returns when what was under way is answered. */
-  async stop(): Promise<void> {
-    await this.#app.close();
+  /** Where people reach it. */
+  get url(): string {
+    return this.#url;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Takes no more requests, ends open streams, waits a while for what is under way, and then ends that too. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
+
+  async #stop(): Promise<void> {
+    const cut = setTimeout(() => this.#app.server.closeAllConnections(), this.#stopWithinMs);
+    await this.#app.close();
+    clearTimeout(cut);
+  }
+
+  #listensAt({ host, publicUrl }: HttpSettings): void {
+    const { port } = this.#app.server.address() as AddressInfo; // it listens on TCP
+    const reachable =
+      host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
+    this.#port = port;
+    this.#url = publicUrl?.replace(/\/+$/, '') ?? `http://${reachable}:${port}`;
+  }
+}
+
+function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string }, streams: EventStreams): void {
+  eventRoutes(app, deps);
+  recipientRoutes(app, deps);
+  inboxRoutes(app, deps, streams);
+  traceRoutes(app, deps);
+  deliveryRoutes(app, deps);
+  keyRoutes(app, deps);
+  signInRoutes(app, deps);
+  healthRoutes(app, deps);
 }

@@ -54,7 +54,7 @@ const publishSchema = {
     'CloudEvents 1.0 over HTTP in binary mode (`ce-` headers and the data as body), structured mode (`application/cloudevents+json`) or batched mode (`application/cloudevents-batch+json`). The answer comes when the events are durable. A batch is published whole or not at all. An event of the same `source` and `id` is taken once.',
   tags: ['events'],
   params: TopicParams,
-  response: responses({ 202: Accepted }, 404, 413, 415),
+  response: responses({ 202: Accepted }, 413, 415),
 };
 
 const ingestSchema = {
@@ -64,7 +64,7 @@ const ingestSchema = {
     'The body goes through the mapping of this name in the configuration, which makes events of it. Without an id of its own an event takes the one in `Idempotency-Key`.',
   tags: ['events'],
   params: Type.Object({ mapping: Type.String({ examples: ['enterprise-notification'] }) }),
-  response: responses({ 202: Accepted }, 404, 413, 415),
+  response: responses({ 202: Accepted }, 413, 415),
 };
 
 function takeBytes(app: App): void {

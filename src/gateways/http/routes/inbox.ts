@@ -1,0 +1,158 @@
+// A person's inbox: pages, marks, and the live stream.
+import { Type } from 'typebox';
+import { inboxFilters, listInbox } from '../../../inbox/feed.ts';
+import type { InboxItem } from '../../../inbox/item.ts';
+import { marks, type Which } from '../../../inbox/mark.ts';
+import { markInbox } from '../../../inbox/mark-inbox.ts';
+import type { InboxEvent, InboxReader } from '../../../inbox/reader.ts';
+import type { InboxStream } from '../../../inbox/stream.ts';
+import type { Database } from '../../../kit/database.ts';
+import { Refusal } from '../../../kit/refusal.ts';
+import { parseRecipientId } from '../../../people/recipient.ts';
+import type { App } from '../app.ts';
+import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { type EventStreams, type Frame, type FrameSource, resumeAfter } from '../event-stream.ts';
+import { onRecipient } from '../identity.ts';
+import { Nullable, PageOf, PageQuery, RecipientParams, responses, Time } from '../schemas.ts';
+
+export type InboxDeps = { readonly database: Database; readonly inbox: InboxStream };
+
+const Item = Type.Object({
+  id: Type.String({ examples: ['ntc_3k8v0c2m5q'] }),
+  position: Type.Integer({ description: 'Its place in this inbox; the id of its event on the stream.' }),
+  title: Type.String(),
+  body: Type.String(),
+  card: Type.Unknown({ description: 'The whole card: facts, link, actions.' }),
+  category: Type.String(),
+  notification: Type.String(),
+  topic: Type.String(),
+  urgency: Type.Enum(['low', 'normal', 'high']),
+  createdAt: Time(),
+  seenAt: Nullable(Time('The inbox was open with the item in it.')),
+  readAt: Nullable(Time('The item itself was opened.')),
+  archivedAt: Nullable(Time()),
+});
+const Counts = Type.Object({ unseen: Type.Integer(), unread: Type.Integer() });
+
+const MarkBody = Type.Object(
+  {
+    ids: Type.Optional(Type.Array(Type.String({ maxLength: 100 }), { minItems: 1, maxItems: 1000 })),
+    all: Type.Optional(Type.Literal(true)),
+    upTo: Type.Optional(Type.Integer({ minimum: 0, description: 'With `all`: only items up to this position.' })),
+    as: Type.Enum([...marks]),
+  },
+  {
+    additionalProperties: false,
+    examples: [
+      { ids: ['ntc_3k8v0c2m5q'], as: 'read' },
+      { all: true, as: 'seen' },
+    ],
+  },
+);
+
+export function inboxRoutes(app: App, deps: InboxDeps, streams: EventStreams): void {
+  const path = '/v1/recipients/:recipient/inbox';
+  app.get(path, { config: { access: onRecipient('listen') }, schema: listSchema }, async ({ params, query }) => {
+    const recipient = parseRecipientId(params.recipient);
+    const { filter, limit } = query;
+    const page = await listInbox(deps.database, recipient, {
+      filter,
+      limit,
+      cursor: decodeCursor('inbox', query.cursor),
+    });
+    return { ...page, items: page.items.map(shown), next: encodeCursor('inbox', page.next) };
+  });
+  app.post(`${path}/mark`, { config: { access: onRecipient('send') }, schema: markSchema }, ({ params, body }) =>
+    markInbox(
+      { database: deps.database, stream: deps.inbox },
+      parseRecipientId(params.recipient),
+      whichOf(body),
+      body.as,
+    ),
+  );
+  app.get(
+    `${path}/stream`,
+    { exposeHeadRoute: false, config: { access: onRecipient('listen') }, schema: streamSchema },
+    async (request, reply) => {
+      const after = resumeAfter(request, request.query.after);
+      const reader = deps.inbox.reader(parseRecipientId(request.params.recipient), after);
+      await streams.serve(request, reply, framesOf(reader));
+    },
+  );
+}
+
+const listSchema = {
+  operationId: 'listInbox',
+  summary: 'Read an inbox',
+  description: 'Newest first. Open the stream after `position` to miss nothing.',
+  tags: ['inbox'],
+  params: RecipientParams,
+  querystring: Type.Object({
+    filter: Type.Enum([...inboxFilters], { default: 'all' }),
+    ...PageQuery,
+    limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
+  }),
+  response: responses({
+    200: PageOf(Item, { unseen: Type.Integer(), unread: Type.Integer(), position: Type.Integer() }),
+  }),
+};
+const markSchema = {
+  operationId: 'markInbox',
+  summary: 'Mark items of an inbox',
+  description: 'Either `ids` or `all`. Answers the counts afterwards; open streams of the person hear of it.',
+  tags: ['inbox'],
+  params: RecipientParams,
+  body: MarkBody,
+  response: responses({ 200: Counts }),
+};
+const streamSchema = {
+  operationId: 'streamInbox',
+  summary: 'Follow an inbox live',
+  description:
+    'Server-sent events: `counts` first and after every change, `item` for a new one (its id is its position), `changed` when states were marked elsewhere. After a break send `Last-Event-ID` (browsers do) to get what came meanwhile.',
+  tags: ['inbox'],
+  params: RecipientParams,
+  querystring: Type.Object({
+    after: Type.Optional(
+      Type.Integer({ minimum: 0, description: 'Begin after this position; without it, with what comes now.' }),
+    ),
+  }),
+  response: {
+    200: { description: 'The stream.', content: { 'text/event-stream': { schema: Type.String() } } },
+    ...responses({}),
+  },
+};
+
+function whichOf({ ids, all, upTo }: { ids?: string[]; all?: true; upTo?: number }): Which {
+  if ((ids === undefined) === (all === undefined))
+    throw new Refusal('bad_request', 'The request is not valid: give either ids or all.', {
+      errors: [{ field: 'ids', problem: 'or all must be given, and not both' }],
+    });
+  return ids === undefined ? { all: true, upTo } : { ids };
+}
+
+function framesOf(reader: InboxReader): FrameSource {
+  return {
+    next: async () => {
+      const event = await reader.next();
+      return event && frameOf(event);
+    },
+    close: () => reader.close(),
+  };
+}
+
+function frameOf(event: InboxEvent): Frame {
+  if (event.kind === 'item') return { event: 'item', data: event.item, id: event.item.position };
+  if (event.kind === 'counts') return { event: 'counts', data: event.counts };
+  return { event: 'changed', data: { ids: event.ids, as: event.as } };
+}
+
+function shown(item: InboxItem) {
+  return {
+    ...item,
+    createdAt: item.createdAt.toISOString(),
+    seenAt: item.seenAt?.toISOString() ?? null,
+    readAt: item.readAt?.toISOString() ?? null,
+    archivedAt: item.archivedAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,170 @@
+// People: who they are and what they want.
+import { Type } from 'typebox';
+import { forgetPerson } from '../../../access/sign-in.ts';
+import { forgetInbox } from '../../../inbox/mark.ts';
+import type { Database } from '../../../kit/database.ts';
+import { parsePreferences } from '../../../people/parse-preferences.ts';
+import { getPreferences, putPreferences } from '../../../people/preference-records.ts';
+import { parseRecipient, parseRecipientId, type Recipient } from '../../../people/recipient.ts';
+import { deleteRecipient, getRecipient, listRecipients, putRecipient } from '../../../people/recipients.ts';
+import type { App } from '../app.ts';
+import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { type Need, onRecipient } from '../identity.ts';
+import { PageOf, PageQuery, RecipientParams, responses, Time } from '../schemas.ts';
+
+const Attribute = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Array(Type.String())]);
+
+const RecipientFields = {
+  displayName: Type.Optional(Type.String({ minLength: 1, maxLength: 200, examples: ['Ada Lovelace'] })),
+  email: Type.Optional(Type.String({ maxLength: 254, examples: ['ada@example.org'] })),
+  locale: Type.Optional(Type.String({ maxLength: 64, description: 'BCP 47.', examples: ['en-GB'] })),
+  timeZone: Type.Optional(Type.String({ maxLength: 64, description: 'IANA name.', examples: ['Europe/London'] })),
+  attributes: Type.Optional(Type.Record(Type.String(), Attribute, { description: 'What audience rules ask for.' })),
+  addresses: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Kind of address to address.' })),
+};
+const RecipientInput = Type.Object(RecipientFields, {
+  additionalProperties: false,
+  examples: [{ displayName: 'Ada Lovelace', email: 'ada@example.org', attributes: { department: 'finance' } }],
+});
+const RecipientSchema = Type.Object({ id: Type.String(), ...RecipientFields, createdAt: Time(), updatedAt: Time() });
+
+const CategorySetting = Type.Object(
+  {
+    inbox: Type.Optional(Type.Boolean()),
+    mobile: Type.Optional(Type.Boolean()),
+    conversation: Type.Optional(Type.Boolean()),
+    email: Type.Optional(Type.Boolean()),
+    when: Type.Optional(
+      Type.String({
+        maxLength: 1000,
+        description: 'A filter over the event; where it does not match, nothing is sent.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+const PreferencesSchema = Type.Object(
+  {
+    SendNotificationToMobileDevice: Type.Optional(Type.Boolean({ default: true })),
+    SendNotificationToConversation: Type.Optional(Type.Boolean({ default: true })),
+    categories: Type.Optional(Type.Record(Type.String(), CategorySetting)),
+  },
+  {
+    additionalProperties: false,
+    description: 'A setting of a category wins over the two flags.',
+    examples: [
+      { SendNotificationToMobileDevice: false, categories: { account: { email: true, when: '[data.amount] > 500' } } },
+    ],
+  },
+);
+
+/** A list needs the right on all that it may show, not on one recipient whose id is the prefix. */
+const onListedRecipients: Need = {
+  right: 'listen',
+  entity: ({ query }) => `recipient:${(query as { prefix?: string }).prefix ?? ''}*`,
+};
+
+export function recipientRoutes(app: App, { database }: { readonly database: Database }): void {
+  app.get('/v1/recipients', { config: { access: onListedRecipients }, schema: listSchema }, async ({ query }) => {
+    const after = decodeCursor('recipients', query.cursor);
+    const { prefix, limit } = query;
+    const page = await listRecipients(database, { ...(prefix && { prefix }), ...(after && { after }), limit });
+    return { items: page.items.map(shown), next: encodeCursor('recipients', page.next) };
+  });
+  app.get(
+    '/v1/recipients/:recipient',
+    { config: { access: onRecipient('listen') }, schema: getSchema },
+    async ({ params }) => shown(await getRecipient(database, params.recipient)),
+  );
+  app.put(
+    '/v1/recipients/:recipient',
+    { config: { access: onRecipient('manage') }, schema: putSchema },
+    async ({ params, body }) => {
+      const input = parseRecipient(body);
+      return shown(await database.transaction((tx) => putRecipient(tx, params.recipient, input)));
+    },
+  );
+  app.delete(
+    '/v1/recipients/:recipient',
+    { config: { access: onRecipient('manage') }, schema: deleteSchema },
+    async ({ params }, reply) => {
+      await database.transaction(async (tx) => {
+        await deleteRecipient(tx, params.recipient);
+        await forgetInbox(tx, params.recipient);
+        await forgetPerson(tx, params.recipient);
+      });
+      return reply.code(204).send(null);
+    },
+  );
+  preferenceRoutes(app, database);
+}
+
+function preferenceRoutes(app: App, database: Database): void {
+  const path = '/v1/recipients/:recipient/preferences';
+  app.get(path, { config: { access: onRecipient('listen') }, schema: getPreferencesSchema }, ({ params }) =>
+    getPreferences(database, parseRecipientId(params.recipient)),
+  );
+  app.put(path, { config: { access: onRecipient('send') }, schema: putPreferencesSchema }, async ({ params, body }) => {
+    const recipient = parseRecipientId(params.recipient);
+    const preferences = parsePreferences(body);
+    return database.transaction((tx) => putPreferences(tx, recipient, preferences));
+  });
+}
+
+const listSchema = {
+  operationId: 'listRecipients',
+  summary: 'List recipients',
+  tags: ['people'],
+  querystring: Type.Object({
+    prefix: Type.Optional(Type.String({ maxLength: 128, description: 'Only ids that begin with this.' })),
+    ...PageQuery,
+  }),
+  response: responses({ 200: PageOf(RecipientSchema) }),
+};
+const getSchema = {
+  operationId: 'getRecipient',
+  summary: 'Read a recipient',
+  tags: ['people'],
+  params: RecipientParams,
+  response: responses({ 200: RecipientSchema }),
+};
+const putSchema = {
+  operationId: 'putRecipient',
+  summary: 'Make or replace a recipient',
+  description: 'What is left out is cleared. A new recipient gets the default preferences.',
+  tags: ['people'],
+  params: RecipientParams,
+  body: RecipientInput,
+  response: responses({ 200: RecipientSchema }),
+};
+const deleteSchema = {
+  operationId: 'deleteRecipient',
+  summary: 'Forget a recipient',
+  description: 'Removes the person with their preferences, inbox and sessions.',
+  tags: ['people'],
+  params: RecipientParams,
+  response: responses({ 204: Type.Null({ description: 'Forgotten.' }) }),
+};
+const getPreferencesSchema = {
+  operationId: 'getPreferences',
+  summary: 'Read what a recipient wants',
+  tags: ['people'],
+  params: RecipientParams,
+  response: responses({ 200: PreferencesSchema }),
+};
+const putPreferencesSchema = {
+  operationId: 'putPreferences',
+  summary: 'Replace what a recipient wants',
+  description: 'What is left out is as if never chosen. Makes the recipient if nobody has seen them yet.',
+  tags: ['people'],
+  params: RecipientParams,
+  body: PreferencesSchema,
+  response: responses({ 200: PreferencesSchema }),
+};
+
+function shown(recipient: Recipient) {
+  const { createdAt, updatedAt, attributes, ...rest } = recipient;
+  // Attribute lists are read-only for us; the schema's type is not.
+  const open = attributes as Record<string, string | number | boolean | string[]>;
+  return { ...rest, attributes: open, createdAt: createdAt.toISOString(), updatedAt: updatedAt.toISOString() };
+}
