@@ -6,6 +6,7 @@
 // shape. Shapes lie under one of their user properties (their lead), so that many shapes of different properties cost
 // only as much as the message has properties, if the caller can name them.
 import { Refusal } from '../../kit/refusal.ts';
+import { type Hash, hashable } from './hash.ts';
 import { type Lookup, type PropertyValue, type Scope, systemProperties } from './lookup.ts';
 
 /** Field names as in `systemProperties` (Subject, not Label). A field or property that is undefined is not asked for. */
@@ -27,7 +28,6 @@ const fields = [
 export type CorrelationField = (typeof fields)[number];
 
 type Field = { readonly scope: Scope; readonly name: string; readonly folded: string };
-type Hash = string | number | bigint | boolean;
 type Shape<K> = {
   readonly name: string;
   readonly fields: readonly Field[];
@@ -189,34 +189,4 @@ function unequal(name: string): Refusal {
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
-}
-
-/** A primitive that is equal for equal values and different for others; undefined for what equals nothing. */
-function hashable(value: PropertyValue | undefined): Hash | undefined {
-  switch (typeof value) {
-    case 'boolean':
-    case 'undefined':
-      return value;
-    case 'string':
-      return value.charCodeAt(0) === 0 ? `\u0000string ${value}` : value;
-    case 'number':
-      return number(value);
-    case 'bigint':
-      return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-    default:
-      return value === null ? undefined : marked(value);
-  }
-}
-
-/** Whole numbers beyond 2^53 as bigint, as an Int64 of the same value is; NaN equals nothing. */
-function number(value: number): number | bigint | undefined {
-  if (Number.isNaN(value)) return undefined;
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(value) : value;
-}
-
-/** Marked by a first character that strings do not keep. */
-function marked(value: Date | Uint8Array): string {
-  return value instanceof Date
-    ? `\u0000date ${value.getTime()}`
-    : `\u0000bytes ${Buffer.from(value).toString('base64')}`;
 }
