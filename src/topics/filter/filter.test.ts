@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { compileAction } from './action.ts';
 import { FilterFault } from './fault.ts';
 import { type CompileOptions, compileFilter } from './filter.ts';
 import { type Lookup, lookupIn } from './lookup.ts';
@@ -312,4 +314,11 @@ describe('a compiled filter', () => {
       ['sys', 'Subject', 'subject'],
     ]);
   });
+});
+
+test('every example of docs/filters.md compiles', async () => {
+  const page = await readFile(new URL('../../../docs/filters.md', import.meta.url), 'utf8');
+  const examples = [...page.matchAll(/^```sql\n([^`]+)^```/gm)].flatMap(([, block]) => block!.trim().split('\n'));
+  expect(examples.length).toBeGreaterThan(3);
+  for (const line of examples) /^SET/.test(line) ? compileAction(line) : compileFilter(line);
 });
