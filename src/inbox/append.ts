@@ -6,9 +6,10 @@ import type { Notice } from './notice.ts';
 
 export type NewNotice = { readonly notice: Notice; readonly toInbox: boolean };
 
-/** What became of a new notice; `position` and `head` are there when it went into the inbox. */
-export type Appended = {
-  readonly notice: Notice;
+/** A notice that was new; `position` and `head` are there when it went into the inbox. */
+export type Appended<N extends NewNotice = NewNotice> = {
+  /** As it was given. */
+  readonly given: N;
   readonly position: number | undefined;
   readonly head: Head | undefined;
 };
@@ -66,7 +67,7 @@ const APPEND = statement(
 );
 
 /** Writes those of `notices` (no two with the same id) that are not there yet, and returns them in their order. */
-export async function appendNotices(tx: Tx, notices: readonly NewNotice[]): Promise<Appended[]> {
+export async function appendNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<Appended<N>[]> {
   if (notices.length === 0) return [];
   const column = <K extends keyof Notice>(key: K) => notices.map(({ notice }) => notice[key]);
   const rows = await tx.query<AppendedRow>(APPEND, [
@@ -83,11 +84,11 @@ export async function appendNotices(tx: Tx, notices: readonly NewNotice[]): Prom
     column('createdAt'),
     notices.map(({ toInbox }) => toInbox),
   ]);
-  return rows.sort((a, b) => a.nr - b.nr).map((row) => appended(notices[row.nr - 1]!.notice, row));
+  return rows.sort((a, b) => a.nr - b.nr).map((row) => appended(notices[row.nr - 1]!, row));
 }
 
-function appended(notice: Notice, row: AppendedRow): Appended {
-  if (row.position === null) return { notice, position: undefined, head: undefined };
+function appended<N extends NewNotice>(given: N, row: AppendedRow): Appended<N> {
+  if (row.position === null) return { given, position: undefined, head: undefined };
   const { last_position: position, unseen, unread, marks } = row;
-  return { notice, position: row.position, head: { position, unseen, unread, marks } };
+  return { given, position: row.position, head: { position, unseen, unread, marks } };
 }

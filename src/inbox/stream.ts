@@ -114,10 +114,10 @@ export class InboxStream {
 
   /** Call after the commit that appended these. */
   appended(appended: readonly Appended[]): void {
-    for (const { notice, position, head } of appended) {
-      const readers = position === undefined ? undefined : this.#readers.get(notice.recipientId);
+    for (const { given, position, head } of appended) {
+      const readers = position === undefined ? undefined : this.#readers.get(given.notice.recipientId);
       if (!readers || position === undefined || head === undefined) continue;
-      const item = newItem(notice, position);
+      const item = newItem(given.notice, position);
       for (const reader of readers) reader.push(item, head);
     }
     this.#hints.tell(recipientsOf(appended));
@@ -182,5 +182,5 @@ export class InboxStream {
 }
 
 function* recipientsOf(appended: readonly Appended[]): Generator<string> {
-  for (const { notice, position } of appended) if (position !== undefined) yield notice.recipientId;
+  for (const { given, position } of appended) if (position !== undefined) yield given.notice.recipientId;
 }

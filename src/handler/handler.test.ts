@@ -1,0 +1,243 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, describe, expect, it } from 'vitest';
+import { useDatabase } from '../../test/support/database.ts';
+import { eventually } from '../../test/support/eventually.ts';
+import { makeEvent } from '../events/cloudevent.ts';
+import { toMessage } from '../events/to-message.ts';
+import { listInbox } from '../inbox/feed.ts';
+import { InboxStream } from '../inbox/stream.ts';
+import { parsePreferences } from '../people/parse-preferences.ts';
+import { getPreferences, putPreferences } from '../people/preference-records.ts';
+import { putRecipient } from '../people/recipients.ts';
+import { Broker } from '../topics/broker.ts';
+import type { OutgoingMessage } from '../topics/message.ts';
+import { emailEndpoints, type Finders } from './endpoints.ts';
+import { Handler, type HandlerSignal } from './handler.ts';
+import { type Category, compileDefinitions, type Notification } from './notification.ts';
+
+type Data = { readonly to: readonly string[]; readonly text?: string; readonly amount?: number };
+
+const note = (topic: string, over: Partial<Notification<Data>> = {}): Notification => {
+  const notification: Notification<Data> = {
+    name: `note-${topic}`,
+    topic,
+    category: 'notes',
+    channels: ['inbox', 'email'],
+    audience: (event) => event.data.to,
+    content: (event, recipient) => ({
+      title: `${event.data.text ?? 'Hello'}, ${recipient.displayName ?? recipient.id}`,
+    }),
+    ...over,
+  };
+  return notification as Notification; // true: these tests publish events of this data
+};
+
+function event(data: Data, over: Record<string, unknown> = {}): OutgoingMessage {
+  const attributes = { specversion: '1.0', id: randomUUID(), source: '/test', type: 'noted', ...over };
+  const json = { ...attributes, datacontenttype: 'application/json' };
+  return toMessage(makeEvent(json, { data, raw: Buffer.from(JSON.stringify(data)) }, new Date()));
+}
+
+describe('the handler', () => {
+  const { database } = useDatabase();
+  const running: { stop(): Promise<void> }[] = [];
+  let topics = 0;
+
+  afterEach(async () => {
+    for (const each of running.splice(0).reverse()) await each.stop();
+  });
+
+  async function start(
+    define: (topic: string) => Notification[],
+    options: { categories?: Record<string, Category>; finders?: Finders; handlers?: number } = {},
+  ) {
+    const topic = `topic-${++topics}`;
+    const broker = await Broker.start({ database, emit: () => {}, node: { id: randomUUID() } });
+    const stream = await InboxStream.start({ database, emit: () => {} });
+    running.push(broker, stream);
+    await broker.createTopic(topic);
+    const signals: HandlerSignal[] = [];
+    let wakes = 0;
+    const deps = {
+      broker,
+      definitions: compileDefinitions(define(topic), options.categories),
+      finders: options.finders ?? { email: emailEndpoints },
+      inbox: stream,
+      wake: () => wakes++,
+      emit: (signal: HandlerSignal) => signals.push(signal),
+    };
+    running.push(await Handler.start(deps));
+    const handled = (count: number) =>
+      eventually(() => {
+        const events = signals.reduce((sum, each) => sum + (each.name === 'handler.batch' ? each.events : 0), 0);
+        expect(events).toBe(count);
+      });
+    return { topic, broker, stream, signals, handled, wakes: () => wakes };
+  }
+
+  const titles = async (id: string) => (await listInbox(database, id)).items.map((item) => item.title);
+  const person = (id: string, over: object = {}) => database.transaction((tx) => putRecipient(tx, id, over));
+  const prefer = (id: string, preferences: unknown) =>
+    database.transaction((tx) => putPreferences(tx, id, parsePreferences(preferences)));
+  const trace = (topic: string) =>
+    database.query<Record<string, unknown>>(
+      'select recipient_id, notification, channel, step, outcome, detail from trace where topic = $1 order by id',
+      [topic],
+    );
+
+  it('tells those whom an event concerns, and makes the record of whom nobody has seen before', async () => {
+    const { topic, broker, handled } = await start((topic) => [note(topic)]);
+    await person('known', { displayName: 'Ada' });
+    await broker.publish(topic, [event({ to: ['known', 'stranger'], text: 'Hi' })]);
+    await handled(1);
+    expect(await titles('known')).toEqual(['Hi, Ada']);
+    expect(await titles('stranger')).toEqual(['Hi, stranger']);
+    expect(await getPreferences(database, 'stranger')).toMatchObject({
+      SendNotificationToMobileDevice: true,
+      SendNotificationToConversation: true,
+    });
+    expect(await database.query("select settings from preference where recipient_id = 'stranger'")).toEqual([
+      { settings: {} },
+    ]);
+  });
+
+  it('plans a delivery over each channel that the person wants and can be reached by', async () => {
+    const { topic, broker, handled, wakes } = await start((topic) => [note(topic)]);
+    await person('mailed', { email: 'm@example.org' });
+    await broker.publish(topic, [event({ to: ['mailed', 'no-mail'] })]);
+    await handled(1);
+    const planned = await database.query(
+      "select recipient_id, channel, endpoint from delivery where recipient_id like '%mail%'",
+    );
+    expect(planned).toEqual([{ recipient_id: 'mailed', channel: 'email', endpoint: 'm@example.org' }]);
+    expect(wakes()).toBe(1);
+    expect(
+      (await trace(topic)).map(({ recipient_id, channel, step, outcome, detail }) => [
+        recipient_id,
+        channel,
+        step,
+        outcome,
+        detail,
+      ]),
+    ).toEqual([
+      [null, null, 'match', 'matched', `note-${topic}`],
+      ['mailed', null, 'decide', 'notice', 'inbox on (default), email on (default)'],
+      ['mailed', 'email', 'plan', 'planned', null],
+      ['no-mail', null, 'decide', 'notice', 'inbox on (default), email no endpoint'],
+    ]);
+  });
+
+  it('stays silent where the person chose so, and says why', async () => {
+    const { topic, broker, handled } = await start((topic) => [note(topic, { channels: ['inbox', 'mobile'] })], {
+      finders: { mobile: (_tx, people) => new Map([...people.keys()].map((id) => [id, [null]])) },
+    });
+    await prefer('quiet', { SendNotificationToMobileDevice: false, categories: { notes: { inbox: false } } });
+    await broker.publish(topic, [event({ to: ['quiet'] })]);
+    await handled(1);
+    expect(await titles('quiet')).toEqual([]);
+    expect(await database.query("select id from delivery where recipient_id = 'quiet'")).toEqual([]);
+    expect((await trace(topic)).at(-1)).toMatchObject({
+      outcome: 'silent',
+      detail: 'inbox off (chosen for this category), mobile off (switched off for this channel)',
+    });
+  });
+
+  it("asks the person's own condition about the event", async () => {
+    const { topic, broker, handled } = await start((topic) => [note(topic)], {
+      categories: { notes: { defaults: { when: '[data.amount] > 100' } } },
+    });
+    await prefer('chose', { categories: { notes: { when: '[data.amount] >= 500' } } });
+    const to = ['chose', 'never-chose'];
+    await broker.publish(
+      topic,
+      [50, 200, 700].map((amount) => event({ to, amount, text: `${amount}` })),
+    );
+    await handled(3);
+    expect(await titles('chose')).toEqual(['700, chose']);
+    expect(await titles('never-chose')).toEqual(['700, never-chose', '200, never-chose']);
+  });
+
+  it('passes over events that no notification asks for', async () => {
+    const { topic, broker, handled } = await start((topic) => [note(topic, { when: "type = 'wanted'" })]);
+    await broker.publish(topic, [
+      event({ to: ['passed'] }),
+      event({ to: ['passed'], text: 'Yes' }, { type: 'wanted' }),
+    ]);
+    await handled(2);
+    expect(await titles('passed')).toEqual(['Yes, passed']);
+    expect((await trace(topic)).map((row) => row.outcome)).toEqual(['none', 'matched', 'notice']);
+  });
+
+  it('dead-letters an event on which a definition fails, with the cause, and goes on with the others', async () => {
+    const { topic, broker, handled, signals } = await start((topic) => [
+      note(topic, {
+        content: ({ data }, { id }) => {
+          if (data.text === 'bad' && id === 'second') throw new TypeError('no template');
+          return { title: data.text ?? '' };
+        },
+      }),
+    ]);
+    await broker.publish(topic, [
+      event({ to: ['first'], text: 'one' }),
+      event({ to: ['first', 'second'], text: 'bad' }),
+      event({} as Data),
+      event({ to: ['white space'] }),
+      event({ to: ['first'], text: 'two' }),
+    ]);
+    await handled(5);
+    expect(await titles('first')).toEqual(['two', 'one']);
+    const held = await database.query<{ reason: string; description: string }>(
+      'select reason, description from held order by sequence',
+    );
+    expect(held.map(({ reason, description }) => `${reason}: ${description}`)).toEqual([
+      `NotificationFailed: The content of notification note-${topic} failed: TypeError: no template`,
+      expect.stringMatching(/^NotificationFailed: The audience of notification .* failed/),
+      expect.stringMatching(/^NotificationFailed: .*"white space", which is no recipient id/),
+    ]);
+    expect(signals.filter((signal) => signal.name === 'handler.refused')).toHaveLength(3);
+    expect((await trace(topic)).filter((row) => row.outcome === 'refused')).toHaveLength(3);
+  });
+
+  it('dead-letters what is no event and what cannot be stored, and only that', async () => {
+    const { topic, broker, handled } = await start((topic) => [
+      note(topic, { audience: () => ['sound'], content: () => ({ title: 'Sound' }) }),
+    ]);
+    const plain = { contentType: 'application/json', body: Buffer.from('{}') };
+    await broker.publish(topic, [
+      { ...plain, messageId: 'good' },
+      { ...plain, messageId: 'nul\0' },
+      { contentType: 'application/json', body: Buffer.from('{') },
+      event({ to: [] }),
+    ]);
+    await handled(4);
+    expect(await titles('sound')).toEqual(['Sound', 'Sound']);
+    const held = await database.query('select reason from held where reason <> $1 order by sequence', [
+      'NotificationFailed',
+    ]);
+    expect(held).toEqual([{ reason: 'EventNotStorable' }, { reason: 'EventUnreadable' }]);
+  });
+
+  it('two handlers that see a new person at once make one record and deadlock never', async () => {
+    const first = await start((topic) => [note(topic)]);
+    const second = await start((topic) => [note(topic)]);
+    const people = Array.from({ length: 40 }, (_, i) => `new-${i}`);
+    const shuffled = () => [...people].sort(() => Math.random() - 0.5);
+    const publish = ({ broker, topic }: typeof first) =>
+      Promise.all(Array.from({ length: 20 }, () => broker.publish(topic, [event({ to: shuffled() })])));
+    await Promise.all([publish(first), publish(second)]);
+    await Promise.all([first.handled(20), second.handled(20)]);
+    const [counted] = await database.query("select count(*) from preference where recipient_id like 'new-%'");
+    expect(counted).toEqual({ count: 40 });
+    for (const id of people) expect(await listInbox(database, id)).toMatchObject({ position: 40, unread: 40 });
+    expect([...first.signals, ...second.signals].filter((signal) => signal.name === 'handler.refused')).toEqual([]);
+  });
+
+  it('tells an open stream at once', async () => {
+    const { topic, broker, stream } = await start((topic) => [note(topic)]);
+    const reader = stream.reader('watching');
+    expect(await reader.next()).toMatchObject({ kind: 'counts' });
+    await broker.publish(topic, [event({ to: ['watching'], text: 'Look' })]);
+    expect(await reader.next()).toMatchObject({ kind: 'item', item: { position: 1, title: 'Look, watching', topic } });
+    reader.close();
+  });
+});

@@ -1,0 +1,119 @@
+// The handler turns events into notices. It is a consumer like any other: on each topic that a notification names it has
+// the subscription `carillon-handler`. A batch goes through three steps, the first without the database:
+//   match (match.ts)  which notifications, which audience      -> or the event is refused
+//   draft (draft.ts)  what each person wanted and is told      -> or the event is refused
+//   write (write.ts)  notices, inbox, deliveries, trace, in the transaction that completes the batch
+// A refused event is dead-lettered with its cause and holds nobody up. What follows after the commit (open streams, the
+// dispatcher) may be lost with the process: streams resume by position, and the dispatcher finds what is due.
+import type { InboxStream } from '../inbox/stream.ts';
+import type { Emit } from '../kit/signals.ts';
+import type { Broker } from '../topics/broker.ts';
+import type { Batch, Consumer, Verdict } from '../topics/consume.ts';
+import type { Finders } from './endpoints.ts';
+import { type Matched, matchMessage, type Refused } from './match.ts';
+import type { Definitions } from './notification.ts';
+import { type Written, writeEvents } from './write.ts';
+
+export const HANDLER_SUBSCRIPTION = 'carillon-handler';
+
+export type HandlerSignal =
+  | {
+      readonly name: 'handler.batch';
+      readonly topic: string;
+      readonly events: number;
+      readonly notices: number;
+      readonly deliveries: number;
+      readonly tookMs: number;
+    }
+  | {
+      readonly name: 'handler.refused';
+      readonly topic: string;
+      readonly sequence: number;
+      readonly reason: Refused['reason'];
+      readonly description: string;
+    };
+
+export type HandlerDeps = {
+  readonly broker: Pick<Broker, 'ensureSubscription' | 'consume'>;
+  readonly definitions: Definitions;
+  /** Who knows where people can be reached; a channel that is left out reaches nobody. */
+  readonly finders: Finders;
+  readonly inbox: Pick<InboxStream, 'appended'>;
+  /** Called after deliveries were committed: `Dispatcher.wake`. */
+  readonly wake: () => void;
+  readonly emit: Emit<HandlerSignal>;
+};
+
+export type HandlerSettings = { readonly maxBatch: number };
+
+export class Handler {
+  readonly #deps: HandlerDeps;
+  readonly #consumers: Consumer[] = [];
+
+  private constructor(deps: HandlerDeps) {
+    this.#deps = deps;
+  }
+
+  /** The topics must be there. Handles what was published since its subscription exists. */
+  static async start(deps: HandlerDeps, settings: Partial<HandlerSettings> = {}): Promise<Handler> {
+    const handler = new Handler(deps);
+    try {
+      for (const topic of topicsOf(deps.definitions)) await handler.#consume(topic, settings);
+    } catch (error) {
+      await handler.stop();
+      throw error;
+    }
+    return handler;
+  }
+
+  /** Lets the batches under way end. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.stop()));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #consume(topic: string, { maxBatch = 500 }: Partial<HandlerSettings>): Promise<void> {
+    const { broker } = this.#deps;
+    await broker.ensureSubscription(topic, HANDLER_SUBSCRIPTION);
+    const options = { maxMessages: maxBatch };
+    this.#consumers.push(await broker.consume(topic, HANDLER_SUBSCRIPTION, options, (batch) => this.#handle(batch)));
+  }
+
+  async #handle(batch: Batch): Promise<void> {
+    const began = performance.now();
+    const { definitions } = this.#deps;
+    const events = batch.messages.map((message) => matchMessage(message, definitions));
+    const written = await commit(batch, this.#deps, events);
+    this.#deps.inbox.appended(written.appended);
+    if (written.deliveries > 0) this.#deps.wake();
+    this.#tell(batch, written, performance.now() - began);
+  }
+
+  #tell({ topic, messages }: Batch, { appended, refused, deliveries }: Written, tookMs: number): void {
+    const { emit } = this.#deps;
+    emit({ name: 'handler.batch', topic, events: messages.length, notices: appended.length, deliveries, tookMs });
+    for (const { message, reason, description } of refused) {
+      emit({ name: 'handler.refused', topic, sequence: message.sequence, reason, description });
+    }
+  }
+}
+
+async function commit(batch: Batch, deps: HandlerDeps, events: readonly (Matched | Refused)[]): Promise<Written> {
+  let written: Written | undefined;
+  await batch.commit(async (tx) => {
+    written = await writeEvents(tx, deps, events, new Date());
+    return written.refused.map(verdictOn);
+  });
+  return written!;
+}
+
+function verdictOn({ message, reason, description }: Refused): Verdict {
+  return { sequence: message.sequence, verdict: 'deadLetter', reason, description };
+}
+
+function topicsOf({ all }: Definitions): Set<string> {
+  return new Set(all.map((definition) => definition.topic));
+}

@@ -1,0 +1,135 @@
+// A notification is the definition, in code, of what to tell whom when an event matches. This file holds what authors of
+// definitions see, and checks a set of definitions before the handler runs them.
+import { type ChannelName, channelNames, type Urgency, urgencies } from '../deliveries/channel.ts';
+import type { CloudEvent } from '../events/cloudevent.ts';
+import type { Card } from '../kit/card.ts';
+import { Refusal } from '../kit/refusal.ts';
+import type { Audience } from '../people/audience.ts';
+import { type Condition, compileCondition } from '../people/condition.ts';
+import { isCategoryName, parseCategorySetting } from '../people/parse-preferences.ts';
+import type { CategoryPolicy } from '../people/preferences.ts';
+import type { Recipient } from '../people/recipient.ts';
+
+/** An event whose data the author knows. Nobody has checked the data: a definition that throws refuses the event. */
+export type EventOf<Data> = Omit<CloudEvent, 'data'> & { readonly data: Data };
+
+export type Notification<Data = unknown> = {
+  /** Unique; notices derive their ids from it, so a renamed notification is a new one. */
+  readonly name: string;
+  readonly topic: string;
+  /** What preferences are grouped by. */
+  readonly category: string;
+  /** Filter over the event: `type = 'hr.employee.joined' AND [data.level] >= 3`. Left out: every event of the topic. */
+  readonly when?: string;
+  /** True: people cannot switch it off. A list of channels: not on these. */
+  readonly mandatory?: boolean | readonly ChannelName[];
+  readonly channels: readonly ChannelName[];
+  readonly urgency?: Urgency;
+  /** Whom it concerns. Pure: called again when the event is replayed. */
+  audience(event: EventOf<Data>): Audience;
+  /** What to tell one of them. Pure, and called once per recipient. */
+  content(event: EventOf<Data>, recipient: Recipient): Card;
+};
+
+/** What preferences pages show of a category, and what holds for whoever did not choose. */
+export type Category = CategoryPolicy & {
+  readonly title?: string;
+  readonly description?: string;
+  /** What a person's condition may ask for, for the editor on the page. */
+  readonly fields?: readonly CategoryField[];
+};
+
+export type CategoryField = { readonly name: string; readonly label: string; readonly kind: 'number' | 'text' };
+
+/** A definition with its condition compiled. */
+export type Defined = Notification & { readonly condition: Condition | undefined; readonly urgency: Urgency };
+
+export type Definitions = {
+  readonly all: readonly Defined[];
+  /** By the folded name of the topic: names of topics are case-insensitive. */
+  readonly byTopic: ReadonlyMap<string, readonly Defined[]>;
+  readonly categories: ReadonlyMap<string, Category>;
+};
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Checks and compiles definitions. Throws `notification_invalid` that lists everything that is wrong with them. */
+export function compileDefinitions(
+  notifications: readonly Notification[],
+  categories: Readonly<Record<string, Category>> = {},
+): Definitions {
+  const faults = [...faultsOfCategories(categories), ...notifications.flatMap(faultsOf), ...repeated(notifications)];
+  if (faults.length > 0) {
+    throw new Refusal('notification_invalid', `The notifications are not valid: ${faults.join('; ')}.`, { faults });
+  }
+  const all = notifications.map(define);
+  return {
+    all,
+    byTopic: Map.groupBy(all, (each) => each.topic.toLowerCase()),
+    categories: new Map(Object.entries(categories)),
+  };
+}
+
+function define(notification: Notification): Defined {
+  const condition = notification.when === undefined ? undefined : compileCondition(notification.when);
+  // Not spread: a definition may be an object of a class, whose methods a spread would lose.
+  return Object.assign(
+    Object.create(notification) as Notification,
+    {
+      condition,
+      urgency: notification.urgency ?? 'normal',
+    } as const,
+  );
+}
+
+function faultsOf(given: Notification, index: number): string[] {
+  const name = typeof given?.name === 'string' ? given.name : `notification ${index + 1}`;
+  const faults: string[] = [];
+  const expect = (holds: boolean, what: string) => holds || faults.push(`${name}: ${what}`);
+  if (typeof given !== 'object' || given === null) return [`${name} is no object`];
+  expect(NAME.test(given.name), 'name must be 1 to 128 characters of A-Z a-z 0-9 . _ -');
+  expect(typeof given.topic === 'string' && given.topic !== '', 'topic is missing');
+  expect(isCategoryName(given.category), 'category must be 1 to 64 characters of A-Z a-z 0-9 . _ -');
+  expect(
+    areChannels(given.channels) && given.channels.length > 0,
+    `channels must be some of ${channelNames.join(', ')}`,
+  );
+  const { mandatory = false, urgency = 'normal' } = given;
+  expect(typeof mandatory === 'boolean' || areChannels(mandatory), 'mandatory must be true, false or channels');
+  expect(urgencies.includes(urgency), `urgency must be one of ${urgencies.join(', ')}`);
+  expect(typeof given.audience === 'function', 'audience must be a function');
+  expect(typeof given.content === 'function', 'content must be a function');
+  const fault = given.when === undefined ? undefined : conditionFault(given.when);
+  expect(fault === undefined, `when: ${fault}`);
+  return faults;
+}
+
+function faultsOfCategories(categories: Readonly<Record<string, Category>>): string[] {
+  return Object.entries(categories).flatMap(([name, { defaults }]) => {
+    if (!isCategoryName(name)) return [`category ${name} must be 1 to 64 characters of A-Z a-z 0-9 . _ -`];
+    return defaults === undefined ? [] : refusalOf(() => parseCategorySetting(defaults, `categories.${name}.defaults`));
+  });
+}
+
+function conditionFault(when: unknown): string | undefined {
+  return typeof when === 'string' ? refusalOf(() => compileCondition(when))[0] : 'must be text';
+}
+
+function refusalOf(check: () => unknown): string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (error instanceof Refusal) return [error.message.replace(/\.$/, '')];
+    throw error;
+  }
+}
+
+function areChannels(value: unknown): value is readonly ChannelName[] {
+  return Array.isArray(value) && value.every((each) => (channelNames as readonly unknown[]).includes(each));
+}
+
+function repeated(notifications: readonly Notification[]): string[] {
+  const byName = Map.groupBy(notifications, (each) => each?.name);
+  return [...byName].flatMap(([name, same]) => (same.length > 1 ? [`${name} is defined ${same.length} times`] : []));
+}

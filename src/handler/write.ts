@@ -1,0 +1,125 @@
+// Third step of the handler: everything that follows from a batch of events, written in the transaction that completes
+// the batch, with one statement per table.
+import { planDeliveries } from '../deliveries/plan.ts';
+import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
+import { type Appended, appendNotices } from '../inbox/append.ts';
+import { sqlState, type Tx } from '../kit/database.ts';
+import { ensureRecipients } from '../people/preference-records.ts';
+import { type Draft, type Drafted, draftEvent, type Known, rowOfRefused } from './draft.ts';
+import { type Finders, findEndpoints } from './endpoints.ts';
+import type { Matched, Refused } from './match.ts';
+import type { Definitions } from './notification.ts';
+
+export type Written = {
+  readonly appended: readonly Appended<Draft>[];
+  readonly refused: readonly Refused[];
+  readonly deliveries: number;
+};
+
+export type WriteDeps = { readonly definitions: Definitions; readonly finders: Finders };
+
+/**
+ * Writes what follows from `events`. Data that PostgreSQL refuses makes it go through the events one by one, so that only
+ * the one that carries it is refused. Other errors are thrown: the transaction is lost and the batch comes again.
+ */
+export async function writeEvents(
+  tx: Tx,
+  deps: WriteDeps,
+  events: readonly (Matched | Refused)[],
+  now: Date,
+): Promise<Written> {
+  const whole = await inSavepoint(tx, () => writeTogether(tx, deps, events, now));
+  if (!(whole instanceof Unstorable)) return whole;
+  const parts: Written[] = [];
+  for (const event of events) {
+    const part = await inSavepoint(tx, () => writeTogether(tx, deps, [event], now));
+    parts.push(part instanceof Unstorable ? await writeRefused(tx, [notStorable(event, part)], now) : part);
+  }
+  return {
+    appended: parts.flatMap((part) => part.appended),
+    refused: parts.flatMap((part) => part.refused),
+    deliveries: parts.reduce((sum, part) => sum + part.deliveries, 0),
+  };
+}
+
+async function writeTogether(
+  tx: Tx,
+  deps: WriteDeps,
+  events: readonly (Matched | Refused)[],
+  now: Date,
+): Promise<Written> {
+  const known = await findOut(tx, deps, events, now);
+  const done = events.map((event) => (event.kind === 'matched' ? draftEvent(event, known) : event));
+  const drafted = done.filter((each) => each.kind === 'drafted');
+  const refused = done.filter((each) => each.kind === 'refused');
+  const appended = await appendNotices(
+    tx,
+    drafted.flatMap(({ drafts }) => drafts),
+  );
+  const plans = appended.flatMap(({ given }) => given.plans);
+  await planDeliveries(tx, plans);
+  await writeTrace(tx, traceOf(drafted, appended, refused, now));
+  return { appended, refused, deliveries: plans.length };
+}
+
+/** The people whom the events list and where they can be reached. */
+async function findOut(tx: Tx, deps: WriteDeps, events: readonly (Matched | Refused)[], now: Date): Promise<Known> {
+  const ids = new Set<string>();
+  const channels = new Set<Draft['plans'][number]['channel']>();
+  for (const event of events) {
+    for (const { definition, audience } of event.kind === 'matched' ? event.wishes : []) {
+      if (audience.kind !== 'list') continue;
+      for (const id of audience.ids) ids.add(id);
+      for (const channel of definition.channels) channels.add(channel);
+    }
+  }
+  const people = await ensureRecipients(tx, [...ids], now);
+  const endpoints = await findEndpoints(tx, deps.finders, channels, people);
+  return { people, endpoints, categories: deps.definitions.categories, now };
+}
+
+function traceOf(
+  drafted: readonly Drafted[],
+  appended: readonly Appended<Draft>[],
+  refused: readonly Refused[],
+  now: Date,
+): TraceRow[] {
+  return [
+    ...drafted.flatMap(({ trace }) => trace),
+    ...appended.flatMap(({ given }) => given.trace),
+    ...refused.map((each) => rowOfRefused(each, now)),
+  ];
+}
+
+class Unstorable {
+  readonly words: string;
+
+  constructor(words: string) {
+    this.words = words;
+  }
+}
+
+/** Runs `work`; data that PostgreSQL refuses (SQLSTATE 22, 23, 54) undoes it and is returned, the transaction lives on. */
+async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unstorable> {
+  await tx.query('savepoint handler');
+  try {
+    return await work();
+  } catch (error) {
+    if (!/^(22|23|54)/.test(sqlState(error) ?? '')) throw error;
+    await tx.query('rollback to savepoint handler');
+    return new Unstorable((error as Error).message); // true: sqlState has found one of PostgreSQL's errors
+  }
+}
+
+function notStorable({ message }: Matched | Refused, { words }: Unstorable): Refused {
+  return { kind: 'refused', message, reason: 'EventNotStorable', description: words, notification: undefined };
+}
+
+/** The trace of what cannot be stored must be storable: the id goes without the characters that text cannot hold. */
+async function writeRefused(tx: Tx, refused: readonly Refused[], now: Date): Promise<Written> {
+  await writeTrace(
+    tx,
+    refused.map((each) => rowOfRefused(each, now)),
+  );
+  return { appended: [], refused, deliveries: 0 };
+}
