@@ -1,0 +1,75 @@
+// PostgreSQL's binary array format, so that a whole flush travels as a handful of binary parameters and no number or
+// byte string is turned into text. (Layout: array_recv in PostgreSQL's arrayfuncs.c: dimensions, null flag, element
+// type, then for the one dimension its length and lower bound, then each element with its length.)
+
+const OID = { bytea: 17, int8: 20, int2: 21, int4: 23, uuid: 2950 } as const;
+const HEADER = 20;
+
+function header(oid: number, count: number, bytes: number): Buffer {
+  const buffer = Buffer.allocUnsafe(HEADER + bytes);
+  buffer.writeInt32BE(1, 0);
+  buffer.writeInt32BE(0, 4);
+  buffer.writeInt32BE(oid, 8);
+  buffer.writeInt32BE(count, 12);
+  buffer.writeInt32BE(1, 16);
+  return buffer;
+}
+
+function empty(oid: number): Buffer {
+  const buffer = Buffer.alloc(12);
+  buffer.writeInt32BE(oid, 8);
+  return buffer;
+}
+
+export function int2Array(values: readonly number[]): Buffer {
+  if (values.length === 0) return empty(OID.int2);
+  const out = header(OID.int2, values.length, values.length * 6);
+  let at = HEADER;
+  for (const value of values) at = out.writeInt16BE(value, out.writeInt32BE(2, at));
+  return out;
+}
+
+export function int4Array(values: readonly number[]): Buffer {
+  if (values.length === 0) return empty(OID.int4);
+  const out = header(OID.int4, values.length, values.length * 8);
+  let at = HEADER;
+  for (const value of values) at = out.writeInt32BE(value, out.writeInt32BE(4, at));
+  return out;
+}
+
+/** Values are safe integers. */
+export function int8Array(values: readonly number[]): Buffer {
+  if (values.length === 0) return empty(OID.int8);
+  const out = header(OID.int8, values.length, values.length * 12);
+  let at = HEADER;
+  for (const value of values) {
+    at = out.writeInt32BE(8, at);
+    const high = Math.floor(value / 2 ** 32);
+    at = out.writeInt32BE(high, at);
+    at = out.writeUInt32BE(value - high * 2 ** 32, at);
+  }
+  return out;
+}
+
+export function byteaArray(values: readonly Uint8Array[]): Buffer {
+  if (values.length === 0) return empty(OID.bytea);
+  const out = header(
+    OID.bytea,
+    values.length,
+    values.reduce((sum, value) => sum + value.length + 4, 0),
+  );
+  let at = HEADER;
+  for (const value of values) {
+    at = out.writeInt32BE(value.length, at);
+    out.set(value, at);
+    at += value.length;
+  }
+  return out;
+}
+
+/** Each value is 16 bytes. */
+export function uuidArray(values: readonly Uint8Array[]): Buffer {
+  const out = byteaArray(values);
+  out.writeInt32BE(OID.uuid, 8);
+  return out;
+}

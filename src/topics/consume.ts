@@ -1,0 +1,219 @@
+// A consumer inside the process: batches of a subscription from every partition that this node owns, each completed in
+// one transaction with whatever the consumer writes. It needs no lock times: when the process dies, so does its claim.
+// A batch that fails comes again, smaller each time and later each time, so that one poisonous message is soon alone;
+// alone, it is dead-lettered once it has failed as often as the subscription allows.
+import type { Database, Tx } from '../kit/database.ts';
+import { Refusal } from '../kit/refusal.ts';
+import { isOutage, waitFor } from './connection.ts';
+import type { Cursor, Entry } from './cursor.ts';
+import type { HeldRow } from './held.ts';
+import type { Message } from './message.ts';
+import type { Owners } from './owners.ts';
+import type { Partition } from './partition.ts';
+import { appendIn } from './progress.ts';
+import type { EmitTopics } from './signals.ts';
+
+/** What becomes of one message of a batch; those without a verdict complete. */
+export type Verdict =
+  | {
+      readonly sequence: number;
+      readonly verdict: 'deadLetter';
+      readonly reason: string;
+      readonly description?: string;
+    }
+  | { readonly sequence: number; readonly verdict: 'abandon' };
+
+// biome-ignore lint/suspicious/noConfusingVoidType: most consumers return nothing, and `undefined` would make them say so
+export type BatchWork = (tx: Tx) => Promise<readonly Verdict[] | void>;
+
+export type Batch = {
+  readonly topic: string;
+  readonly subscription: string;
+  readonly partition: number;
+  readonly messages: readonly Message[];
+  /** Aborts when the consumer stops or the partition moves to another node. */
+  readonly signal: AbortSignal;
+  /**
+   * Runs `work` in one transaction together with the completion of the batch. If it throws, nothing is written, and
+   * the batch is delivered again. Throws `lock_lost` when the partition moved. To be called once.
+   */
+  readonly commit: (work: BatchWork) => Promise<void>;
+};
+
+export type ConsumeOptions = {
+  /** Most messages of one batch; 500 unless told. */
+  readonly maxMessages?: number;
+  /** First pause after a failure, in milliseconds; it doubles up to 30 s. 50 unless told. */
+  readonly retryMs?: number;
+};
+
+export type Consumer = { stop(): Promise<void> } & AsyncDisposable;
+
+type Deps = { readonly database: Database; readonly owners: Owners; readonly emit: EmitTopics };
+type OnBatch = (batch: Batch) => Promise<void>;
+
+const LONGEST_PAUSE_MS = 30_000;
+
+export function startConsumer(
+  deps: Deps,
+  place: { readonly topicId: number; readonly subscriptionId: number },
+  options: ConsumeOptions,
+  onBatch: OnBatch,
+): Consumer {
+  const stop = new AbortController();
+  const loops = new Set<Promise<void>>();
+  const follow = (partition: Partition) => {
+    const cursor = partition.cursors.get(place.subscriptionId);
+    if (partition.topic.id !== place.topicId || !cursor) return;
+    const loop = new Loop(deps, cursor, options, onBatch, stop.signal).run().finally(() => loops.delete(loop));
+    loops.add(loop);
+  };
+  const unfollow = deps.owners.onClaimed(follow);
+  for (const partition of deps.owners.owned(place.topicId)) follow(partition);
+  const end = async () => {
+    stop.abort();
+    unfollow();
+    await Promise.all(loops);
+  };
+  return { stop: end, [Symbol.asyncDispose]: end };
+}
+
+class Loop {
+  readonly #deps: Deps;
+  readonly #cursor: Cursor;
+  readonly #onBatch: OnBatch;
+  readonly #most: number;
+  readonly #firstPause: number;
+  readonly #signal: AbortSignal;
+  #limit: number;
+  #failures = 0;
+
+  constructor(deps: Deps, cursor: Cursor, options: ConsumeOptions, onBatch: OnBatch, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#cursor = cursor;
+    this.#onBatch = onBatch;
+    this.#most = this.#limit = options.maxMessages ?? 500;
+    this.#firstPause = options.retryMs ?? 50;
+    this.#signal = AbortSignal.any([signal, cursor.closed]);
+  }
+
+  async run(): Promise<void> {
+    while (!this.#signal.aborted) {
+      const options = { max: this.#limit, waitMs: Infinity, lockMs: Infinity, signal: this.#signal };
+      const entries = await this.#cursor.receive(options).catch(() => []);
+      if (entries.length > 0) await this.#handle(entries);
+    }
+  }
+
+  async #handle(entries: readonly Entry[]): Promise<void> {
+    let committed = false;
+    const batch = this.#batch(entries, () => {
+      committed = true;
+    });
+    try {
+      await this.#onBatch(batch);
+      if (!committed) throw new Error('the consumer returned without committing its batch');
+      this.#failures = 0;
+      this.#limit = Math.min(this.#most, this.#limit * 2);
+    } catch (error) {
+      // What failed after the commit is the consumer's own affair: the batch is done.
+      if (!committed) await this.#failed(entries, error);
+      else this.#tell(entries, error, 0);
+    }
+  }
+
+  #batch(entries: readonly Entry[], onCommitted: () => void): Batch {
+    const cursor = this.#cursor;
+    return {
+      topic: cursor.partition.topic.name,
+      subscription: cursor.subscription.name,
+      partition: cursor.partition.part,
+      messages: entries.map(({ message, deliveryCount }) =>
+        deliveryCount === 0 ? message : { ...message, deliveryCount },
+      ),
+      signal: this.#signal,
+      commit: async (work) => {
+        await this.#commit(entries, work);
+        onCommitted();
+      },
+    };
+  }
+
+  async #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
+    const cursor = this.#cursor;
+    const sorted = await this.#deps.database.transaction(async (tx) => {
+      const outcome = sort(cursor, entries, (await work(tx)) ?? []);
+      await appendIn(tx, cursor, cursor.begin(outcome.finished, outcome.held));
+      return outcome;
+    });
+    cursor.ended(sorted.finished);
+    if (sorted.abandoned.length > 0) await cursor.giveBack(sorted.abandoned, true);
+    this.#count(sorted);
+  }
+
+  #count({ finished, held }: Sorted): void {
+    const place = { topic: this.#cursor.partition.topic.name, subscription: this.#cursor.subscription.name };
+    this.#deps.emit({ name: 'topics.completed', ...place, count: finished.length - held.length });
+    for (const [reason, rows] of Map.groupBy(held, (row) => row.reason ?? '')) {
+      this.#deps.emit({ name: 'topics.dead_lettered', ...place, count: rows.length, reason });
+    }
+  }
+
+  async #failed(entries: readonly Entry[], error: unknown): Promise<void> {
+    // An outage or a lost partition says nothing about the messages.
+    const innocent =
+      isOutage(error) || this.#signal.aborted || (error instanceof Refusal && error.code === 'lock_lost');
+    const pause = Math.min(this.#firstPause * 2 ** this.#failures++, LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
+    this.#tell(entries, error, pause);
+    for (const entry of entries) entry.state = 'locked';
+    if (!innocent) this.#limit = Math.max(1, Math.ceil(entries.length / 2));
+    await waitFor(pause, this.#signal);
+    if (!innocent && entries.length === 1 && (await this.#buried(entries[0]!, error))) return;
+    await this.#cursor.giveBack(entries, !innocent && entries.length === 1).catch(() => {});
+  }
+
+  /** Dead-letters a message that failed alone for the last allowed time. */
+  async #buried(entry: Entry, error: unknown): Promise<boolean> {
+    const cursor = this.#cursor;
+    if (entry.deliveryCount + 1 < cursor.subscription.settings.maxDeliveryCount) return false;
+    entry.deliveryCount++;
+    const words = `Message could not be consumed after ${entry.deliveryCount} delivery attempts. ${describe(error)}`;
+    const held = [cursor.deadLetter(entry, 'MaxDeliveryCountExceeded', words)];
+    await cursor.finish([entry], held).catch(() => {});
+    this.#count({ finished: [entry], abandoned: [], held });
+    return true;
+  }
+
+  #tell(entries: readonly Entry[], error: unknown, retryInMs: number): void {
+    this.#deps.emit({
+      name: 'topics.consumer_failed',
+      topic: this.#cursor.partition.topic.name,
+      subscription: this.#cursor.subscription.name,
+      partition: this.#cursor.partition.part,
+      count: entries.length,
+      error,
+      retryInMs,
+    });
+  }
+}
+
+type Sorted = { readonly finished: Entry[]; readonly abandoned: Entry[]; readonly held: HeldRow[] };
+
+function sort(cursor: Cursor, entries: readonly Entry[], verdicts: readonly Verdict[]): Sorted {
+  const bySequence = new Map(verdicts.map((verdict) => [verdict.sequence, verdict]));
+  const sorted: Sorted = { finished: [], abandoned: [], held: [] };
+  for (const entry of entries) {
+    const verdict = bySequence.get(entry.sequence);
+    if (verdict?.verdict === 'abandon') {
+      sorted.abandoned.push(entry);
+      continue;
+    }
+    sorted.finished.push(entry);
+    if (verdict) sorted.held.push(cursor.deadLetter(entry, verdict.reason, verdict.description ?? ''));
+  }
+  return sorted;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,242 @@
+// Which partitions this node owns. A node holds a lease that one statement renews; a partition belongs to a node under
+// an epoch that rises with every change of owner, and every write of progress compares it. A node whose lease ended can
+// be robbed; it finds out when its next write is refused. A node that starts under the id of an earlier run takes that
+// run's partitions at once.
+import { type Database, type Sql, statement } from '../kit/database.ts';
+import { readHeads } from './append.ts';
+import { int2Array, int4Array } from './arrays.ts';
+import { hasBit } from './bits.ts';
+import type { Block } from './block.ts';
+import type { Catalogue, SubscriptionEntry, TopicEntry } from './catalogue.ts';
+import { throughOutages, waitFor } from './connection.ts';
+import { Cursor, type CursorDeps } from './cursor.ts';
+import { PARTITION_SPAN } from './message.ts';
+import { type MemoryBudget, Partition } from './partition.ts';
+import { headKey } from './plan.ts';
+import { decodeProgress, type Recovered, readProgress } from './progress.ts';
+import { Ranges } from './ranges.ts';
+import { readTallies } from './read.ts';
+
+const LEASE_MS = 5_000;
+const RENEW_MS = 1_500;
+
+const RENEW = statement(
+  'topics.node.renew',
+  `insert into node (id, address, lease_until) values ($1, $2, now() + $3 * interval '1 millisecond')
+   on conflict (id) do update set address = excluded.address, lease_until = excluded.lease_until`,
+);
+const LEAVE = statement('topics.node.leave', 'delete from node where id = $1');
+const CLAIM = statement(
+  'topics.owner.claim',
+  `insert into partition_owner as o (topic, part, node, epoch)
+   select topic, part, $3, 1 from unnest($1::int[], $2::smallint[]) as wanted(topic, part)
+   on conflict (topic, part) do update set node = excluded.node, epoch = o.epoch + 1
+    where o.node = excluded.node
+       or not exists (select from node n where n.id = o.node and n.lease_until > now())
+   returning topic, part, epoch`,
+);
+type Claimed = { topic: number; part: number; epoch: number };
+
+export type OwnersDeps = {
+  readonly database: Database;
+  readonly catalogue: Catalogue;
+  readonly node: { readonly id: string; readonly address?: string | undefined };
+  readonly budget: MemoryBudget;
+  readonly cursorDeps: CursorDeps;
+};
+
+export class Owners {
+  readonly #deps: OwnersDeps;
+  readonly #partitions = new Map<string, Partition>();
+  readonly #stop = new AbortController();
+  readonly #listeners = new Set<(partition: Partition) => void>();
+  #renewing: Promise<void> | undefined;
+  #updating: Promise<void> = Promise.resolve();
+
+  constructor(deps: OwnersDeps) {
+    this.#deps = deps;
+  }
+
+  async start(): Promise<void> {
+    await this.#renew();
+    await this.claim([...this.#deps.catalogue.all()]);
+    this.#renewing = this.#keepLease();
+  }
+
+  find(topicId: number, part: number): Partition | undefined {
+    return this.#partitions.get(headKey(topicId, part));
+  }
+
+  owned(topicId: number): Partition[] {
+    return [...this.#partitions.values()].filter((partition) => partition.topic.id === topicId);
+  }
+
+  /** Called for every partition that this node comes to own. */
+  onClaimed(listener: (partition: Partition) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes those partitions of the topics that nobody alive owns. */
+  async claim(topics: readonly TopicEntry[]): Promise<void> {
+    const wanted = topics.flatMap((topic) =>
+      Array.from({ length: topic.partitions }, (_, part) => ({ topic, part })).filter(
+        ({ part }) => !this.#partitions.has(headKey(topic.id, part)),
+      ),
+    );
+    if (wanted.length === 0) return;
+    const values = [int4Array(wanted.map(({ topic }) => topic.id)), int2Array(wanted.map(({ part }) => part))];
+    const claimed = await this.#deps.database.query<Claimed>(CLAIM, [...values, this.#deps.node.id]);
+    await this.#open(claimed);
+  }
+
+  async #open(claimed: readonly Claimed[]): Promise<void> {
+    if (claimed.length === 0) return;
+    const { database, catalogue, budget, cursorDeps } = this.#deps;
+    const heads = await readHeads(database, claimed);
+    const pasts = await readPasts(database, claimed);
+    for (const { topic: id, part, epoch } of claimed) {
+      const topic = catalogue.byId(id);
+      if (!topic) continue;
+      const end = heads.find((head) => head.topic === id && head.part === part)!.next;
+      const partition = new Partition({ topic, part, epoch, end }, database, budget);
+      for (const subscription of topic.subscriptions) {
+        const past = pasts.get(pastKey(subscription.id, part, subscription.incarnation));
+        const recovered = recover(subscription, part, past ?? []);
+        await openCursor(database, partition, subscription, recovered, cursorDeps);
+      }
+      this.#partitions.set(headKey(id, part), partition);
+      // What was published between reading the head and now was not handed over.
+      await partition.catchUp();
+      for (const listener of this.#listeners) listener(partition);
+    }
+  }
+
+  /** Brings the cursors of this topic's owned partitions in line with its subscriptions. */
+  update(entry: TopicEntry | undefined, before: TopicEntry | undefined): void {
+    this.#updating = this.#updating
+      .then(() => this.#update(entry, before))
+      .catch((error: unknown) => {
+        this.#deps.cursorDeps.emit({ name: 'topics.task_failed', task: 'update cursors', error });
+      });
+  }
+
+  /** Resolves when the changes so far are carried out. */
+  updated(): Promise<void> {
+    return this.#updating;
+  }
+
+  async #update(entry: TopicEntry | undefined, before: TopicEntry | undefined): Promise<void> {
+    for (const partition of this.owned((entry ?? before)!.id)) {
+      if (!entry) this.drop(partition);
+      else await this.#updatePartition(partition, entry);
+    }
+  }
+
+  async #updatePartition(partition: Partition, entry: TopicEntry): Promise<void> {
+    partition.topic = entry;
+    const wanted = new Map(entry.subscriptions.map((subscription) => [subscription.id, subscription]));
+    for (const [id, cursor] of partition.cursors) {
+      const subscription = wanted.get(id);
+      if (subscription?.incarnation === cursor.subscription.incarnation) cursor.subscription = subscription;
+      else {
+        cursor.close();
+        partition.cursors.delete(id);
+      }
+    }
+    for (const subscription of entry.subscriptions) {
+      if (partition.cursors.has(subscription.id)) continue;
+      const recovered = recover(subscription, partition.part, []);
+      await openCursor(this.#deps.database, partition, subscription, recovered, this.#deps.cursorDeps);
+    }
+  }
+
+  drop(partition: Partition): void {
+    if (partition.lost) return;
+    partition.release();
+    this.#partitions.delete(headKey(partition.topic.id, partition.part));
+  }
+
+  /** A block of this node's publisher is durable. */
+  handOver(topic: TopicEntry, block: Block): void {
+    this.find(topic.id, block.partition)?.append(block);
+  }
+
+  async #keepLease(): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      await waitFor(RENEW_MS, signal);
+      if (signal.aborted) return;
+      await throughOutages(() => this.#renew(), { signal }).catch(() => {});
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { database, node } = this.#deps;
+    await database.query(RENEW, [node.id, node.address ?? null, LEASE_MS]);
+  }
+
+  /** Lets every partition go; another node may take them at once. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#renewing;
+    for (const partition of [...this.#partitions.values()]) this.drop(partition);
+    await this.#deps.database.query(LEAVE, [this.#deps.node.id]).catch(() => {});
+  }
+}
+
+function pastKey(subscription: number, part: number, incarnation: number): string {
+  return `${subscription}/${part}/${incarnation}`;
+}
+
+async function readPasts(sql: Sql, claimed: readonly Claimed[]): Promise<Map<string, Buffer[]>> {
+  const rows = await readProgress(sql, [...new Set(claimed.map(({ topic }) => topic))]);
+  const pasts = new Map<string, Buffer[]>();
+  for (const { subscription, part, incarnation, data } of rows) {
+    const key = pastKey(subscription, part, incarnation);
+    const past = pasts.get(key);
+    if (past) past.push(data);
+    else pasts.set(key, [data]);
+  }
+  return pasts;
+}
+
+function recover(subscription: SubscriptionEntry, part: number, past: readonly Buffer[]): Recovered {
+  const floor = (subscription.bases[part] ?? part * PARTITION_SPAN) + 1;
+  const recovered: Recovered = { floor, handedOut: floor, done: new Ranges(), counts: new Map() };
+  for (const data of past) decodeProgress(data, recovered);
+  recovered.floor = recovered.done.nextOutside(recovered.floor);
+  for (const sequence of recovered.counts.keys()) {
+    if (sequence < recovered.floor || recovered.done.has(sequence)) recovered.counts.delete(sequence);
+  }
+  return recovered;
+}
+
+async function openCursor(
+  sql: Sql,
+  partition: Partition,
+  subscription: SubscriptionEntry,
+  recovered: Recovered,
+  deps: CursorDeps,
+): Promise<void> {
+  const cursor = new Cursor(partition, subscription, recovered, deps);
+  // Registered before the count, so that what is appended meanwhile is seen; `end` says up to where to count here.
+  const end = partition.end;
+  const ahead = recovered.done.size;
+  partition.cursors.set(subscription.id, cursor);
+  if (cursor.next < end) cursor.unread += (await countUnread(sql, partition, cursor, end)) - ahead;
+}
+
+/** Selected messages from the cursor to `end`: whole blocks by their tally, the first one by its bits. */
+async function countUnread(sql: Sql, partition: Partition, cursor: Cursor, end: number): Promise<number> {
+  const { bit } = cursor.subscription;
+  const from = cursor.next;
+  const first = await partition.load(from);
+  let count = 0;
+  for (let i = Math.max(0, from - (first?.first ?? from)); first && i < first.count; i++) {
+    const bits = first.bits[i]!;
+    if (hasBit(bits, bit)) count++;
+  }
+  const tallies = await readTallies(sql, partition.topic.id, partition.part, first?.end ?? from, end);
+  return tallies.reduce((sum, tally) => sum + (tally.selected.get(bit) ?? 0), count);
+}

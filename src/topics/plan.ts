@@ -1,0 +1,176 @@
+// From requests to one flush: choose partitions, drop duplicates, evaluate rules, encode blocks, promise numbers.
+// Pure but for the clock that is handed in; the publisher runs it again when a flush was refused.
+import { randomBytes } from 'node:crypto';
+import type { Sql } from '../kit/database.ts';
+import type { BlockRow, Flush } from './append.ts';
+import { bitsOf } from './bits.ts';
+import { Block, type BlockIndex, BlockWriter } from './block.ts';
+import type { TopicEntry } from './catalogue.ts';
+import { type DedupRow, idHash, placeOf, type RecentIds } from './dedup.ts';
+import { applyAction, matcherOf } from './matcher.ts';
+import type { OutgoingMessage, Receipt } from './message.ts';
+
+/** What a forwarded or redriven message brings along. */
+export type Outgoing = OutgoingMessage & {
+  readonly messageId: string;
+  readonly hops?: number | undefined;
+  readonly originalSequence?: number | undefined;
+};
+
+export type Request = {
+  readonly topicId: number;
+  readonly messages: readonly Outgoing[];
+  readonly bytes: number;
+  readonly since: number;
+  /** Work of the same transaction. A request with it is never split from it: both land or neither. */
+  readonly within: ((sql: Sql) => Promise<void>) | undefined;
+  readonly resolve: (receipts: Receipt[]) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+/** The part of a flush that goes to one topic partition. */
+type Target = {
+  readonly topic: TopicEntry;
+  readonly part: number;
+  readonly first: number;
+  readonly writer: BlockWriter;
+  /** Message id -> its number, for duplicates within the flush. */
+  readonly numbers: Map<string, number>;
+};
+
+export type Plan = {
+  readonly flush: Flush;
+  readonly blocks: readonly { readonly topic: TopicEntry; readonly row: BlockRow; readonly index: BlockIndex }[];
+  readonly answers: readonly { readonly request: Request; readonly receipts: Receipt[] }[];
+  /** Dedup rows with the ids as they were given. */
+  readonly ids: readonly (DedupRow & { readonly messageId: string })[];
+};
+
+export type PlanState = {
+  readonly gen: number;
+  readonly now: Date;
+  readonly heads: ReadonlyMap<string, number>;
+  readonly recent: RecentIds;
+  readonly topicOf: (id: number) => TopicEntry | undefined;
+};
+
+export function headKey(topic: number, part: number): string {
+  return `${topic}/${part}`;
+}
+
+/** Requests whose topic is gone must have been taken out before; every head that is needed must be known. */
+export function planFlush(requests: readonly Request[], state: PlanState): Plan {
+  const targets = new Map<string, Target>();
+  const ids: (DedupRow & { messageId: string })[] = [];
+  const answers = requests.map((request) => {
+    const topic = state.topicOf(request.topicId)!;
+    const whole = wholePart(topic, request.messages);
+    const receipts = request.messages.map((message) => {
+      const part = whole ?? partFor(topic, message);
+      return addMessage(targetOf(targets, topic, part, state), message, ids, state);
+    });
+    return { request, receipts };
+  });
+  const blocks = [...targets.values()].filter((target) => target.writer.count > 0).map(finish);
+  const within = requests.flatMap((request) => request.within ?? []);
+  const flush = {
+    gen: state.gen,
+    nonce: randomBytes(12),
+    now: state.now,
+    blocks: blocks.map((b) => b.row),
+    ids,
+    within,
+  };
+  return { flush, blocks, answers, ids };
+}
+
+function finish(target: Target): Plan['blocks'][number] {
+  const { topic, part, first, writer } = target;
+  const { body, tally, index } = writer.finish();
+  return {
+    topic,
+    row: { topic: topic.id, part, version: topic.version, first, count: writer.count, tally, body },
+    index,
+  };
+}
+
+/** The block as readers of this node get it, once it is durable. */
+export function toBlock(planned: Plan['blocks'][number], enqueuedAt: Date): Block {
+  const { topic, row, index } = planned;
+  return new Block({ topic: topic.name, partition: row.part, first: row.first, enqueuedAt }, row.body, index);
+}
+
+function targetOf(targets: Map<string, Target>, topic: TopicEntry, part: number, state: PlanState): Target {
+  const key = headKey(topic.id, part);
+  let target = targets.get(key);
+  if (!target) {
+    target = { topic, part, first: state.heads.get(key)!, writer: new BlockWriter(), numbers: new Map() };
+    targets.set(key, target);
+  }
+  return target;
+}
+
+function addMessage(
+  target: Target,
+  message: Outgoing,
+  ids: (DedupRow & { messageId: string })[],
+  state: PlanState,
+): Receipt {
+  const { topic, part } = target;
+  const next = target.first + target.writer.count;
+  if (topic.settings.duplicateDetection) {
+    const place = placeOf(topic.settings, state.now.getTime());
+    const seen =
+      target.numbers.get(message.messageId) ??
+      state.recent.find(topic.id, part, message.messageId, place.since)?.sequence;
+    if (seen !== undefined) return { sequence: seen, partition: part, duplicate: true, enqueuedAt: state.now };
+    target.numbers.set(message.messageId, next);
+    const id = idHash(message.messageId);
+    ids.push({ ...place, topic: topic.id, part, id, sequence: next, messageId: message.messageId });
+  }
+  writeRecords(target, message);
+  return { sequence: next, partition: part, duplicate: false, enqueuedAt: state.now };
+}
+
+function writeRecords(target: Target, message: Outgoing): void {
+  const { topic, writer } = target;
+  const match = matcherOf(topic).match(message);
+  const lifetimeMs = shortest(message.timeToLiveMs, topic.settings.defaultTimeToLiveMs);
+  const { hops, originalSequence } = message;
+  writer.add(message, { bits: match.bits, lifetimeMs, hops, originalSequence });
+  for (const { bit, rule } of match.copies) {
+    const changed = applyAction(rule, message);
+    writer.add(changed, { bits: bitsOf([bit]), lifetimeMs, copy: true, hops, originalSequence });
+  }
+}
+
+function shortest(a: number | undefined, b: number | null): number | undefined {
+  if (b === null) return a;
+  return a === undefined ? b : Math.min(a, b);
+}
+
+/** A batch without keys goes to one partition as a whole. */
+function wholePart(topic: TopicEntry, messages: readonly Outgoing[]): number | undefined {
+  if (topic.partitions === 1) return 0;
+  const keyed = topic.settings.duplicateDetection || messages.some((message) => keyOf(message) !== undefined);
+  return keyed ? undefined : Math.floor(Math.random() * topic.partitions);
+}
+
+function keyOf(message: Outgoing): string | undefined {
+  return message.sessionId ?? message.partitionKey;
+}
+
+/** With duplicate detection an unkeyed message goes by its id, so that its repeats meet it. */
+export function partFor(topic: TopicEntry, message: Outgoing): number {
+  if (topic.partitions === 1) return 0;
+  const key = keyOf(message) ?? message.messageId;
+  return hashKey(key) % topic.partitions;
+}
+
+/** FNV-1a over UTF-16 code units, with a final mix; stable for ever, because order per key depends on it. */
+function hashKey(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}

@@ -1,0 +1,244 @@
+// What consumers have completed, made durable: all changes of all subscriptions of this node that gathered during the
+// last flush go out in one statement. Rows are only appended; the truth is the union of a subscription's rows, so it
+// does not matter in which order two of them commit. Every row is fenced: it is written only while this node still owns
+// the partition under the same epoch.
+import { type Database, type Sql, statement } from '../kit/database.ts';
+import { Refusal } from '../kit/refusal.ts';
+import { byteaArray, int2Array, int4Array } from './arrays.ts';
+import { Reader, Writer } from './bytes.ts';
+import { Connection, throughOutages } from './connection.ts';
+import type { Cursor } from './cursor.ts';
+import { type HeldChange, heldValues, NO_HELD } from './held.ts';
+import { type Ranges, toRanges } from './ranges.ts';
+import type { EmitTopics } from './signals.ts';
+
+/** What became of messages of one cursor. */
+export type Change = {
+  /** Sequences that the subscription is done with. */
+  readonly done: readonly number[];
+  /** New delivery counts, by sequence. */
+  readonly counts?: ReadonlyMap<number, number> | undefined;
+  readonly held?: HeldChange | undefined;
+};
+
+const FENCED = `
+  d as (
+    select * from unnest($1::int[], $2::int[], $3::smallint[], $4::int[], $5::int[], $6::smallint[], $7::bytea[])
+      as d(topic, subscription, part, incarnation, epoch, kind, data)
+  ), o as (
+    select o.topic, o.part, o.epoch from partition_owner o
+     where (o.topic, o.part) in (select topic, part from d) for share of o
+  ), ok as (
+    select d.* from d join o on o.topic = d.topic and o.part = d.part and o.epoch = d.epoch
+  ), p as (
+    insert into progress (slot, topic, subscription, part, incarnation, epoch, kind, data)
+    select s.slot, ok.topic, ok.subscription, ok.part, ok.incarnation, ok.epoch, ok.kind, ok.data
+      from ok, progress_slot s
+    returning subscription, part, slot
+  )`;
+
+const APPEND_PROGRESS = statement('topics.progress', `with ${FENCED} select subscription, part, slot from p`);
+
+const APPEND_WITH_HELD = statement(
+  'topics.progress.held',
+  `with ${FENCED}, gone as (
+     delete from held h using ok, unnest($8::int[], $9::smallint[], $10::bigint[]) as r(subscription, part, sequence)
+      where ok.subscription = r.subscription and ok.part = r.part
+        and h.subscription = r.subscription and h.part = r.part and h.sequence = r.sequence
+   ), kept as (
+     insert into held (subscription, part, sequence, state, delivery_count, enqueued_at, expires_at, visible_at, held_at,
+                       reason, description, source, record)
+     select h.* from unnest($11::int[], $12::smallint[], $13::bigint[], $14::text[], $15::int[], $16::timestamptz[],
+                            $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[],
+                            $22::text[], $23::bytea[])
+            as h(subscription, part, sequence, state, delivery_count, enqueued_at, expires_at, visible_at, held_at,
+                 reason, description, source, record)
+       join ok on ok.subscription = h.subscription and ok.part = h.part
+     on conflict (subscription, part, sequence) do update
+       set state = excluded.state, delivery_count = excluded.delivery_count, expires_at = excluded.expires_at,
+           visible_at = excluded.visible_at, held_at = excluded.held_at, reason = excluded.reason,
+           description = excluded.description, source = excluded.source, record = excluded.record
+   )
+   select subscription, part, slot from p`,
+);
+
+type Row = {
+  readonly cursor: Cursor;
+  readonly kind: 0 | 1;
+  readonly data: Buffer;
+  readonly held: HeldChange | undefined;
+};
+
+async function append(sql: Sql, rows: readonly Row[]): Promise<Set<string>> {
+  const values: unknown[] = [
+    int4Array(rows.map(({ cursor }) => cursor.partition.topic.id)),
+    int4Array(rows.map(({ cursor }) => cursor.subscription.id)),
+    int2Array(rows.map(({ cursor }) => cursor.partition.part)),
+    int4Array(rows.map(({ cursor }) => cursor.subscription.incarnation)),
+    int4Array(rows.map(({ cursor }) => cursor.partition.epoch)),
+    int2Array(rows.map(({ kind }) => kind)),
+    byteaArray(rows.map(({ data }) => data)),
+  ];
+  const withHeld = rows.some(({ held }) => held);
+  const written = withHeld
+    ? await sql.query<Written>(APPEND_WITH_HELD, values.concat(heldValues(rows.map(heldOf))))
+    : await sql.query<Written>(APPEND_PROGRESS, values);
+  return new Set(written.map((row) => `${row.subscription}/${row.part}`));
+}
+
+type Written = { subscription: number; part: number; slot: number };
+
+function heldOf({ cursor, held }: Row): { subscription: number; part: number } & HeldChange {
+  return { subscription: cursor.subscription.id, part: cursor.partition.part, ...(held ?? NO_HELD) };
+}
+
+/** Writes one change in the caller's transaction. Throws `lock_lost` when this node no longer owns the partition. */
+export async function appendIn(sql: Sql, cursor: Cursor, change: Change): Promise<void> {
+  const row: Row = { cursor, kind: 0, data: encodeProgress(cursor, change), held: change.held };
+  const written = await append(sql, [row]);
+  if (written.size === 0) throw new Refusal('lock_lost', 'Another node owns the partition now; the batch comes again.');
+}
+
+type Pending = { done: number[]; counts: Map<number, number>; held: HeldChange[] };
+
+export class Progress {
+  readonly #connection: Connection;
+  readonly #emit: EmitTopics;
+  readonly #deposed: (cursor: Cursor) => void;
+  readonly #stop = new AbortController();
+  #pending = new Map<Cursor, Pending>();
+  #next: PromiseWithResolvers<void> | undefined;
+  #running: Promise<void> | undefined;
+
+  /** `deposed` is told of a cursor whose row was refused because another node owns the partition. */
+  constructor(database: Database, emit: EmitTopics, deposed: (cursor: Cursor) => void) {
+    const setup = ['set plan_cache_mode = force_generic_plan; set enable_hashjoin = off; set enable_mergejoin = off'];
+    this.#connection = new Connection(database, 'progress', setup);
+    this.#emit = emit;
+    this.#deposed = deposed;
+  }
+
+  /** Resolves when the change is durable, or when it is known that this node is not the owner (then the cursor is lost). */
+  record(cursor: Cursor, change: Change): Promise<void> {
+    let pending = this.#pending.get(cursor);
+    if (!pending) {
+      pending = { done: [], counts: new Map(), held: [] };
+      this.#pending.set(cursor, pending);
+    }
+    for (const sequence of change.done) pending.done.push(sequence);
+    for (const [sequence, count] of change.counts ?? []) pending.counts.set(sequence, count);
+    if (change.held) pending.held.push(change.held);
+    this.#next ??= Promise.withResolvers<void>();
+    this.#running ??= this.#run();
+    return this.#next.promise;
+  }
+
+  async #run(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#next) {
+      const flushed = this.#next;
+      const changes = this.#pending;
+      this.#next = undefined;
+      this.#pending = new Map();
+      try {
+        await this.#flush([...changes].filter(([cursor]) => !cursor.partition.lost));
+        flushed.resolve();
+      } catch (error) {
+        flushed.reject(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #flush(changes: readonly [Cursor, Pending][]): Promise<void> {
+    const rows = changes.map(([cursor, pending]): Row => {
+      const held = pending.held.length > 0 ? joinHeld(pending.held) : undefined;
+      return { cursor, kind: 0, data: encodeProgress(cursor, pending), held };
+    });
+    if (rows.length === 0) return;
+    // Repeating after a lost answer is safe: the union of two equal rows is one.
+    const written = await throughOutages(() => append(this.#connection, rows), {
+      signal: this.#stop.signal,
+      onOutage: (error) => this.#emit({ name: 'topics.database_away', where: 'progress', error }),
+    });
+    for (const { cursor } of rows) {
+      if (!written.has(`${cursor.subscription.id}/${cursor.partition.part}`)) this.#deposed(cursor);
+    }
+  }
+
+  /** Flushes what was recorded; gives up at once if PostgreSQL is away. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await this.#connection.close();
+  }
+}
+
+function joinHeld(all: readonly HeldChange[]): HeldChange {
+  // The last word on a message counts: a later change of the same flush replaces an earlier one.
+  const put = new Map(all.flatMap((change) => change.put.map((row) => [row.sequence, row] as const)));
+  const removed = all.flatMap((change) => change.removed).filter((sequence) => !put.has(sequence));
+  return { put: [...put.values()], removed };
+}
+
+/** floor, how far the log was handed out, ranges done (gap and length), delivery counts (offset and count). */
+function encodeProgress(cursor: Cursor, change: Pick<Change, 'done' | 'counts'>): Buffer {
+  const out = new Writer(64);
+  const floor = cursor.floorWith(change.done);
+  out.varint(floor);
+  out.varint(cursor.next - floor);
+  const ranges = change.done.length === 0 ? [] : toRanges(change.done).filter((range) => range.end > floor);
+  out.varint(ranges.length);
+  let at = 0;
+  for (const { start, end } of ranges) {
+    out.varint(start - at);
+    out.varint(end - start);
+    at = end;
+  }
+  out.varint(change.counts?.size ?? 0);
+  for (const [sequence, count] of change.counts ?? []) {
+    out.varint(sequence);
+    out.varint(count);
+  }
+  return out.finish();
+}
+
+/** What is known of a cursor after its rows were read. */
+export type Recovered = {
+  /** Everything below this is done. */
+  floor: number;
+  /** Everything below this may have been handed out. */
+  handedOut: number;
+  readonly done: Ranges;
+  readonly counts: Map<number, number>;
+};
+
+export function decodeProgress(bytes: Buffer, into: Recovered): void {
+  const from = new Reader(bytes);
+  const floor = from.varint();
+  into.floor = Math.max(into.floor, floor);
+  into.handedOut = Math.max(into.handedOut, floor + from.varint());
+  let at = 0;
+  for (let left = from.varint(); left > 0; left--) {
+    const start = at + from.varint();
+    at = start + from.varint();
+    into.done.add(start, at);
+  }
+  for (let left = from.varint(); left > 0; left--) {
+    const sequence = from.varint();
+    into.counts.set(sequence, Math.max(into.counts.get(sequence) ?? 0, from.varint()));
+  }
+}
+
+const SELECT_PROGRESS = statement(
+  'topics.progress.read',
+  'select subscription, part, incarnation, data from progress where topic = any($1)',
+);
+
+/** Reads what is known of these cursors' pasts. The caller owns the partitions already, so nothing more is written. */
+export async function readProgress(
+  sql: Sql,
+  topics: readonly number[],
+): Promise<{ subscription: number; part: number; incarnation: number; data: Buffer }[]> {
+  return sql.query(SELECT_PROGRESS, [topics]);
+}
