@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { connectTls } from './connect.ts';
 import { Connection, type ConnectionEvents, type ConnectionSettings, tickMs } from './connection.ts';
 import { maxWindow } from './frames.ts';
-import type { Call, Http2Client, Http2Options, Unanswered } from './port.ts';
+import type { Call, Http2Options, Transport, Unanswered } from './port.ts';
 import { CallQueue } from './queue.ts';
 
 /** What the client needs of one connection; connection.ts is ours, reference.ts is node:http2. */
@@ -16,7 +16,7 @@ export type MakeLink = (socket: Duplex, settings: ConnectionSettings, events: Co
 const maxResends = 3;
 const maxPauseMs = 30_000;
 
-export class PushClient implements Http2Client {
+export class PushClient implements Transport {
   readonly #options: Http2Options;
   readonly #settings: ConnectionSettings;
   readonly #maxWaiting: number;

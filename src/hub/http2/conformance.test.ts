@@ -1,4 +1,4 @@
-// What an Http2Client promises, proven on both implementations against node's HTTP/2 server over real TLS.
+// What an Transport promises, proven on both implementations against node's HTTP/2 server over real TLS.
 
 import type { AddressInfo } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';

@@ -42,7 +42,7 @@ export type Unanswered = { readonly kind: 'unprocessed' | 'lost'; readonly cause
 
 export type Reply = Answer | Unanswered;
 
-export type Http2Client = {
+export type Transport = {
   /**
    * Hands a call over; its `settle` tells the rest. False means that the window is full: wait for `whenRoom()` before the next one.
    * A caller that goes on regardless is refused (`unprocessed`, cause `queue_full`) at twice the window.
@@ -93,7 +93,7 @@ export function field(answer: Answer, name: string): string | undefined {
 }
 
 /** One call as a promise: for rare calls (tokens, channels), not for fan-out. */
-export function ask(client: Http2Client, call: Omit<Call, 'settle'>): Promise<Reply> {
+export function ask(client: Transport, call: Omit<Call, 'settle'>): Promise<Reply> {
   return new Promise((resolve) => {
     client.post({ ...call, settle: resolve });
   });
