@@ -2,12 +2,14 @@
 // held against the OpenAPI document that the server itself gives out.
 import { afterAll, beforeAll } from 'vitest';
 import { Access } from '../../src/access/access.ts';
-import { enterpriseNotification, type IngestMapping } from '../../src/events/ingest.ts';
+import { enterpriseNotification } from '../../src/events/ingest.ts';
 import { HttpServer, type HttpSettings } from '../../src/gateways/http/server.ts';
+import { Handler } from '../../src/handler/handler.ts';
+import { compileDefinitions, type Notification } from '../../src/handler/notification.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
-import type { Signal } from '../../src/kit/signals.ts';
-import type { OutgoingMessage } from '../../src/topics/message.ts';
+import { type Signal, Signals } from '../../src/kit/signals.ts';
+import { Broker } from '../../src/topics/broker.ts';
 import { useDatabase } from './database.ts';
 import { type OpenApi, OpenApiCheck } from './openapi-check.ts';
 
@@ -27,51 +29,52 @@ export type TestServer = {
   server: HttpServer;
   access: Access;
   inbox: InboxStream;
+  broker: Broker;
   readonly database: Database;
-  readonly published: OutgoingMessage[];
   readonly signals: Signal[];
   call(path: string, call?: Call): Promise<Answer>;
 };
 
-export function useServer(settings: Partial<HttpSettings> = {}, mappings: readonly IngestMapping[] = []): TestServer {
+export function useServer(
+  settings: Partial<HttpSettings> = {},
+  notifications: readonly Notification[] = [],
+): TestServer {
+  let stopAll: () => Promise<void> = async () => undefined;
   const { database } = useDatabase();
-  const test = { database, published: [], signals: [], call } as unknown as TestServer; // the rest comes before the first test
+  const test = { database, signals: [], call } as unknown as TestServer; // the rest comes before the first test
   let documented: OpenApiCheck | undefined;
   beforeAll(async () => {
-    const emit = (signal: Signal) => void test.signals.push(signal);
-    test.access = await Access.start({
-      database,
-      presets: [{ name: 'admin', secret: ADMIN_KEY, grants: [{ right: 'manage', entity: '*' }] }],
-    });
-    test.inbox = await InboxStream.start({ database, emit });
-    test.server = await HttpServer.start(
+    const signals = new Signals();
+    signals.listen((signal) => test.signals.push(signal));
+    const { emit } = signals;
+    const broker = await Broker.start({ database, emit, node: { id: 'test' } });
+    for (const topic of ['hr', 'enterprise'])
+      await broker.createTopic(topic, { settings: { duplicateDetection: true } });
+    const inbox = await InboxStream.start({ database, emit });
+    const definitions = compileDefinitions(notifications);
+    const handler = await Handler.start({ broker, definitions, finders: {}, inbox, wake: () => undefined, emit });
+    const grants = [{ right: 'manage', entity: '*' }] as const;
+    const access = await Access.start({ database, presets: [{ name: 'admin', secret: ADMIN_KEY, grants }] });
+    const server = await HttpServer.start(
       {
-        access: test.access,
+        access,
         database,
-        broker: {
-          publish: async (_topic, messages) => {
-            test.published.push(...messages);
-            return messages.map((_, i) => ({
-              sequence: i + 1,
-              partition: 0,
-              duplicate: false,
-              enqueuedAt: new Date(),
-            }));
-          },
-        },
-        inbox: test.inbox,
+        broker,
+        inbox,
+        definitions,
+        signals,
         dispatcher: { wake: () => undefined },
-        mappings: [enterpriseNotification('enterprise'), ...mappings],
+        mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
-        emit,
       },
       { host: '127.0.0.1', port: 0, version: '0.0.0', ...settings },
     );
+    Object.assign(test, { server, access, inbox, broker });
+    stopAll = async () => {
+      for (const part of [server, handler, inbox, broker]) await part.stop();
+    };
   });
-  afterAll(async () => {
-    await test.server.stop();
-    await test.inbox.stop();
-  });
+  afterAll(() => stopAll());
 
   async function call(path: string, { key = ADMIN_KEY, json, ...init }: Call = {}): Promise<Answer> {
     const headers = new Headers(init.headers);

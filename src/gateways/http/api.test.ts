@@ -10,7 +10,42 @@ describe('publishing', () => {
     const answer = await http.call('/v1/topics/hr/events', { json: event, headers: structured });
     expect(answer.status).toBe(202);
     expect(answer.json).toEqual({ accepted: 1, events: [{ id: '1', sequence: 1, duplicate: false }] });
-    expect(http.published.at(-1)).toMatchObject({ messageId: '/hr#1' });
+    expect(await http.broker.browse('hr')).toMatchObject([{ messageId: '/hr#1', sequence: 1 }]);
+  });
+
+  it('takes an event of the same source and id once', async () => {
+    const answer = await http.call('/v1/topics/HR/events', { json: event, headers: structured });
+    expect(answer.json).toEqual({ accepted: 1, events: [{ id: '1', sequence: 1, duplicate: true }] });
+    expect(await http.broker.browse('hr')).toHaveLength(1);
+  });
+
+  it('takes a batch whole or not at all', async () => {
+    const headers = { 'content-type': 'application/cloudevents-batch+json' };
+    const good = await http.call('/v1/topics/hr/events', {
+      json: [
+        { ...event, id: 'b1' },
+        { ...event, id: 'b2' },
+      ],
+      headers,
+    });
+    expect(good.json.events).toMatchObject([
+      { id: 'b1', sequence: 2 },
+      { id: 'b2', sequence: 3 },
+    ]);
+    const bad = await http.call('/v1/topics/hr/events', {
+      json: [
+        { ...event, id: 'b3' },
+        { ...event, id: '' },
+      ],
+      headers,
+    });
+    expect(bad.json).toMatchObject({ status: 400, code: 'event_invalid', index: 1 });
+    expect(await http.broker.browse('hr')).toHaveLength(3);
+  });
+
+  it('refuses a topic that is not there', async () => {
+    const answer = await http.call('/v1/topics/nowhere/events', { json: event, headers: structured });
+    expect(answer.json).toMatchObject({ status: 404, code: 'topic_not_found' });
   });
 
   it('an empty batch changes nothing', async () => {
@@ -24,7 +59,7 @@ describe('publishing', () => {
       body: `{'userid':'u1','message':'Here is a notification message!'}`,
     });
     expect(answer.status).toBe(202);
-    expect(http.published.at(-1)).toMatchObject({ subject: 'u1', contentType: 'application/json' });
+    expect(await http.broker.browse('enterprise')).toMatchObject([{ subject: 'u1', contentType: 'application/json' }]);
   });
 
   it('refuses an unknown mapping, and a key without the right on its topic', async () => {
@@ -57,7 +92,7 @@ describe('keys', () => {
     const send = (key: string, topic = 'hr') =>
       http.call(`/v1/topics/${topic}/events`, { json: event, headers: structured, key });
     expect((await send(made.secret)).status).toBe(202);
-    expect((await send(made.secret, 'finance')).json).toMatchObject({ status: 403, code: 'right_missing' });
+    expect((await send(made.secret, 'enterprise')).json).toMatchObject({ status: 403, code: 'right_missing' });
     const { json: rotated } = await http.call(`/v1/keys/${made.id}/rotate`, { method: 'POST' });
     expect((await send(made.secret)).status).toBe(202);
     expect((await http.call(`/v1/keys/${made.id}/secondary`, { method: 'DELETE' })).json.hasSecondary).toBe(false);

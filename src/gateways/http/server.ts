@@ -1,29 +1,40 @@
 // The HTTP gateway: decode, call a room, encode. Routes live in routes/, one file for each noun.
 import type { AddressInfo } from 'node:net';
 import type { Access } from '../../access/access.ts';
-import type { Emit } from '../../kit/signals.ts';
-import { type App, createApp, type HttpSignal } from './app.ts';
+import { channelNames } from '../../deliveries/channel.ts';
+import type { Signals } from '../../kit/signals.ts';
+import type { Broker } from '../../topics/broker.ts';
+import { type App, createApp } from './app.ts';
 import { tellBrowsers } from './browser.ts';
 import { EventStreams } from './event-stream.ts';
 import { guardRoutes } from './identity.ts';
 import { describeRoutes, serveDescription } from './openapi.ts';
 import { servePages } from './pages.ts';
+import { type DefinitionDeps, definitionRoutes } from './routes/definitions.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { logRoutes } from './routes/log.ts';
 import { recipientRoutes } from './routes/recipients.ts';
 import { signInRoutes } from './routes/sign-in.ts';
+import { statsRoutes } from './routes/stats.ts';
+import { subscriptionRoutes } from './routes/subscriptions.ts';
+import { topicRoutes } from './routes/topics.ts';
 import { traceRoutes } from './routes/trace.ts';
 import { ProblemSchema } from './schemas.ts';
+import { Stats } from './stats.ts';
 
 export type HttpDeps = EventDeps &
   HealthDeps &
   InboxDeps &
-  DeliveryDeps & {
+  DeliveryDeps &
+  DefinitionDeps & {
+    readonly broker: Broker;
     readonly access: Access;
-    readonly emit: Emit<HttpSignal>;
+    /** Emits `HttpSignal`s; listens for the figures of the dashboard. */
+    readonly signals: Signals;
   };
 
 export type HttpSettings = {
@@ -56,7 +67,7 @@ export class HttpServer {
 
   /** Listens when it returns. A taken port is thrown as Node's error (`EADDRINUSE`). */
   static async start(deps: HttpDeps, settings: HttpSettings): Promise<HttpServer> {
-    const app = createApp(deps);
+    const app = createApp({ emit: deps.signals.emit });
     const server = new HttpServer(app, settings.stopWithinMs ?? 10_000);
     const streams = new EventStreams(app, settings.pingEveryMs);
     app.addSchema(ProblemSchema);
@@ -106,7 +117,15 @@ export class HttpServer {
 }
 
 function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string }, streams: EventStreams): void {
+  const stats = new Stats({ ...deps, channels: channelNames, openStreams: () => streams.size });
+  const unlisten = deps.signals.listen(stats.listener);
+  app.addHook('onClose', async () => void unlisten());
   eventRoutes(app, deps);
+  logRoutes(app, deps);
+  topicRoutes(app, deps);
+  subscriptionRoutes(app, deps);
+  definitionRoutes(app, deps);
+  statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);
   inboxRoutes(app, deps, streams);
   traceRoutes(app, deps);

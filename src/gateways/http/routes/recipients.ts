@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { forgetPerson } from '../../../access/sign-in.ts';
 import { forgetInbox } from '../../../inbox/mark.ts';
+import type { InboxStream } from '../../../inbox/stream.ts';
 import type { Database } from '../../../kit/database.ts';
 import { parsePreferences } from '../../../people/parse-preferences.ts';
 import { getPreferences, putPreferences } from '../../../people/preference-records.ts';
@@ -64,7 +65,9 @@ const onListedRecipients: Need = {
   entity: ({ query }) => `recipient:${(query as { prefix?: string }).prefix ?? ''}*`,
 };
 
-export function recipientRoutes(app: App, { database }: { readonly database: Database }): void {
+export type RecipientDeps = { readonly database: Database; readonly inbox: Pick<InboxStream, 'forget'> };
+
+export function recipientRoutes(app: App, { database, inbox }: RecipientDeps): void {
   app.get('/v1/recipients', { config: { access: onListedRecipients }, schema: listSchema }, async ({ query }) => {
     const after = decodeCursor('recipients', query.cursor);
     const { prefix, limit } = query;
@@ -93,6 +96,7 @@ export function recipientRoutes(app: App, { database }: { readonly database: Dat
         await forgetInbox(tx, params.recipient);
         await forgetPerson(tx, params.recipient);
       });
+      inbox.forget(params.recipient);
       return reply.code(204).send(null);
     },
   );

@@ -1,0 +1,219 @@
+// Subscriptions of a topic, and their rules.
+import { type TProperties, Type } from 'typebox';
+import { Refusal } from '../../../kit/refusal.ts';
+import type { Broker } from '../../../topics/broker.ts';
+import type { SubscriptionEntry } from '../../../topics/catalogue.ts';
+import type { SubscriptionSettings } from '../../../topics/settings.ts';
+import type { App } from '../app.ts';
+import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { onTopic } from '../identity.ts';
+import { type RuleInput, RuleInputSchema, RuleSchema, ruleFromJson, ruleToJson } from '../rule-json.ts';
+import { Nullable, PageOf, PageQuery, responses, Time, TopicParams } from '../schemas.ts';
+import { optional, Status, sameName, type TopicDeps, topicOf } from './topics.ts';
+
+const Millis = Type.Integer({ minimum: 0, description: 'In milliseconds.' });
+
+export const subscriptionSettings = {
+  lockDurationMs: Type.Integer({ description: 'How long a received message is locked, in milliseconds.' }),
+  maxDeliveryCount: Type.Integer({ description: 'After so many deliveries in vain a message is dead-lettered.' }),
+  requiresSession: Type.Boolean(),
+  defaultTimeToLiveMs: Nullable(Millis),
+  deadLetterOnExpiry: Type.Boolean(),
+  deadLetterOnFilterError: Type.Boolean(),
+  forwardTo: Nullable(Type.String({ maxLength: 260 })),
+  forwardDeadLettersTo: Nullable(Type.String({ maxLength: 260 })),
+  autoDeleteOnIdleMs: Nullable(Millis),
+  status: Status,
+  userMetadata: Type.String({ maxLength: 1024 }),
+} satisfies TProperties;
+
+export const counts = {
+  active: Type.Integer({ description: 'Waiting or locked.' }),
+  locked: Type.Integer(),
+  deferred: Type.Integer(),
+  deadLettered: Type.Integer(),
+} satisfies TProperties;
+
+const SubscriptionView = Type.Object({
+  name: Type.String(),
+  ...subscriptionSettings,
+  ...counts,
+  rules: Type.Array(Type.String(), { description: 'Their names.' }),
+  createdAt: Time(),
+  updatedAt: Time(),
+});
+
+const SubscriptionInput = Type.Object(
+  {
+    ...optional(subscriptionSettings),
+    rules: Type.Optional(
+      Type.Record(Type.String(), RuleInputSchema, {
+        description: 'By name. Given, they replace all others; a new subscription without them takes everything.',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    examples: [{ maxDeliveryCount: 5, rules: { joined: { filter: "[cloudEvents:type] = 'hr.employee.joined'" } } }],
+  },
+);
+
+const SubscriptionParams = Type.Object({
+  ...TopicParams.properties,
+  subscription: Type.String({ maxLength: 50, examples: ['directory-sync'] }),
+});
+const RuleParams = Type.Object({
+  ...SubscriptionParams.properties,
+  rule: Type.String({ maxLength: 50, examples: ['joined'] }),
+});
+
+export function subscriptionRoutes(app: App, { broker }: TopicDeps): void {
+  const path = '/v1/topics/:topic/subscriptions';
+  app.get(path, { config: { access: onTopic('listen') }, schema: listSchema }, async ({ params, query }) => {
+    const after = decodeCursor('subscriptions', query.cursor) ?? '';
+    const all = topicOf(broker, params.topic).subscriptions.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const rest = all.filter(({ name }) => name > after);
+    const items = await Promise.all(rest.slice(0, query.limit).map((entry) => view(broker, params.topic, entry)));
+    return { items, next: encodeCursor('subscriptions', rest.length > query.limit ? items.at(-1)?.name : undefined) };
+  });
+  const one = `${path}/:subscription`;
+  app.get(one, { config: { access: onTopic('listen') }, schema: getSchema }, ({ params }) =>
+    view(broker, params.topic, broker.subscription(params.topic, params.subscription)),
+  );
+  app.put(one, { config: { access: onTopic('manage') }, schema: putSchema }, async ({ params, body }, reply) => {
+    const { rules, ...settings } = body as Partial<SubscriptionSettings> & { rules?: Record<string, RuleInput> }; // as SubscriptionInput says
+    const isNew = !topicOf(broker, params.topic).subscriptions.some(sameName(params.subscription));
+    await (isNew ? create : update)(broker, params, settings, rules);
+    const entry = broker.subscription(params.topic, params.subscription);
+    return reply.code(isNew ? 201 : 200).send(await view(broker, params.topic, entry));
+  });
+  app.delete(one, { config: { access: onTopic('manage') }, schema: deleteSchema }, async ({ params }, reply) => {
+    await broker.deleteSubscription(params.topic, params.subscription);
+    return reply.code(204).send(null);
+  });
+  ruleRoutes(app, broker, `${one}/rules`);
+}
+
+type Place = { readonly topic: string; readonly subscription: string };
+
+async function create(
+  broker: Broker,
+  place: Place,
+  settings: Partial<SubscriptionSettings>,
+  rules?: Record<string, RuleInput>,
+) {
+  await broker.createSubscription(place.topic, place.subscription, settings, rules && rulesOf(rules));
+}
+
+async function update(
+  broker: Broker,
+  place: Place,
+  settings: Partial<SubscriptionSettings>,
+  rules?: Record<string, RuleInput>,
+) {
+  await broker.updateSubscription(place.topic, place.subscription, settings);
+  if (rules) await broker.replaceRules(place.topic, place.subscription, rulesOf(rules));
+}
+
+function rulesOf(rules: Readonly<Record<string, RuleInput>>) {
+  return Object.entries(rules).map(([name, rule]) => ruleFromJson(name, rule));
+}
+
+function ruleRoutes(app: App, broker: Broker, path: string): void {
+  app.get(path, { config: { access: onTopic('listen') }, schema: listRulesSchema }, async ({ params }) => ({
+    items: broker.subscription(params.topic, params.subscription).rules.map(ruleToJson),
+  }));
+  app.put(
+    `${path}/:rule`,
+    { config: { access: onTopic('manage') }, schema: putRuleSchema },
+    async ({ params, body }, reply) => {
+      const { topic, subscription } = params;
+      const rule = ruleFromJson(params.rule, body as RuleInput); // as RuleInputSchema says
+      const { rules } = broker.subscription(topic, subscription);
+      const isNew = !rules.some(sameName(params.rule));
+      if (isNew) await broker.addRule(topic, subscription, rule);
+      else
+        await broker.replaceRules(topic, subscription, [...rules.filter((each) => !sameName(params.rule)(each)), rule]);
+      return reply.code(isNew ? 201 : 200).send(ruleToJson(rule));
+    },
+  );
+  app.delete(
+    `${path}/:rule`,
+    { config: { access: onTopic('manage') }, schema: deleteRuleSchema },
+    async ({ params }, reply) => {
+      const { topic, subscription, rule } = params;
+      if (!broker.subscription(topic, subscription).rules.some(sameName(rule)))
+        throw new Refusal('not_found', `The subscription has no rule "${rule}".`);
+      await broker.removeRule(topic, subscription, rule);
+      return reply.code(204).send(null);
+    },
+  );
+}
+
+async function view(broker: Broker, topic: string, entry: SubscriptionEntry) {
+  const { name, settings, rules, createdAt, updatedAt } = entry;
+  return {
+    name,
+    ...settings,
+    ...(await broker.counts(topic, name)),
+    rules: rules.map((rule) => rule.name),
+    createdAt: createdAt.toISOString(),
+    updatedAt: updatedAt.toISOString(),
+  };
+}
+
+const tags = ['topics'];
+const listSchema = {
+  operationId: 'listSubscriptions',
+  summary: 'List the subscriptions of a topic',
+  tags,
+  params: TopicParams,
+  querystring: Type.Object(PageQuery),
+  response: responses({ 200: PageOf(SubscriptionView) }),
+};
+const getSchema = {
+  operationId: 'getSubscription',
+  summary: 'Read a subscription',
+  tags,
+  params: SubscriptionParams,
+  response: responses({ 200: SubscriptionView }),
+};
+const putSchema = {
+  operationId: 'putSubscription',
+  summary: 'Make a subscription, or change its settings',
+  description: 'What is left out keeps its value.',
+  tags,
+  params: SubscriptionParams,
+  body: SubscriptionInput,
+  response: responses({ 200: SubscriptionView, 201: SubscriptionView }, 409),
+};
+const deleteSchema = {
+  operationId: 'deleteSubscription',
+  summary: 'Delete a subscription',
+  tags,
+  params: SubscriptionParams,
+  response: responses({ 204: Type.Null({ description: 'The subscription is gone.' }) }),
+};
+const listRulesSchema = {
+  operationId: 'listRules',
+  summary: 'List the rules of a subscription',
+  tags,
+  params: SubscriptionParams,
+  response: responses({ 200: Type.Object({ items: Type.Array(RuleSchema) }) }),
+};
+const putRuleSchema = {
+  operationId: 'putRule',
+  summary: 'Make or replace a rule',
+  description: 'A message goes to the subscription if any of its rules matches.',
+  tags,
+  params: RuleParams,
+  body: RuleInputSchema,
+  response: responses({ 200: RuleSchema, 201: RuleSchema }, 409),
+};
+const deleteRuleSchema = {
+  operationId: 'deleteRule',
+  summary: 'Delete a rule',
+  tags,
+  params: RuleParams,
+  response: responses({ 204: Type.Null({ description: 'The rule is gone.' }) }),
+};

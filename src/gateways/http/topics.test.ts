@@ -1,0 +1,183 @@
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../../../test/support/eventually.ts';
+import { ADMIN_KEY, useServer } from '../../../test/support/http-server.ts';
+import type { Notification } from '../../handler/notification.ts';
+
+const joined: Notification = {
+  name: 'employee-joined',
+  topic: 'hr',
+  category: 'hr',
+  when: "type = 'hr.employee.joined'",
+  channels: ['inbox', 'email'],
+  mandatory: ['inbox'],
+  audience: () => ['ada'],
+  content: (event) => ({ title: `${(event.data as { name: string }).name} joined` }),
+};
+const http = useServer({}, [joined]);
+const event = { specversion: '1.0', id: '1', source: '/hr', type: 'hr.employee.joined', data: { name: 'Bea' } };
+const publish = (json: object) =>
+  http.call('/v1/topics/hr/events', { json, headers: { 'content-type': 'application/cloudevents+json' } });
+
+describe('topics', () => {
+  it('are made, changed, listed and deleted', async () => {
+    const made = await http.call('/v1/topics/finance', { method: 'PUT', json: { retentionMs: 1000 } });
+    expect(made.status).toBe(201);
+    expect(made.json).toMatchObject({
+      name: 'finance',
+      retentionMs: 1000,
+      duplicateDetection: true,
+      subscriptions: [],
+    });
+    const changed = await http.call('/v1/topics/FINANCE', { method: 'PUT', json: { status: 'sendDisabled' } });
+    expect([changed.status, changed.json.status, changed.json.retentionMs]).toEqual([200, 'sendDisabled', 1000]);
+    expect((await http.call('/v1/topics/finance')).json).toEqual(changed.json);
+    expect((await http.call('/v1/topics?limit=2')).json.items.map(({ name }: { name: string }) => name)).toEqual([
+      'enterprise',
+      'finance',
+    ]);
+    expect((await http.call('/v1/topics/finance', { method: 'DELETE' })).status).toBe(204);
+    expect((await http.call('/v1/topics/finance')).json.code).toBe('topic_not_found');
+  });
+
+  it('refuse bad names, unknown settings and values out of range', async () => {
+    const put = (name: string, json: object) =>
+      http.call(`/v1/topics/${encodeURIComponent(name)}`, { method: 'PUT', json });
+    expect((await put('a b', {})).json.code).toBe('invalid_name');
+    expect((await put('x', { nope: 1 })).json.errors).toEqual([{ field: 'nope', problem: 'is not known here' }]);
+    expect((await put('x', { partitions: 1000 })).json.errors[0].field).toBe('partitions');
+    expect((await put('x', { duplicateDetectionWindowMs: 1 })).json.code).toBe('invalid_setting');
+    expect((await put('hr', { partitions: 7 })).json.code).toBe('conflict');
+  });
+
+  it('a list shows what the key may listen to', async () => {
+    const { json: key } = await http.call('/v1/keys', { json: { name: 'l', grants: ['listen topic:hr'] } });
+    const list = await http.call('/v1/topics', { key: key.secret });
+    expect(list.json.items.map(({ name }: { name: string }) => name)).toEqual(['hr']);
+    expect((await http.call('/v1/topics/enterprise', { key: key.secret })).status).toBe(403);
+  });
+});
+
+describe('subscriptions', () => {
+  const path = '/v1/topics/enterprise/subscriptions';
+
+  it('are made with rules, counted, changed and deleted', async () => {
+    const rules = {
+      big: { filter: 'amount > 100' },
+      vip: { filter: { type: 'correlation', subject: 'vip', properties: { n: { $long: '9007199254740993' } } } },
+    };
+    const made = await http.call(`${path}/audit`, { method: 'PUT', json: { maxDeliveryCount: 3, rules } });
+    expect(made.status).toBe(201);
+    expect(made.json).toMatchObject({ name: 'audit', maxDeliveryCount: 3, active: 0, rules: ['big', 'vip'] });
+    const read = await http.call(`${path}/audit/rules`);
+    expect(read.json.items).toMatchObject([
+      { name: 'big', filter: { type: 'sql', expression: 'amount > 100' } },
+      { name: 'vip', filter: rules.vip.filter },
+    ]);
+    const changed = await http.call(`${path}/audit`, { method: 'PUT', json: { maxDeliveryCount: 4 } });
+    expect([changed.status, changed.json.maxDeliveryCount, changed.json.rules]).toEqual([200, 4, ['big', 'vip']]);
+    expect((await http.call(path)).json.items).toMatchObject([{ name: 'audit' }]);
+    expect((await http.call(`${path}/audit`, { method: 'DELETE' })).status).toBe(204);
+    expect((await http.call(`${path}/audit`)).json.code).toBe('subscription_not_found');
+  });
+
+  it('take the messages that a rule matches', async () => {
+    await http.call(`${path}/joined`, {
+      method: 'PUT',
+      json: { rules: { subject: { filter: { type: 'correlation', subject: 'u7' } } } },
+    });
+    for (const userid of ['u7', 'u8'])
+      await http.call('/v1/ingest/enterprise-notification', { json: { userid, message: 'x' } });
+    await eventually(async () => expect((await http.call(`${path}/joined`)).json.active).toBe(1));
+  });
+
+  it('rules are put, replaced and deleted one by one', async () => {
+    await http.call(`${path}/one`, { method: 'PUT', json: {} });
+    const rule = (name: string, json: unknown) => http.call(`${path}/one/rules/${name}`, { method: 'PUT', json });
+    expect((await rule('a', { filter: 'x = 1' })).status).toBe(201);
+    expect((await rule('A', { filter: 'x = 2' })).status).toBe(200);
+    const names = async () =>
+      (await http.call(`${path}/one/rules`)).json.items.map(({ name }: { name: string }) => name);
+    expect(await names()).toEqual(['$Default', 'A']);
+    expect((await http.call(`${path}/one/rules/%24Default`, { method: 'DELETE' })).status).toBe(204);
+    expect(await names()).toEqual(['A']);
+    expect((await http.call(`${path}/one/rules/none`, { method: 'DELETE' })).json.code).toBe('not_found');
+    expect((await rule('b', { filter: { type: 'correlation' } })).status).toBe(400);
+  });
+});
+
+describe('the log and the trace', () => {
+  it('shows events newest first, in pages, and forwards from a number', async () => {
+    for (const id of ['p1', 'p2', 'p3']) await publish({ ...event, id, type: 'other' });
+    const first = await http.call('/v1/topics/hr/events?limit=2');
+    expect(first.json.items.map(({ event }: { event: { id: string } }) => event.id)).toEqual(['p3', 'p2']);
+    const second = await http.call(`/v1/topics/hr/events?limit=2&cursor=${first.json.next}`);
+    expect(second.json.items[0].event).toMatchObject({ id: 'p1', data: { name: 'Bea' }, specversion: '1.0' });
+    const forwards = await http.call(`/v1/topics/hr/events?from=${second.json.items[0].sequence}&limit=2`);
+    expect(forwards.json.items.map(({ event }: { event: { id: string } }) => event.id)).toEqual(['p1', 'p2']);
+    const rest = await http.call(`/v1/topics/hr/events?from=1&limit=2&cursor=${forwards.json.next}`);
+    expect(rest.json.items.map(({ event }: { event: { id: string } }) => event.id)).toEqual(['p3']);
+  });
+
+  it('shows a message that is no event with the reason', async () => {
+    await http.broker.publish('hr', [{ messageId: 'raw', body: Buffer.from('{'), contentType: 'application/json' }]);
+    const { json } = await http.call('/v1/topics/hr/events?limit=1');
+    expect(json.items[0]).toMatchObject({ event: { id: 'raw' }, problem: expect.stringContaining('not valid JSON') });
+  });
+
+  it('tells the story of an event, by number and by id, and of a person', async () => {
+    const { json: published } = await publish({ ...event, id: 'story' });
+    const { sequence } = published.events[0];
+    const byNumber = await eventually(async () => {
+      const answer = await http.call(`/v1/topics/hr/events/${sequence}/trace`);
+      expect(answer.json.steps.length).toBeGreaterThan(1);
+      return answer.json;
+    });
+    expect(byNumber.event).toMatchObject({ id: 'story', topic: 'hr', sequence, type: event.type });
+    expect(byNumber.steps).toContainEqual(expect.objectContaining({ recipient: 'ada', outcome: 'notice' }));
+    expect((await http.call('/v1/events/trace?topic=HR&id=story')).json).toEqual(byNumber);
+    const person = await http.call('/v1/recipients/ada/trace');
+    expect(person.json.steps).toContainEqual(expect.objectContaining({ topic: 'hr', sequence, outcome: 'notice' }));
+    const inbox = await http.call('/v1/recipients/ada/inbox');
+    expect(inbox.json.items[0]).toMatchObject({ title: 'Bea joined', readAt: null });
+    expect((await http.call('/v1/topics/hr/events/999999/trace')).json.code).toBe('not_found');
+    expect((await http.call('/v1/events/trace?topic=hr')).json.errors).toEqual([
+      { field: 'query id', problem: 'is missing' },
+    ]);
+  });
+});
+
+describe('the dashboard', () => {
+  it('shows definitions and categories', async () => {
+    expect((await http.call('/v1/notifications')).json.items).toMatchObject([
+      { name: 'employee-joined', channels: ['inbox', 'email'] },
+    ]);
+    expect((await http.call('/v1/categories')).json.items).toEqual([
+      { name: 'hr', channels: ['inbox', 'email'], mandatoryChannels: ['inbox'], locked: false },
+    ]);
+  });
+
+  it('shows figures, and streams them', async () => {
+    const before = (await http.call('/v1/stats')).json;
+    const hr = (sample: typeof before) => sample.topics.find(({ name }: { name: string }) => name === 'hr');
+    await publish({ ...event, id: 'counted' });
+    const after = await eventually(async () => {
+      const sample = (await http.call('/v1/stats')).json;
+      expect(hr(sample).subscriptions[0].handled).toBe(hr(before).subscriptions[0].handled + 1);
+      return sample;
+    });
+    expect(hr(after).published).toBe(hr(before).published + 1);
+    expect(after.notices).toBe(before.notices + 1);
+    const stream = await fetch(`${http.server.url}/v1/stats/stream`, {
+      headers: { authorization: `Bearer ${ADMIN_KEY}` },
+    });
+    const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    await eventually(async () => {
+      text += (await reader.read()).value ?? '';
+      expect(text.match(/^event: stats$/gm)?.length).toBeGreaterThan(1);
+    });
+    await reader.cancel();
+    await eventually(async () => expect((await http.call('/v1/stats')).json.openStreams).toBe(0));
+    expect((await http.call('/v1/stats')).json.history.length).toBeGreaterThan(1);
+  });
+});
