@@ -1,13 +1,68 @@
 // The command line: finds the command, runs it, turns what it throws into words and an exit status.
 import { Refusal } from '../kit/refusal.ts';
-import { start } from './start.ts';
+import { Client, findServer, Refused, Unreachable } from './cli/client.ts';
+import { type Command, parseArguments, UsageError } from './cli/command.ts';
+import { commands } from './cli/commands.ts';
+import { helpOf, overview, usage } from './cli/help.ts';
+import { Output } from './cli/output.ts';
+import { version } from './version.ts';
 
-const [command, ...argv] = process.argv.slice(2);
-try {
-  if (command === 'start') await start(argv, process.env);
-  else throw new Refusal('bad_request', `unknown command ${command}`);
-} catch (error) {
-  if (!(error instanceof Refusal)) throw error;
-  console.error(`carillon: ${error.message}`);
-  process.exitCode = 1;
+const argv = process.argv.slice(2);
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0); // `carillon ... | head`
+  throw error;
+});
+await main(argv).catch((error: unknown) => {
+  process.exitCode = explain(error, argv.includes('--json'));
+});
+
+async function main(given: readonly string[]): Promise<void> {
+  if (given.length === 0 || ['help', '--help', '-h'].includes(given[0]!)) return console.log(overview(commands));
+  if (['--version', '-v', 'version'].includes(given[0]!)) return console.log(version);
+  const command = find(given);
+  const rest = given.slice(command.words.split(' ').length);
+  if (rest.includes('--help') || rest.includes('-h')) return console.log(helpOf(command));
+  if (command.raw) return command.raw(rest, process.env);
+  await run(command, rest);
+}
+
+function find(given: readonly string[]): Command {
+  const command = commands.find(({ words }) => words.split(' ').every((word, i) => given[i] === word));
+  if (command) return command;
+  const siblings = commands.filter(({ words }) => words.split(' ')[0] === given[0]);
+  if (siblings.length === 0) throw new UsageError(`There is no command "${given[0]}"; see: carillon --help`);
+  throw new UsageError(`Say what to do: ${siblings.map(({ words }) => words).join(', ')}.`);
+}
+
+async function run(command: Command, rest: readonly string[]): Promise<void> {
+  try {
+    const parsed = parseArguments(command, rest);
+    const env = process.env;
+    const client = async () => {
+      const { url, key } = await findServer({ options: parsed.options, env });
+      return new Client(url, key);
+    };
+    await command.run?.({ ...parsed, env, client, out: new Output(parsed.options.json === true) });
+  } catch (error) {
+    if (error instanceof UsageError) error.message += `\n${usage(command)}`;
+    throw error;
+  }
+}
+
+/** Says what went wrong; returns the exit status. */
+function explain(error: unknown, json: boolean): number {
+  const [status, detail] = judge(error);
+  if (json) console.error(JSON.stringify(detail));
+  else console.error(`carillon: ${(error as Error).message}`);
+  return status;
+}
+
+function judge(error: unknown): [status: number, detail: Record<string, unknown>] {
+  if (error instanceof UsageError) return [2, { error: 'usage', detail: error.message }];
+  if (error instanceof Unreachable) return [3, { error: 'unreachable', detail: error.message }];
+  if (error instanceof Refused) return [1, { error: 'refused', ...error.problem }];
+  if (error instanceof Refusal) return [1, { error: error.code, detail: error.message, ...error.details }];
+  if (error instanceof Error && error.message.startsWith('PostgreSQL '))
+    return [1, { error: 'engine', detail: error.message }];
+  throw error;
 }

@@ -1,21 +1,33 @@
-// The two keys that a server has from the start. A key that the settings do not give is made once and kept in the data
+// The keys that a server has from the start. A key that the settings do not give is made once and kept in the data
 // folder, in a file that only its owner reads; the database holds hashes.
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { freshId } from '../kit/ids.ts';
 import type { Settings } from './settings-table.ts';
 
 export const ADMIN_KEY_FILE = 'admin-key';
 export const SAS_KEY_FILE = 'sas-key';
 
-export type OwnKeys = { readonly adminKey: string; readonly sasKey: string };
+export type OwnKeys = {
+  readonly adminKey: string;
+  readonly sasKey: string;
+  readonly linkKey: string;
+  /** Names this node among those that share a database. */
+  readonly nodeId: string;
+};
 
-export async function ownKeys(settings: Pick<Settings, 'adminKey' | 'sasKey'>, folder: string): Promise<OwnKeys> {
+export async function ownKeys(
+  settings: Pick<Settings, 'adminKey' | 'sasKey' | 'linkKey'>,
+  folder: string,
+): Promise<OwnKeys> {
+  const kept = (name: string, make: () => string) => keptKey(join(folder, name), make);
   return {
-    adminKey:
-      settings.adminKey ?? (await keptKey(join(folder, ADMIN_KEY_FILE), () => `crl_admin_${random('base64url')}`)),
+    adminKey: settings.adminKey ?? (await kept(ADMIN_KEY_FILE, () => `crl_admin_${random('base64url')}`)),
     // Service Bus clients expect the form of the original: 32 bytes in base 64.
-    sasKey: settings.sasKey ?? (await keptKey(join(folder, SAS_KEY_FILE), () => random('base64'))),
+    sasKey: settings.sasKey ?? (await kept(SAS_KEY_FILE, () => random('base64'))),
+    linkKey: settings.linkKey ?? (await kept('link-key', () => random('base64url'))),
+    nodeId: await kept('node-id', () => freshId('node')),
   };
 }
 

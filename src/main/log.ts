@@ -13,7 +13,20 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'engine.recovering': 'warn',
   'engine.lost': 'warn',
   'engine.restart_failed': 'error',
+  'schema.migrated': 'info',
   'http.failed': 'error',
+  'handler.refused': 'warn',
+  'lane.paused': 'warn',
+  'lane.resumed': 'info',
+  'lane.failed': 'error',
+  'delivery.fenced': 'warn',
+  'inbox.fault': 'warn',
+  'topics.consumer_failed': 'warn',
+  'topics.owner_lost': 'warn',
+  'topics.database_away': 'warn',
+  'topics.database_back': 'info',
+  'topics.task_failed': 'error',
+  'housekeeping.failed': 'warn',
 };
 
 const labels = { formatters: { level: (level: string) => ({ level }) } };

@@ -1,15 +1,37 @@
 // The wiring: every room built once, in the order in which they need each other, and stopped in the reverse order.
 import { chmod, mkdir, realpath } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
+import { Dispatcher } from '../deliveries/dispatcher.ts';
+import { emailChannel, emailPolicy } from '../email/channel.ts';
+import { defaultBrand } from '../email/letter.ts';
 import { HttpServer } from '../gateways/http/server.ts';
+import { emailEndpoints } from '../handler/endpoints.ts';
+import { Handler } from '../handler/handler.ts';
+import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Signals } from '../kit/signals.ts';
-import { ownKeys } from './keys.ts';
+import { Broker } from '../topics/broker.ts';
+import { type LoadedConfig, loadConfig } from './config/load.ts';
+import { Housekeeping } from './housekeeping.ts';
+import { type OwnKeys, ownKeys } from './keys.ts';
+import { letterFinder } from './letters.ts';
 import { FolderLock } from './lock.ts';
+import { Metrics } from './metrics.ts';
 import type { Settings } from './settings-table.ts';
 import { openDatabase } from './storage.ts';
+import { projectFolder, version } from './version.ts';
+
+/** What the parts of the wiring pass on to each other. */
+type Wiring = {
+  readonly settings: Settings;
+  readonly config: LoadedConfig;
+  readonly keys: OwnKeys;
+  readonly database: Database;
+  readonly signals: Signals;
+  readonly stack: AsyncDisposableStack;
+};
 
 export class CarillonServer {
   readonly #stack: AsyncDisposableStack;
@@ -27,24 +49,106 @@ export class CarillonServer {
   /** Ready when it returns. If it throws, nothing keeps running. */
   static async start(settings: Settings, signals: Signals): Promise<CarillonServer> {
     await using stack = new AsyncDisposableStack();
-    const { emit } = signals;
+    const config = await loadConfig(settings.config);
     const folder = await makeFolder(settings.dataDir);
     const lock = stack.use(await FolderLock.take(folder));
-    const database = await openDatabase(settings, folder, { emit, stack });
     const keys = await ownKeys(settings, folder);
-    const access = await Access.start({
-      database,
-      presets: [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] }],
-    });
-    const http = stack.use(await startHttp(settings, { database, access, signals }));
-    lock.announce(http.url);
-    return new CarillonServer(stack.move(), { access, url: http.url, folder });
+    const database = await openDatabase(settings, folder, { emit: signals.emit, stack });
+    const { access, url } = await startRooms({ settings, config, keys, database, signals, stack });
+    lock.announce(url);
+    return new CarillonServer(stack.move(), { access, url, folder });
   }
 
   /** Ends what is under way, then everything else. A second call waits for the first. */
   async stop(): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string }> {
+  const { settings, config, keys, database, signals, stack } = wiring;
+  const { emit } = signals;
+  stack.use(new Housekeeping(database, settings.historyDays, emit));
+  const presets = [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] as const }];
+  const access = await Access.start({ database, presets });
+  const broker = await startBroker(wiring);
+  const inbox = await InboxStream.start({ database, emit });
+  stack.defer(() => inbox.stop());
+  // Mails hold the address that HTTP listens on, so the dispatcher comes after it; until then nobody needs waking.
+  let dispatcher: Dispatcher | undefined;
+  const wake = () => dispatcher?.wake();
+  const http = stack.use(
+    await startHttp(wiring, { access, broker, inbox, wake, ready: () => dispatcher !== undefined }),
+  );
+  const finders = settings.smtpUrl ? { email: emailEndpoints } : {};
+  const { definitions } = config;
+  const started = stack.use(startDispatcher(wiring, http.url));
+  stack.use(await Handler.start({ broker, definitions, finders, inbox, wake, emit }));
+  dispatcher = started;
+  return { access, url: http.url };
+}
+
+async function startBroker({ config, keys, database, signals, stack }: Wiring): Promise<Broker> {
+  const broker = await Broker.start({ database, emit: signals.emit, node: { id: keys.nodeId } });
+  stack.defer(() => broker.stop());
+  for (const { name, settings } of config.topics) await broker.ensureTopic(name, { settings });
+  return broker;
+}
+
+function startDispatcher({ settings, config, keys, database, signals }: Wiring, publicUrl: string): Dispatcher {
+  const { smtpUrl, mailFrom } = settings;
+  const email =
+    smtpUrl &&
+    emailChannel({
+      smtpUrl,
+      from: mailFrom,
+      publicUrl,
+      unsubscribeKeys: [Buffer.from(keys.linkKey)],
+      letters: letterFinder(database, config.definitions),
+      brand: { ...defaultBrand, ...config.branding },
+    });
+  const policy = { email: emailPolicy };
+  return Dispatcher.start({ database, channels: email ? [email] : [], policy, emit: signals.emit });
+}
+
+type HttpParts = {
+  readonly access: Access;
+  readonly broker: Broker;
+  readonly inbox: InboxStream;
+  readonly wake: () => void;
+  readonly ready: () => boolean;
+};
+
+function startHttp({ settings, config, database, signals, stack }: Wiring, parts: HttpParts): Promise<HttpServer> {
+  const metrics = stack.use(new Metrics());
+  stack.defer(signals.listen(metrics.listener));
+  const { host, port, publicUrl } = settings;
+  const { access, broker, inbox, wake } = parts;
+  const deps = {
+    access,
+    broker,
+    inbox,
+    database,
+    dispatcher: { wake },
+    mappings: config.mappings,
+    definitions: config.definitions,
+    signals,
+    notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
+    metrics: () => metrics.text(),
+  };
+  const webFolder = join(projectFolder, 'web/dist');
+  const stopWithinMs = (settings.stopTimeout * 1000) / 2;
+  return HttpServer.start(deps, { host, port, publicUrl, version, webFolder, stopWithinMs }).catch((error) =>
+    explainListen(error, '--port', 'CARILLON_PORT', host, port),
+  );
+}
+
+async function missing(database: Database): Promise<string[]> {
+  const answers = await database.query('select 1').then(
+    () => true,
+    () => false,
+  );
+  return answers ? [] : ['the database, which does not answer'];
 }
 
 async function makeFolder(dataDir: string): Promise<string> {
@@ -55,46 +159,17 @@ async function makeFolder(dataDir: string): Promise<string> {
     return await realpath(path);
   } catch (error) {
     const why = (error as NodeJS.ErrnoException).code;
-    throw new Refusal(
-      'invalid_setting',
-      `The data folder ${path} cannot be made (${why}). Choose another: --data-dir <folder>.`,
-    );
+    const remedy = 'Choose another: --data-dir <folder> (CARILLON_DATA_DIR).';
+    throw new Refusal('invalid_setting', `The data folder ${path} cannot be made (${why}). ${remedy}`, {}, error);
   }
 }
 
-type Parts = { readonly database: Database; readonly access: Access; readonly signals: Signals };
-
-async function startHttp(settings: Settings, { database, access, signals }: Parts): Promise<HttpServer> {
-  const notReady = async () => {
-    const down = await database.query('select 1').then(
-      () => false,
-      () => true,
-    );
-    return down ? ['database'] : [];
-  };
-  const broker = {
-    publish: async () => {
-      throw new Refusal('busy', 'The broker is not there yet.');
-    },
-  };
-  const { host, port, publicUrl } = settings;
-  const deps = { broker, mappings: [], access, emit: signals.emit, notReady };
-  return HttpServer.start(deps, { host, port, ...(publicUrl ? { publicUrl } : {}) }).catch((error) =>
-    explainListen(error, '--port', 'CARILLON_PORT', host, port),
-  );
-}
-
 function explainListen(error: NodeJS.ErrnoException, flag: string, name: string, host: string, port: number): never {
+  const other = `Choose another: ${flag} <port> (${name})`;
   if (error.code === 'EADDRINUSE')
-    throw new Refusal(
-      'conflict',
-      `Port ${port} is taken. Choose another: ${flag} <port> (${name}); 0 takes a free one.`,
-    );
+    throw new Refusal('conflict', `Port ${port} is taken. ${other}; 0 takes a free one.`);
   if (error.code === 'EACCES')
-    throw new Refusal(
-      'conflict',
-      `Port ${port} needs more rights than this user has. Choose one above 1023: ${flag} <port>.`,
-    );
+    throw new Refusal('conflict', `This user may not listen on port ${port}. ${other} above 1023.`);
   if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
     throw new Refusal('invalid_setting', `This machine has no address "${host}": see --host (CARILLON_HOST).`);
   throw error;

@@ -63,12 +63,22 @@ export const settingsTable = {
     'made at the first start and kept in the data folder',
     'The shared access key of RootManageSharedAccessKey, for Service Bus clients.',
   ),
+  linkKey: secret(
+    secretKey(16),
+    'made at the first start and kept in the data folder',
+    'Signs the unsubscribe links of mails. Nodes that share a database need the same one.',
+  ),
   smtpUrl: secret(
     url('smtp', 'smtps'),
     'no mail is sent',
     'The mail server, with user and password if it wants them: smtp://user:password@host:587.',
   ),
   mailFrom: given(mailbox, 'Carillon <carillon@localhost>', 'The sender of mails.'),
+  historyDays: given(
+    integer(1, 3650, 'days'),
+    '30',
+    'How long the decision trace and the attempts of deliveries are kept.',
+  ),
   logLevel: given(
     choice('debug', 'info', 'warn', 'error', 'silent'),
     'info',

@@ -1,0 +1,53 @@
+// The programs outside of npm that tests drive: real browsers. Installed with the system's package manager when they
+// are missing and we may; else the run stops and says what to install, because a test that is not run proves nothing.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+type Tool = { readonly name: string; readonly programs: readonly string[]; readonly packages: readonly string[] };
+
+const TOOLS: readonly Tool[] = [
+  {
+    name: 'Chromium',
+    programs: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+    packages: ['chromium', 'chromium-browser'],
+  },
+  { name: 'Firefox', programs: ['firefox', 'firefox-esr'], packages: ['firefox-esr', 'firefox'] },
+];
+
+/** Throws when a tool is missing and cannot be installed. */
+export async function ensureTools(): Promise<void> {
+  for (const tool of TOOLS) {
+    if (findProgram(tool.programs)) continue;
+    console.log(`carillon: installing ${tool.name} for the browser tests ...`);
+    const problem = install(tool);
+    if (problem === undefined && findProgram(tool.programs)) continue;
+    console.error(
+      `carillon: the tests need ${tool.name} (${tool.programs.join(' or ')}), which is not here. ${problem ?? ''}`,
+    );
+    console.log('0 passed, 1 failed');
+    process.exit(1);
+  }
+}
+
+/** The path of the first of these programs that the machine has. */
+export function findProgram(names: readonly string[]): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+}
+
+function install({ packages }: Tool): string | undefined {
+  const command = `apt-get install -y --no-install-recommends ${packages[0]}`;
+  if (!findProgram(['apt-get'])) return 'Install it with the package manager of this system.';
+  const root = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  if (root.length > 0 && spawnSync('sudo', ['-n', 'true']).status !== 0) return `Run as root: ${command}`;
+  const apt = (...args: string[]) => {
+    const [program, ...rest] = [...root, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args];
+    return spawnSync(program!, rest, { encoding: 'utf8' });
+  };
+  apt('update');
+  const tries = packages.map((name) => apt('install', '-y', '--no-install-recommends', name));
+  return tries.some(({ status }) => status === 0)
+    ? undefined
+    : `${command} said:\n${tries.map(({ stderr }) => stderr).join('')}`;
+}

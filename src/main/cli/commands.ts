@@ -1,0 +1,26 @@
+// All commands, in the order in which help shows them.
+import { start } from '../start.ts';
+import type { Command } from './command.ts';
+import { configCommand } from './config-command.ts';
+import { doctorCommand } from './doctor.ts';
+import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
+import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
+import { simulateCommand } from './simulate.ts';
+
+const startCommand: Command = { words: 'start', summary: 'Start the server', raw: start };
+
+export const commands: readonly Command[] = [
+  startCommand,
+  sendCommand,
+  watchCommand,
+  traceCommand,
+  simulateCommand,
+  signInCommand,
+  ...topicCommands,
+  ...subscriptionCommands,
+  ...recipientCommands,
+  ...deadLetterCommands,
+  ...keyCommands,
+  configCommand,
+  doctorCommand,
+];

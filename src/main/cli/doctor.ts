@@ -1,0 +1,163 @@
+// `carillon doctor`: looks at what a server needs, and at a running one, and says what to mend.
+import { existsSync } from 'node:fs';
+import { readFile, realpath, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Database } from '../../kit/database.ts';
+import { MAJOR } from '../engine/cluster.ts';
+import { readPidFile, servesCluster } from '../engine/pidfile.ts';
+import { findHolder, type Holder } from '../lock.ts';
+import { readSettings } from '../settings.ts';
+import type { Settings } from '../settings-table.ts';
+import { Client, findServer } from './client.ts';
+import { type Call, type Command, stringOption } from './command.ts';
+
+type State = 'ok' | 'warning' | 'problem';
+type Finding = { readonly what: string; readonly state: State; readonly detail: string };
+type Look = {
+  readonly settings: Settings;
+  readonly folder: string;
+  readonly holder: Holder | undefined;
+  readonly call: Call;
+};
+
+const GIB = 2 ** 30;
+
+export const doctorCommand: Command = {
+  words: 'doctor',
+  summary: 'Look for what is wrong: Node, settings, engine, ports, disk, clock, database, dead letters',
+  details: 'Exit status 1 if there is a problem.',
+  run: async (call) => {
+    const findings = await examine(call);
+    call.out.result(findings, () => findings.map(line).join('\n'));
+    if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1;
+  },
+};
+
+async function examine(call: Call): Promise<Finding[]> {
+  const node = checkNode();
+  let settings: Settings;
+  try {
+    const folderFlag = stringOption(call, 'data-dir');
+    settings = readSettings(folderFlag ? ['--data-dir', folderFlag] : [], call.env).values;
+  } catch (error) {
+    return [node, { what: 'settings', state: 'problem', detail: (error as Error).message }];
+  }
+  const folder = resolve(settings.dataDir);
+  const look: Look = { settings, folder, holder: await findHolder(folder), call };
+  const checks = [checkServer, checkEngine, checkPort, checkDisk, checkClock, checkDatabase, checkPending];
+  const found = await Promise.all(checks.map((check) => check(look)));
+  return [node, { what: 'settings', state: 'ok', detail: 'valid' }, ...found.flat()];
+}
+
+function checkNode(): Finding {
+  const right = Number(process.versions.node.split('.')[0]) >= 24;
+  return { what: 'node', state: right ? 'ok' : 'problem', detail: `${process.version} at ${process.execPath}` };
+}
+
+async function checkServer({ folder, holder }: Look): Promise<Finding> {
+  if (!holder) return { what: 'server', state: 'ok', detail: `not running on ${folder}` };
+  return {
+    what: 'server',
+    state: 'ok',
+    detail: `process ${holder.pid} at ${holder.url ?? 'an address not known yet'}`,
+  };
+}
+
+async function checkEngine({ settings, folder, holder }: Look): Promise<Finding> {
+  const what = 'engine';
+  if (settings.databaseUrl) return { what, state: 'ok', detail: 'not used: CARILLON_DATABASE_URL is set' };
+  const cluster = join(folder, 'postgres');
+  if (!existsSync(cluster))
+    return { what, state: 'ok', detail: `PostgreSQL ${MAJOR}; its data is made at the first start` };
+  const version = (await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => undefined))?.trim();
+  if (version === undefined) return { what, state: 'warning', detail: `${cluster} cannot be read by this user` };
+  if (version !== MAJOR)
+    return { what, state: 'problem', detail: `${cluster} is of PostgreSQL ${version}; this version brings ${MAJOR}` };
+  const pid = (await readPidFile(cluster))?.pid;
+  const runs = pid !== undefined && (await servesCluster(pid, await realpath(cluster)));
+  if (runs)
+    return {
+      what,
+      state: 'ok',
+      detail: `PostgreSQL ${version} runs as process ${pid}${holder ? '' : '; the next start adopts it'}`,
+    };
+  return { what, state: holder ? 'problem' : 'ok', detail: `PostgreSQL ${version} does not run` };
+}
+
+async function checkPort({ settings: { host, port }, holder }: Look): Promise<Finding> {
+  const what = 'port';
+  if (holder) return { what, state: 'ok', detail: 'the running server has it' };
+  const code = await tryPort(host, port);
+  if (code === undefined) return { what, state: 'ok', detail: `${host}:${port} is free` };
+  return { what, state: 'problem', detail: `${host}:${port} cannot be used (${code}); choose another with --port` };
+}
+
+function tryPort(host: string, port: number): Promise<string | undefined> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+    server.listen({ host, port }, () => server.close(() => done(undefined)));
+  });
+}
+
+async function checkDisk({ folder }: Look): Promise<Finding> {
+  const at = existsSync(folder) ? folder : process.cwd();
+  const { bavail, bsize, blocks } = await statfs(at);
+  const free = bavail * bsize;
+  const state = free < GIB ? 'problem' : free < 5 * GIB || bavail < blocks * 0.05 ? 'warning' : 'ok';
+  return { what: 'disk', state, detail: `${(free / GIB).toFixed(1)} GiB free at ${at}` };
+}
+
+// Leases and due times need a clock that runs evenly and is not years off.
+async function checkClock(): Promise<Finding> {
+  const [wall, steady] = [Date.now(), performance.now()];
+  await sleep(200);
+  const driftMs = Math.abs(Date.now() - wall - (performance.now() - steady));
+  const year = new Date().getUTCFullYear();
+  const state = year < 2026 ? 'problem' : driftMs > 50 ? 'warning' : 'ok';
+  return {
+    what: 'clock',
+    state,
+    detail: `${new Date().toISOString()}, ${driftMs.toFixed(0)} ms off its own pace in 200 ms`,
+  };
+}
+
+async function checkDatabase({ settings }: Look): Promise<Finding[]> {
+  if (!settings.databaseUrl) return [];
+  await using database = new Database({ url: settings.databaseUrl, poolSize: 1, connectTimeoutMs: 5_000 });
+  try {
+    const [row] = await database.query<{ version: string; at: Date }>(
+      `select current_setting('server_version') as version, clock_timestamp() as at`,
+    );
+    const offMs = Math.abs(row!.at.getTime() - Date.now());
+    const old = Number.parseInt(row!.version, 10) < 15;
+    const state = old ? 'problem' : offMs > 2_000 ? 'warning' : 'ok';
+    return [{ what: 'database', state, detail: `PostgreSQL ${row!.version}, its clock ${offMs} ms from ours` }];
+  } catch (error) {
+    return [{ what: 'database', state: 'problem', detail: `cannot be reached: ${(error as Error).message}` }];
+  }
+}
+
+async function checkPending({ holder, call }: Look): Promise<Finding[]> {
+  if (!holder) return [];
+  const { url, key } = await findServer(call);
+  const client = new Client(url, key);
+  try {
+    await client.call('GET', '/readyz');
+    const causes = await client.call<{ items: { cause: string; count: number }[] }>('GET', '/v1/deliveries/causes');
+    const dead = causes.items.reduce((sum, { count }) => sum + count, 0);
+    const detail = `${dead} dead deliveries${dead > 0 ? '; see: carillon dead-letter causes' : ''}`;
+    return [
+      { what: 'ready', state: 'ok', detail: `${url} is ready` },
+      { what: 'dead letters', state: dead > 0 ? 'warning' : 'ok', detail },
+    ];
+  } catch (error) {
+    return [{ what: 'ready', state: 'problem', detail: (error as Error).message }];
+  }
+}
+
+function line({ what, state, detail }: Finding): string {
+  return `${state.padEnd(8)} ${what.padEnd(13)} ${detail}`;
+}
