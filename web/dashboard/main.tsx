@@ -1,3 +1,5 @@
 import { startPage } from '../kit/Start.tsx';
+import { Dashboard } from './Dashboard.tsx';
+import './dashboard.css';
 
-startPage('dashboard', () => <main>Dashboard</main>);
+startPage('dashboard', (who) => <Dashboard who={who} />);

@@ -44,9 +44,9 @@ function makeItem(position: number, minutes: number): Item {
 const categories = [
   { name: 'hr', title: 'Human resources', description: 'Who joins, leaves or changes teams', channels: ['inbox', 'mobile', 'conversation', 'email'] },
   { name: 'finance', title: 'Finance', description: 'Budget requests that wait for you', channels: ['inbox', 'mobile', 'email'], mandatoryChannels: ['inbox'] },
-  { name: 'account', title: 'Account', description: 'Debits of your account', channels: ['inbox', 'mobile', 'conversation', 'email'], fields: [{ name: 'data.amount', label: 'Amount', kind: 'number' }] },
+  { name: 'account', title: 'Account', description: 'Debits of your account', channels: ['inbox', 'mobile', 'conversation', 'email'], fields: [{ name: 'data.amount', label: 'Amount', kind: 'number' }], defaults: { when: '[data.amount] > 100' } },
 ];
-let preferences: unknown = { SendNotificationToMobileDevice: true, SendNotificationToConversation: false, categories: { account: { when: '[data.amount] >= 500' }, hr: { email: false } } };
+let preferences: unknown = { SendNotificationToMobileDevice: true, SendNotificationToConversation: false, categories: { hr: { email: false } } };
 
 const topicNames = ['hr', 'finance', 'account'];
 const published: Record<string, number> = { hr: 1204, finance: 310, account: 9021 };
@@ -61,7 +61,7 @@ function stats() {
         ...(name === 'hr' ? [{ name: 'directory-sync', handled: 1000, backlog: 204, dead: 0 }] : []),
       ],
     })),
-    deliveries: [{ channel: 'email', delivered: published.account, retried: 4, dropped: 0, dead: 2, pending: 3 }],
+    deliveries: [{ channel: 'email', delivered: (published.hr ?? 0) + (published.finance ?? 0), retried: 4, dropped: 0, dead: empty ? 0 : 16, pending: 3 }],
   };
 }
 const history: unknown[] = [];
@@ -80,16 +80,18 @@ const event = (topic: string, sequence: number) => ({
   specversion: '1.0', id: `evt-${sequence}`, source: '/hr/directory', type: topic === 'hr' ? 'hr.employee.joined' : `${topic}.changed`, time: before((1300 - sequence) / 3),
   datacontenttype: 'application/json', data: { userid: 'ada', name: 'Grace Hopper', team: 'Platform' },
 });
+const chosen = 'inbox on (default), mobile no endpoint, conversation off (switched off for this channel), email on (chosen for this category)';
+const about = { notification: 'employee-changed' };
 const steps = [
-  { at: before(4), step: 'match', outcome: 'matched', notification: 'employee-joined', detail: "type = 'hr.employee.joined'" },
-  { at: before(4), step: 'match', outcome: 'no_match', notification: 'employee-left', detail: "when: type = 'hr.employee.left'" },
-  { at: before(4), step: 'audience', outcome: 'named', notification: 'employee-joined', detail: '2 recipients' },
-  { at: before(4), step: 'preference', outcome: 'on', notification: 'employee-joined', recipient: 'ada', channel: 'inbox', detail: 'default', notice: 'ntc_64' },
-  { at: before(4), step: 'preference', outcome: 'off', notification: 'employee-joined', recipient: 'ada', channel: 'email', detail: 'category' },
-  { at: before(4), step: 'preference', outcome: 'no_endpoint', notification: 'employee-joined', recipient: 'ada', channel: 'mobile' },
-  { at: before(4), step: 'preference', outcome: 'on', notification: 'employee-joined', recipient: 'grace', channel: 'email' },
-  { at: before(4), step: 'attempt', outcome: 'retry', notification: 'employee-joined', recipient: 'grace', channel: 'email', detail: 'smtp_451: try again later' },
-  { at: before(3), step: 'attempt', outcome: 'delivered', notification: 'employee-joined', recipient: 'grace', channel: 'email' },
+  { at: before(4), step: 'match', outcome: 'matched', ...about, detail: 'employee-changed' },
+  { at: before(4), step: 'decide', outcome: 'notice', ...about, recipient: 'ada', notice: 'ntc_64', detail: chosen },
+  { at: before(4), step: 'plan', outcome: 'planned', ...about, recipient: 'ada', notice: 'ntc_64', channel: 'email' },
+  { at: before(4), step: 'attempt', outcome: 'retry', recipient: 'ada', notice: 'ntc_64', channel: 'email', detail: 'smtp_451: The mail server asks to try again later.' },
+  { at: before(3), step: 'attempt', outcome: 'delivered', recipient: 'ada', notice: 'ntc_64', channel: 'email' },
+  { at: before(4), step: 'decide', outcome: 'notice', ...about, recipient: 'alan', notice: 'ntc_65', detail: 'inbox on (default), email on (default)' },
+  { at: before(4), step: 'plan', outcome: 'planned', ...about, recipient: 'alan', notice: 'ntc_65', channel: 'email' },
+  { at: before(4), step: 'attempt', outcome: 'dead', recipient: 'alan', notice: 'ntc_65', channel: 'email', detail: 'smtp_550: There is no such mailbox.' },
+  { at: before(4), step: 'decide', outcome: 'silent', ...about, recipient: 'katherine', detail: "inbox off (chosen for this category), email off (the person's condition does not match)" },
 ];
 
 type Answer = (path: RegExpMatchArray, url: URL, body: Record<string, unknown>) => unknown;
@@ -100,13 +102,15 @@ const routes: readonly [string, RegExp, Answer][] = [
   ['POST', /^\/v1\/recipients\/[^/]+\/inbox\/mark$/, (_, _url, body) => mark(body)],
   ['GET', /^\/v1\/recipients\/[^/]+\/preferences$/, () => preferences],
   ['PUT', /^\/v1\/recipients\/[^/]+\/preferences$/, (_, _url, body) => (preferences = body)],
-  ['GET', /^\/v1\/recipients\/[^/]+\/trace$/, () => ({ steps: steps.filter((step) => step.recipient !== 'grace').map((step) => ({ ...step, topic: 'hr', sequence: 1204, eventId: 'evt-1204' })) })],
+  ['GET', /^\/v1\/recipients\/[^/]+\/trace$/, () => ({ steps: steps.filter((step) => step.recipient === 'ada').map((step) => ({ ...step, topic: 'hr', sequence: 1204, eventId: 'evt-1204' })) })],
   ['GET', /^\/v1\/recipients\/([^/]+)$/, (path) => ({ id: path[1], displayName: 'Ada Lovelace', email: 'ada@example.com', locale: 'en-GB', timeZone: 'Europe/London', attributes: { team: 'Platform' } })],
   ['GET', /^\/v1\/recipients$/, () => ({ items: empty ? [] : ['ada', 'alan', 'barbara', 'grace', 'linus'].map((id) => ({ id, displayName: id[0]!.toUpperCase() + id.slice(1), email: `${id}@example.com` })) })],
   ['GET', /^\/v1\/stats$/, () => ({ ...stats(), history })],
   ['GET', /^\/v1\/topics\/([^/]+)\/events\/(\d+)\/trace$/, (path) => ({ event: { ...event(path[1]!, Number(path[2])), topic: path[1], sequence: Number(path[2]), enqueuedAt: before(4) }, steps })],
   ['GET', /^\/v1\/topics\/([^/]+)\/events$/, (path) => ({ items: Array.from({ length: 12 }, (_, i) => ({ sequence: 1204 - i, partition: 0, enqueuedAt: before(i * 3 + 1), event: event(path[1]!, 1204 - i) })), next: null })],
   ['GET', /^\/v1\/notifications$/, () => ({ items: [{ name: 'employee-joined', topic: 'hr', category: 'hr', when: "type = 'hr.employee.joined'", channels: ['inbox', 'email'], mandatory: false }] })],
+  ['GET', /^\/v1\/deliveries\/causes$/, () => ({ items: empty ? [] : [{ channel: 'email', reason: 'refused', cause: 'smtp_550', count: 14 }, { channel: 'email', reason: 'expired', cause: 'smtp_connect', count: 2 }] })],
+  ['POST', /^\/v1\/sign-in-links$/, (_, _url, body) => ({ url: `http://localhost:8080/v1/sign-in/lnk_${body.recipientId}_0123456789abcdef`, expiresAt: before(-15) })],
   ['GET', /^\/v1\/deliveries$/, () => ({ items: [1, 2].map((n) => ({ id: `dlv_${n}`, noticeId: 'ntc_1', recipientId: 'grace', channel: 'email', endpoint: 'grace@example.com', reason: 'refused', cause: 'smtp_550', detail: 'The mail server says there is no such mailbox.', attempts: 1, diedAt: before(n * 9), plannedFor: before(n * 10) })) })],
 ];
 

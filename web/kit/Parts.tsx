@@ -59,10 +59,11 @@ export function Chip({ name, children }: { readonly name: string; readonly child
   );
 }
 
+// FNV-1a, then one of 16 hues that an eye tells apart.
 function hueOf(name: string): number {
-  let hash = 0;
-  for (const char of name) hash = (hash * 31 + (char.codePointAt(0) ?? 0)) % 9_973;
-  return Math.round((hash * 137.508) % 360); // golden angle: neighbours in the hash lie far apart on the wheel
+  let hash = 0x811c9dc5;
+  for (const char of name) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return (((hash ^ (hash >>> 15)) >>> 0) % 16) * 22.5 + 20;
 }
 
 /** Text to be pasted into a terminal. */

@@ -21,7 +21,7 @@ function ForPeople() {
       <p>You are not signed in on this device. Ask whoever runs Carillon at your company for a link; it works once, within 15 minutes.</p>
       <h2>You run it yourself?</h2>
       <p>Make a link for a person and open it here:</p>
-      <Command label="the command that makes a sign-in link" text="npx carillon key link --recipient ada" />
+      <Command label="the command that makes a sign-in link" text="node bin/carillon.js sign-in ada" />
     </>
   );
 }
@@ -33,7 +33,7 @@ function ForThePlatformTeam() {
         The console of <code>npm start</code> prints a link that signs you in. It works once, within 15 minutes. It is gone?
         Make a new one where Carillon runs:
       </p>
-      <Command label="the command that makes a sign-in link" text="npx carillon key link" />
+      <Command label="the command that makes a sign-in link" text="node bin/carillon.js sign-in" />
       <p className="quiet">
         Looking for your own notices? They are at <a href="/me">/me</a>.
       </p>

@@ -16,13 +16,13 @@ export class Problem extends Error {
 }
 
 export const get = <T>(path: string, signal?: AbortSignal) => call<T>('GET', path, undefined, signal);
-export const post = <T>(path: string, body: unknown = {}) => call<T>('POST', path, body);
+export const post = <T>(path: string, body: unknown = {}, type?: string) => call<T>('POST', path, body, undefined, type);
 export const put = <T>(path: string, body: unknown) => call<T>('PUT', path, body);
 
-async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal, type = 'application/json'): Promise<T> {
   const response = await fetch(path, {
     method,
-    headers: { accept: 'application/json', ...(body !== undefined && { 'content-type': 'application/json' }) },
+    headers: { accept: 'application/json', ...(body !== undefined && { 'content-type': type }) },
     ...(body !== undefined && { body: JSON.stringify(body) }),
     ...(signal && { signal }),
   }).catch((cause: unknown) => {

@@ -7,10 +7,11 @@ import './base.css';
 export type Mode = 'system' | 'light' | 'dark';
 
 // Verdigris, from a bell's shadow to its light: OKLCH hue 182 in even steps, `80` has 5.7:1 against white.
+// biome-ignore format: a table
 const verdigris: BrandVariants = {
   10: '#00110e', 20: '#00201c', 30: '#002e28', 40: '#003d35', 50: '#004840', 60: '#00544b', 70: '#026359', 80: '#077367',
   90: '#0c8779', 100: '#1d9a8b', 110: '#35aa9a', 120: '#50b9a9', 130: '#6dc7b8', 140: '#8cd5c8', 150: '#b0e4da', 160: '#d6f2ed',
-}; // prettier than one per line; biome-ignore lint is not needed
+};
 
 const fonts = {
   fontFamilyBase: "'Segoe UI Variable Text', 'Segoe UI', system-ui, -apple-system, 'Inter', Roboto, 'Helvetica Neue', sans-serif",
@@ -50,8 +51,8 @@ export function Themed({ children }: { readonly children: ReactNode }) {
   }, [mode, isDark]);
   return (
     <ModeContext value={{ mode, setMode }}>
-      <FluentProvider theme={isDark ? dark : light} className="app">
-        {children}
+      <FluentProvider theme={isDark ? dark : light} className="tokens">
+        <div className="app">{children}</div>
       </FluentProvider>
     </ModeContext>
   );

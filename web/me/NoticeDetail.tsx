@@ -91,8 +91,8 @@ function Why({ item, title }: { readonly item: InboxItem; readonly title: string
     <aside className="why">
       <QuestionCircleRegular aria-hidden="true" />
       <p>
-        You got this because <strong>{item.notification}</strong> concerns you and your preferences for <strong>{title}</strong> include the
-        inbox. <a href={to('preferences')}>Change what you get</a>
+        You got this because it concerns you and your preferences for <strong>{title}</strong> include the inbox. Its name is{' '}
+        <code>{item.notification}</code>. <a href={to('preferences')}>Change what you get</a>
       </p>
     </aside>
   );

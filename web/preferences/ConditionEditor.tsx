@@ -5,10 +5,12 @@ import { FilterRegular } from '@fluentui/react-icons';
 import { Input } from '@fluentui/react-input';
 import { type FormEvent, useId, useState } from 'react';
 import { type Category, sentence } from '../kit/api.ts';
-import { type Comparison, lacking, type Operator, operators, parseComparison, printComparison } from './condition.ts';
+import { ALWAYS, type Comparison, lacking, type Operator, operators, parseComparison, printComparison } from './condition.ts';
 
 const operatorWords: Record<Operator, string> = {
+  '>': 'is more than',
   '>=': 'is at least',
+  '<': 'is less than',
   '<=': 'is at most',
   '=': 'is',
   '<>': 'is not',
@@ -17,21 +19,27 @@ const operatorWords: Record<Operator, string> = {
 
 type EditorProps = {
   readonly category: Category;
+  /** The person's own condition; without one the organisation's holds. */
   readonly when: string | undefined;
-  /** Rejects with the server's reason. */
+  /** An empty text takes the person's own condition away. Rejects with the server's reason. */
   readonly save: (when: string) => Promise<void>;
 };
 
 export function ConditionEditor({ category, when, save }: EditorProps) {
   const [editing, setEditing] = useState(false);
   const title = category.title ?? category.name;
-  if (editing) return <Editor category={category} when={when} save={save} close={() => setEditing(false)} />;
+  const inForce = when ?? category.defaults?.when;
+  const always = inForce === undefined || inForce === ALWAYS;
+  if (editing) return <Editor category={category} when={always ? undefined : inForce} save={save} close={() => setEditing(false)} />;
   return (
     <div className="when">
       <FilterRegular aria-hidden="true" />
-      {when === undefined ? <span className="quiet">Every time</span> : <span>Only when {inWords(when, category)}</span>}
+      <span className={always ? 'quiet' : undefined}>
+        {always ? 'Every time' : <>Only when {inWords(inForce, category)}</>}
+        {when === undefined && !always && <span className="quiet"> (set by your organisation)</span>}
+      </span>
       <Button size="small" appearance="transparent" onClick={() => setEditing(true)} aria-label={`Change when you hear about ${title}`}>
-        {when === undefined ? 'Only when …' : 'Change'}
+        {always ? 'Only when …' : 'Change'}
       </Button>
     </div>
   );
@@ -86,8 +94,8 @@ function Editor({ category, when, save, close }: EditorProps & { readonly close:
           Cancel
         </Button>
         {when !== undefined && (
-          <Button size="small" appearance="subtle" disabled={busy} onClick={() => store('')}>
-            Every time again
+          <Button size="small" appearance="subtle" disabled={busy} onClick={() => store(category.defaults?.when === undefined ? '' : ALWAYS)}>
+            Every time
           </Button>
         )}
         <Button size="small" appearance="transparent" className="when-switch" onClick={() => setState(other(state, kind))}>

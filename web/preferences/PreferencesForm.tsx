@@ -1,22 +1,16 @@
 // What a person wants: the two general switches in plain words, then every category by channel, with conditions.
-import { AlertRegular, ChatRegular, LockClosedRegular, MailRegular, PhoneRegular } from '@fluentui/react-icons';
+import { ChatRegular, LockClosedRegular, PhoneRegular } from '@fluentui/react-icons';
 import { Switch } from '@fluentui/react-switch';
 import { Tooltip } from '@fluentui/react-tooltip';
 import { Fragment, type ReactNode } from 'react';
 import { type Category, type ChannelName, channelNames, type Preferences } from '../kit/api.ts';
 import { Failure, Glyph, Waiting } from '../kit/Parts.tsx';
 import { useToasts } from '../kit/toasts.tsx';
+import { channelWords } from './channels.tsx';
 import { type Choice, choiceOf, choose, chooseWhen, type Flag } from './choice.ts';
 import { ConditionEditor } from './ConditionEditor.tsx';
 import { usePreferences } from './use-preferences.ts';
 import './preferences.css';
-
-export const channelWords: Record<ChannelName, { readonly name: string; readonly icon: ReactNode }> = {
-  inbox: { name: 'Inbox', icon: <AlertRegular /> },
-  mobile: { name: 'Phone', icon: <PhoneRegular /> },
-  conversation: { name: 'Conversation', icon: <ChatRegular /> },
-  email: { name: 'Email', icon: <MailRegular /> },
-};
 
 const flagWords: Record<Flag, { readonly title: string; readonly words: string; readonly icon: ReactNode }> = {
   SendNotificationToMobileDevice: {
@@ -67,7 +61,7 @@ function Flags({ value, change }: { readonly value: Preferences; readonly change
     <section aria-labelledby="flags-title">
       <div className="preferences-head">
         <h2 id="flags-title">Reach me</h2>
-        <p className="quiet">Your inbox always fills; these say where else you hear of it.</p>
+        <p className="quiet">Where else you hear of it, besides your inbox.</p>
       </div>
       <div className="flags">
         {(Object.keys(flagWords) as Flag[]).map((flag) => (
@@ -126,7 +120,9 @@ function Matrix({ categories, value, change, save }: MatrixProps) {
             </th>
             {channels.map((channel) => (
               <td key={channel} data-channel={channelWords[channel].name}>
-                <Cell category={category} channel={channel} value={value} change={change} />
+                <div className="matrix-cell">
+                  <Cell category={category} channel={channel} value={value} change={change} />
+                </div>
               </td>
             ))}
           </tr>

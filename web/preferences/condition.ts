@@ -4,12 +4,12 @@
 export type FieldKind = 'number' | 'text';
 export type Comparison = { readonly field: string; readonly operator: Operator; readonly value: string };
 
-export const operators = ['>=', '<=', '=', '<>', 'like'] as const;
+export const operators = ['>', '>=', '<', '<=', '=', '<>', 'like'] as const;
 export type Operator = (typeof operators)[number];
 
 /** `[data.amount] >= 500`, `type = 'hr.left'`, `[data.text] like '%budget%'`: undefined for anything else. */
 export function parseComparison(text: string): Comparison | undefined {
-  const match = text.match(/^\s*(?:\[([^[\]]+)\]|([A-Za-z_][\w.]*))\s*(>=|<=|=|<>|!=|like\b)\s*(-?\d+(?:\.\d+)?|'(?:[^']|'')*')\s*$/i);
+  const match = text.match(/^\s*(?:\[([^[\]]+)\]|([A-Za-z_][\w.]*))\s*(>=|<=|<>|!=|=|>|<|like\b)\s*(-?\d+(?:\.\d+)?|'(?:[^']|'')*')\s*$/i);
   if (!match) return undefined;
   const [, quoted, bare, sign, literal = ''] = match;
   const operator = sign === '!=' ? '<>' : (sign?.toLowerCase() as Operator); // true: the pattern lists the operators
@@ -39,3 +39,6 @@ export function lacking({ field, value, operator }: Comparison, kind?: FieldKind
 function quote(value: string): string {
   return value.replaceAll("'", "''");
 }
+
+/** The condition that always holds: how a person lifts their organisation's. */
+export const ALWAYS = '1=1';

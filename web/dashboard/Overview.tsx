@@ -1,0 +1,146 @@
+// Everything at a glance: five numbers, then the topics.
+import { ChevronRightRegular } from '@fluentui/react-icons';
+import type { ReactNode } from 'react';
+import { Chip, Failure, Waiting } from '../kit/Parts.tsx';
+import { to } from '../kit/route.ts';
+import { FirstSteps } from './FirstSteps.tsx';
+import { Sparkline } from './Sparkline.tsx';
+import {
+  count,
+  deadDeliveriesOf,
+  deadMessagesOf,
+  deliveredOf,
+  publishedOf,
+  rate,
+  rates,
+  recent,
+  type Stats,
+  sum,
+  type TopicStats,
+  waitingOf,
+} from './stats.ts';
+import type { LiveStats } from './use-stats.ts';
+
+export function Overview({ stats: { history, error } }: { readonly stats: LiveStats }) {
+  const latest = history.at(-1);
+  if (!latest) {
+    return error ? <Failure what="read the numbers" error={error} /> : <Waiting what="the numbers" />;
+  }
+  return (
+    <div className="wide">
+      <h1>Overview</h1>
+      <Tiles history={history} latest={latest} />
+      <FirstSteps quiet={publishedOf(latest) === 0} topics={latest.topics.map(({ name }) => name)} />
+      <section aria-labelledby="topics-title">
+        <h2 id="topics-title">Topics</h2>
+        {latest.topics.length === 0 ? (
+          <p className="quiet">There is no topic yet. Topics are made in carillon.config.ts, or by the first PUT /v1/topics/name.</p>
+        ) : (
+          <Topics history={history} topics={latest.topics} />
+        )}
+      </section>
+    </div>
+  );
+}
+
+function Tiles({ history, latest }: { readonly history: readonly Stats[]; readonly latest: Stats }) {
+  const published = rates(history, (stats) => publishedOf(stats));
+  const notices = rates(history, (stats) => stats.notices);
+  const delivered = rates(history, deliveredOf);
+  const dead = deadMessagesOf(latest) + deadDeliveriesOf(latest);
+  const waiting = waitingOf(latest);
+  return (
+    <dl className="tiles">
+      <Tile name="Events in" value={rate(recent(published))} unit="per second" chart={<Sparkline values={published} />} />
+      <Tile name="Notices" value={rate(recent(notices))} unit="per second" chart={<Sparkline values={notices} />} />
+      <Tile name="Delivered" value={rate(recent(delivered))} unit="per second" chart={<Sparkline values={delivered} />} />
+      <Tile name="Waiting" value={count(waiting)} unit={waiting === 0 ? 'nothing behind' : 'to be handled or sent'} chart={<Sparkline values={history.map(waitingOf)} />} />
+      <Tile
+        name="Dead letters"
+        value={count(dead)}
+        unit={dead === 0 ? 'none' : 'need a look'}
+        tone={dead === 0 ? undefined : 'bad'}
+        href={dead === 0 ? undefined : to('deliveries')}
+      />
+    </dl>
+  );
+}
+
+type TileProps = {
+  readonly name: string;
+  readonly value: string;
+  readonly unit: string;
+  readonly chart?: ReactNode;
+  readonly tone?: 'bad' | undefined;
+  readonly href?: string | undefined;
+};
+
+function Tile({ name, value, unit, chart, tone, href }: TileProps) {
+  return (
+    <div className={tone ? `tile tile-${tone}` : 'tile'}>
+      <dt>{href ? <a href={href}>{name}</a> : name}</dt>
+      <dd>
+        <span className="tile-value">{value}</span> <span className="tile-unit">{unit}</span>
+      </dd>
+      {chart}
+    </div>
+  );
+}
+
+function Topics({ history, topics }: { readonly history: readonly Stats[]; readonly topics: readonly TopicStats[] }) {
+  return (
+    <table className="grid">
+      <thead>
+        <tr>
+          <th scope="col">Topic</th>
+          <th scope="col">Last minute</th>
+          <th scope="col" className="number">
+            Events/s
+          </th>
+          <th scope="col" className="number grid-wide">
+            Subscriptions
+          </th>
+          <th scope="col" className="number">
+            Behind
+          </th>
+          <th scope="col" className="number">
+            Dead
+          </th>
+          <th className="grid-go">
+            <span className="unseen-text">Open</span>
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {topics.map((topic) => (
+          <TopicRow key={topic.name} topic={topic} history={history} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function TopicRow({ topic, history }: { readonly topic: TopicStats; readonly history: readonly Stats[] }) {
+  const values = rates(history, (stats) => publishedOf(stats, topic.name));
+  const behind = sum(topic.subscriptions.map(({ backlog }) => backlog));
+  const dead = sum(topic.subscriptions.map((subscription) => subscription.dead));
+  return (
+    <tr>
+      <th scope="row">
+        <a className="grid-link" href={to('topics', topic.name)}>
+          <Chip name={topic.name} />
+        </a>
+      </th>
+      <td className="grid-chart">
+        <Sparkline values={values} />
+      </td>
+      <td className="number">{rate(recent(values))}</td>
+      <td className="number grid-wide">{topic.subscriptions.length}</td>
+      <td className="number">{count(behind)}</td>
+      <td className={dead > 0 ? 'number bad' : 'number'}>{count(dead)}</td>
+      <td className="grid-go">
+        <ChevronRightRegular />
+      </td>
+    </tr>
+  );
+}

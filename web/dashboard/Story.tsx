@@ -1,0 +1,83 @@
+// One person's part in an event: told or not, over which channels, and why.
+import {
+  AlertOffRegular,
+  ArrowSyncRegular,
+  CheckmarkCircleFilled,
+  CircleRegular,
+  ClockRegular,
+  DismissCircleRegular,
+  ErrorCircleRegular,
+} from '@fluentui/react-icons';
+import type { ReactNode } from 'react';
+import { Glyph } from '../kit/Parts.tsx';
+import { to } from '../kit/route.ts';
+import { Exact } from '../kit/time.tsx';
+import { channelWords } from '../preferences/channels.tsx';
+import type { ChannelEnd, ChannelStory, PersonStory } from './story.ts';
+
+type End = { readonly words: string; readonly tone: 'good' | 'quiet' | 'warn' | 'bad'; readonly icon: ReactNode };
+
+const ends: Record<ChannelEnd, End> = {
+  kept: { words: 'In the inbox', tone: 'good', icon: <CheckmarkCircleFilled /> },
+  delivered: { words: 'Delivered', tone: 'good', icon: <CheckmarkCircleFilled /> },
+  waiting: { words: 'Waiting to be sent', tone: 'warn', icon: <ClockRegular /> },
+  retry: { words: 'Will be tried again', tone: 'warn', icon: <ArrowSyncRegular /> },
+  dropped: { words: 'The address is gone', tone: 'bad', icon: <DismissCircleRegular /> },
+  dead: { words: 'Given up', tone: 'bad', icon: <ErrorCircleRegular /> },
+  off: { words: 'Switched off', tone: 'quiet', icon: <AlertOffRegular /> },
+  'no endpoint': { words: 'No address known', tone: 'quiet', icon: <CircleRegular /> },
+};
+
+const whyWords: Readonly<Record<string, string>> = {
+  default: 'on unless switched off',
+  mandatory: 'cannot be switched off',
+  'chosen for this category': 'their choice for this category',
+  'switched off for this channel': 'their general switch is off',
+};
+
+export function PersonCard({ story, heading }: { readonly story: PersonStory; readonly heading?: ReactNode }) {
+  const told = story.outcome === 'notice';
+  return (
+    <article className="person-story">
+      <header>
+        {heading ?? (
+          <a className="person-name" href={to('people', story.recipient)}>
+            <Glyph name={story.recipient} />
+            <strong>{story.recipient}</strong>
+          </a>
+        )}
+        <span className={told ? 'verdict verdict-good' : 'verdict'}>{told ? 'Told' : story.outcome === 'silent' ? 'Not told' : story.outcome}</span>
+      </header>
+      <ul className="channel-stories">
+        {story.channels.map((channel) => (
+          <ChannelLine key={channel.channel} story={channel} />
+        ))}
+      </ul>
+      {story.words && <p className="quiet">{story.words}</p>}
+    </article>
+  );
+}
+
+function ChannelLine({ story }: { readonly story: ChannelStory }) {
+  const end = ends[story.end];
+  return (
+    <li className={`channel-story tone-${end.tone}`}>
+      <span className="channel-end">{end.icon}</span>
+      <span className="channel-name">{channelWords[story.channel].name}</span>
+      <span className="channel-words">
+        {end.words}
+        {story.why && <span className="quiet"> · {whyWords[story.why] ?? story.why}</span>}
+      </span>
+      {story.attempts.length > 0 && (
+        <ol className="attempts">
+          {story.attempts.map((attempt) => (
+            <li key={`${attempt.at} ${attempt.outcome}`}>
+              <Exact at={attempt.at} seconds /> {attempt.outcome}
+              {attempt.detail && <span className="quiet"> · {attempt.detail}</span>}
+            </li>
+          ))}
+        </ol>
+      )}
+    </li>
+  );
+}
