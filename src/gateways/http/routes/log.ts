@@ -138,10 +138,10 @@ const traceSchema = {
   response: responses({ 200: Trace }),
 };
 const traceByIdSchema = {
-  ...traceSchema,
   operationId: 'traceOfEventById',
   summary: 'The same by the id of the event',
-  params: undefined,
+  tags: ['trace'],
+  response: traceSchema.response,
   querystring: Type.Object({
     topic: Type.String({ minLength: 1, maxLength: 260 }),
     id: Type.String({ minLength: 1, maxLength: 256 }),
