@@ -260,6 +260,24 @@ describe('dispatcher', () => {
     await eventually(() => expect(named('delivery.attempted')).toMatchObject([{ outcome: 'delivered', attempt: 1 }]));
   });
 
+  it('does not send again what it is still sending, even if it slept for longer than its lease', async () => {
+    const channel = new ScriptedChannel('email');
+    const gate = Promise.withResolvers<Outcome>();
+    channel.answer = () => gate.promise;
+    const [id] = await plan(database, planned('asleep'));
+    const { dispatcher, named } = start(channel);
+    await eventually(() => expect(channel.batches).toHaveLength(1));
+    await database.query("update delivery set leased_until = '2000-01-01'");
+    dispatcher.wake();
+    await eventually(async () => {
+      expect(await database.query('select attempt from delivery where id = $1', [id])).toEqual([{ attempt: 2 }]);
+    });
+    gate.resolve(delivered);
+    await eventually(() => expect(named('delivery.attempted')).toMatchObject([{ outcome: 'delivered', attempt: 2 }]));
+    expect(channel.batches).toHaveLength(1);
+    expect(await pending()).toBe(0);
+  });
+
   it('says so when its outcome comes after another worker took the delivery', async () => {
     const channel = new ScriptedChannel('email');
     const gate = Promise.withResolvers<Outcome>();

@@ -131,13 +131,16 @@ export class Lane {
     return waitMs > 0 ? 0 : 1;
   }
 
-  #send(deliveries: readonly ClaimedDelivery[]): void {
-    for (const delivery of deliveries) this.#held.set(delivery.id, delivery);
+  #send(claimed: readonly ClaimedDelivery[]): void {
+    // A process that was suspended for longer than its leases claims what it is still sending. It must not send it again:
+    // the attempt under way goes on and settles by the new claim.
+    const fresh = claimed.filter((delivery) => !this.#held.has(delivery.id));
+    for (const delivery of claimed) this.#held.set(delivery.id, delivery);
     this.#keepLeases();
     const now = this.#deps.clock.now();
     const ready: ClaimedDelivery[] = [];
     const others: Settlement[] = [];
-    for (const delivery of deliveries) {
+    for (const delivery of fresh) {
       const verdict = this.#verdictBeforeSending(delivery, now);
       if (verdict) others.push({ delivery, verdict, at: new Date(now), tookMs: 0 });
       else ready.push(delivery);
@@ -209,11 +212,10 @@ export class Lane {
 
   /** Repeats until the database has it: an outcome that is forgotten would be sent a second time. */
   async #settle(settlements: readonly Settlement[]): Promise<void> {
-    for (;;) {
+    for (let open = settlements; open.length > 0; ) {
+      const current = open.map((each) => ({ ...each, delivery: this.#held.get(each.delivery.id) ?? each.delivery }));
       try {
-        const settled = await this.#deps.settler.settle(settlements);
-        for (const settlement of settlements) this.#settled(settlement, settled.has(settlement.delivery.id));
-        return;
+        open = this.#finish(current, await this.#deps.settler.settle(current));
       } catch (error) {
         this.#failed('settle', error);
         await new Promise<void>((resolve) => this.#deps.clock.after(DATABASE_PAUSE_MS, resolve));
@@ -221,9 +223,20 @@ export class Lane {
     }
   }
 
+  /** Returns those that were claimed anew by this lane while they were being settled. */
+  #finish(settlements: readonly Settlement[], settled: ReadonlySet<string>): Settlement[] {
+    const again: Settlement[] = [];
+    for (const each of settlements) {
+      const { id, attempt } = each.delivery;
+      if (!settled.has(id) && (this.#held.get(id)?.attempt ?? 0) > attempt) again.push(each);
+      else this.#settled(each, settled.has(id));
+    }
+    return again;
+  }
+
   #settled({ delivery, verdict, tookMs }: Settlement, wasOurs: boolean): void {
     const { id, attempt, channel } = delivery;
-    if (this.#held.get(id)?.attempt === attempt) this.#held.delete(id);
+    this.#held.delete(id);
     if (this.#held.size === 0) this.#endRenewal();
     if (!wasOurs) this.#deps.emit({ name: 'delivery.fenced', channel, deliveryId: id, attempt });
     else this.#tell(delivery, verdict, tookMs);

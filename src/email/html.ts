@@ -1,6 +1,7 @@
 // The HTML of a mail. Mail clients are not browsers: tables for the layout (with role=presentation, so that screen
 // readers do not read them as tables), all styles inline, no images, no fonts and no scripts to fetch. Dark clients get
-// their colours by a media query; those that ignore it show the light ones. Every text of a card is escaped here, and
+// their colours by a media query; those that ignore it show the light ones. A card's language need not be the reader's, so
+// each of its texts finds its own direction, isolated from ours. Every text of a card is escaped here, and
 // only http(s) addresses become links.
 import { type Brand, type Letter, type LetterLinks, lines, oneLine, paragraphs } from './letter.ts';
 
@@ -27,10 +28,10 @@ ${preview(card.body)}
 <tr><td align="center" style="padding:24px 12px;">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="max-width:600px;">
 <tr><td class="quiet" style="${FONT}font-size:14px;line-height:20px;font-weight:600;color:#4b5563;padding:0 4px 12px;">
-<span class="brand" style="color:${colorOf(brand)};">${escapeHtml(brand.name)}</span> · ${escapeHtml(categoryOf(letter))}</td></tr>
+<span class="brand" style="color:${colorOf(brand)};">${escapeHtml(brand.name)}</span> · <bdi>${escapeHtml(categoryOf(letter))}</bdi></td></tr>
 <tr><td class="card" style="${FONT}background:#ffffff;border:1px solid #e5e7eb;border-top:4px solid ${colorOf(brand)};border-radius:8px;padding:28px 28px 24px;word-break:break-word;overflow-wrap:anywhere;">
 ${body}</td></tr>
-<tr><td class="quiet" style="${FONT}font-size:13px;line-height:20px;color:#4b5563;padding:16px 4px 0;">${footer(letter, links, brand)}</td></tr>
+<tr><td class="quiet" style="${FONT}font-size:13px;line-height:20px;color:#4b5563;padding:16px 4px 0;text-align:${direction === 'rtl' ? 'right' : 'left'};" lang="en" dir="ltr">${footer(letter, links, brand)}</td></tr>
 </table>
 </td></tr>
 </table>
@@ -42,7 +43,7 @@ ${body}</td></tr>
 const DARK = `
 @media (prefers-color-scheme:dark){
 .page{background:#111418!important}
-.card{background:#1b2027!important;border-color:#323a45!important}
+.card{background:#1b2027!important;border-color:#7cc7e3 #323a45 #323a45!important}
 .ink,.ink a{color:#f1f3f5!important}
 .quiet,.quiet a{color:#a9b2bd!important}
 .line{border-color:#323a45!important}
@@ -62,13 +63,13 @@ function preview(body: string | undefined): string {
 
 function title(value: string): string {
   const style = `${FONT}margin:0;font-size:22px;line-height:29px;font-weight:600;color:#111827;`;
-  return `<h1 class="ink" style="${style}">${escapeHtml(oneLine(value, 250))}</h1>\n`;
+  return `<h1 class="ink" dir="auto" style="${style}">${escapeHtml(oneLine(value, 250))}</h1>\n`;
 }
 
 function text(body: string | undefined): string[] {
   const style = `${FONT}margin:14px 0 0;font-size:16px;line-height:25px;color:#1f2937;`;
   return paragraphs(body ?? '').map(
-    (each) => `<p class="ink" style="${style}">${each.map(escapeHtml).join('<br>\n')}</p>\n`,
+    (each) => `<p class="ink" dir="auto" style="${style}">${each.map(escapeHtml).join('<br>\n')}</p>\n`,
   );
 }
 
@@ -78,8 +79,8 @@ function facts({ card }: Letter): string {
     const border = i === 0 ? '' : 'border-top:1px solid #e5e7eb;';
     const cell = `${FONT}${border}font-size:15px;line-height:22px;padding:8px 0;text-align:start;vertical-align:top;`;
     const shown = lines(value).map(escapeHtml).join('<br>\n');
-    return `<tr><th scope="row" class="quiet line" width="36%" style="${cell}padding-inline-end:16px;font-weight:400;color:#4b5563;">${escapeHtml(oneLine(label))}</th>
-<td class="ink line" style="${cell}color:#111827;font-weight:600;">${shown}</td></tr>`;
+    return `<tr><th scope="row" class="quiet line" width="36%" style="${cell}padding-inline-end:16px;font-weight:400;color:#4b5563;"><bdi>${escapeHtml(oneLine(label))}</bdi></th>
+<td class="ink line" style="${cell}color:#111827;font-weight:600;"><bdi>${shown}</bdi></td></tr>`;
   });
   return `<table width="100%" cellpadding="0" cellspacing="0" border="0" style="margin:18px 0 0;border-collapse:collapse;">
 ${rows.join('\n')}
@@ -90,16 +91,16 @@ ${rows.join('\n')}
 function buttons({ card }: Letter, links: LetterLinks, brand: Brand): string {
   const asked = (card.actions ?? []).map((action) => oneLine(action.label)).join(' / ');
   const shown = [
-    asked === '' ? '' : button(`Answer: ${asked}`, links.notice, brand, true),
+    asked === '' ? '' : button(`Answer: \u2068${asked}\u2069`, links.notice, brand, true),
     card.link && isHttp(card.link.url) ? button(oneLine(card.link.label), card.link.url, brand, asked === '') : '',
   ].filter((each) => each !== '');
-  return shown.length === 0 ? '' : `<div style="margin:14px 0 0;">${shown.join('\n')}</div>\n`;
+  return shown.length === 0 ? '' : `<div style="margin:14px -5px 0;">${shown.join('\n')}</div>\n`;
 }
 
 function button(label: string, url: string, brand: Brand, first: boolean): string {
   const color = colorOf(brand);
   const look = first ? `background:${color};color:#ffffff;` : `color:${color};`;
-  const style = `${FONT}display:inline-block;margin:10px 10px 0 0;padding:11px 20px;border:1px solid ${color};border-radius:6px;font-size:15px;line-height:20px;font-weight:600;text-decoration:none;${look}`;
+  const style = `${FONT}display:inline-block;margin:10px 5px 0;padding:11px 20px;border:1px solid ${color};border-radius:6px;font-size:15px;line-height:20px;font-weight:600;text-decoration:none;${look}`;
   return `<a href="${escapeHtml(url)}"${first ? '' : ' class="second"'} style="${style}">${escapeHtml(label)}</a>`;
 }
 
@@ -111,7 +112,7 @@ function footer(letter: Letter, links: LetterLinks, brand: Brand): string {
     link(links.preferences, 'Choose what you get'),
     ...(links.unsubscribe ? [link(links.unsubscribe, 'Unsubscribe')] : []),
   ];
-  return `${escapeHtml(brand.name)} sends you notifications of “${escapeHtml(categoryOf(letter))}” by email.<br>
+  return `${escapeHtml(brand.name)} sends you notifications of “<bdi>${escapeHtml(categoryOf(letter))}</bdi>” by email.<br>
 ${ways.join(' &nbsp;·&nbsp; ')}`;
 }
 
