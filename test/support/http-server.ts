@@ -2,6 +2,7 @@
 // held against the OpenAPI document that the server itself gives out.
 import { afterAll, beforeAll } from 'vitest';
 import { Access } from '../../src/access/access.ts';
+import type { UnsubscribeKeys } from '../../src/email/unsubscribe.ts';
 import { enterpriseNotification } from '../../src/events/ingest.ts';
 import { HttpServer, type HttpSettings } from '../../src/gateways/http/server.ts';
 import { Handler } from '../../src/handler/handler.ts';
@@ -14,6 +15,7 @@ import { useDatabase } from './database.ts';
 import { type OpenApi, OpenApiCheck } from './openapi-check.ts';
 
 export const ADMIN_KEY = 'admin-key-of-the-tests';
+export const UNSUBSCRIBE_KEYS: UnsubscribeKeys = [Buffer.from('unsubscribe-key-of-the-tests')];
 
 export type Answer = {
   readonly status: number;
@@ -52,7 +54,15 @@ export function useServer(
       await broker.createTopic(topic, { settings: { duplicateDetection: true } });
     const inbox = await InboxStream.start({ database, emit });
     const definitions = compileDefinitions(notifications);
-    const handler = await Handler.start({ broker, definitions, finders: {}, inbox, wake: () => undefined, emit });
+    const handler = await Handler.start({
+      database,
+      broker,
+      definitions,
+      finders: {},
+      inbox,
+      wake: () => undefined,
+      emit,
+    });
     const grants = [{ right: 'manage', entity: '*' }] as const;
     const access = await Access.start({ database, presets: [{ name: 'admin', secret: ADMIN_KEY, grants }] });
     const server = await HttpServer.start(
@@ -66,6 +76,7 @@ export function useServer(
         dispatcher: { wake: () => undefined },
         mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
+        unsubscribeKeys: UNSUBSCRIBE_KEYS,
       },
       { host: '127.0.0.1', port: 0, version: '0.0.0', ...settings },
     );

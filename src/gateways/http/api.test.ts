@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { useServer } from '../../../test/support/http-server.ts';
+import { UNSUBSCRIBE_KEYS, useServer } from '../../../test/support/http-server.ts';
+import { unsubscribePath } from '../../email/unsubscribe.ts';
 
 const http = useServer();
 const event = { specversion: '1.0', id: '1', source: '/hr', type: 'hr.employee.joined', data: { name: 'Ada' } };
@@ -76,7 +77,7 @@ describe('publishing', () => {
 describe('keys', () => {
   it('nothing answers without one but health, the description and the pages', async () => {
     const { json: document } = await http.call('/v1/openapi.json', { key: '' });
-    const open = new Set(['/healthz', '/readyz', '/metrics', '/v1/sign-in/{token}']);
+    const open = new Set(['/healthz', '/readyz', '/metrics', '/v1/sign-in/{token}', '/v1/unsubscribe/{token}']);
     for (const [path, methods] of Object.entries(document.paths)) {
       if (open.has(path)) continue;
       for (const method of Object.keys(methods as object)) {
@@ -217,6 +218,19 @@ describe('people', () => {
     expect(put.json).toEqual({ SendNotificationToConversation: true, ...json });
     expect((await http.call(path)).json).toEqual(put.json);
     expect((await http.call(path, { method: 'PUT', json: { SendNotificationToMobileDevice: 'no' } })).status).toBe(400);
+  });
+});
+
+describe('unsubscribing', () => {
+  it('a link shows a page, changes nothing until it is posted to, and then switches one category off', async () => {
+    const path = unsubscribePath({ recipientId: 'eve', category: 'hr' }, UNSUBSCRIBE_KEYS);
+    const preferences = async () => (await http.call('/v1/recipients/eve/preferences')).json.categories;
+    expect((await http.call(path, { key: '' })).text).toContain('<form method="post">');
+    expect(await preferences()).toEqual({});
+    const body = new URLSearchParams({ 'List-Unsubscribe': 'One-Click' });
+    expect((await http.call(path, { key: '', method: 'POST', body })).status).toBe(200);
+    expect(await preferences()).toEqual({ hr: { email: false } });
+    expect((await http.call(`${path}x`, { key: '' })).json.code).toBe('unsubscribe_link_invalid');
   });
 });
 

@@ -1,7 +1,7 @@
 // Fastify, set up once: limits, ids, errors, access. A route that does not declare who may call it does not start.
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, {
   type FastifyBaseLogger,
@@ -35,6 +35,9 @@ export type AppOptions = {
   readonly bodyLimit?: number;
 };
 
+/** Longer than the idle time of common load balancers, which must be the first to close. */
+export const KEEP_ALIVE_MS = 65_000;
+
 const DEFAULT_BODY_LIMIT = 256 * 1024;
 const MAX_JSON_DEPTH = 32;
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
@@ -45,7 +48,7 @@ export function createApp({ emit, bodyLimit = DEFAULT_BODY_LIMIT }: AppOptions):
     routerOptions: { maxParamLength: 600 },
     genReqId: requestId,
     requestTimeout: 60_000,
-    keepAliveTimeout: 65_000, // longer than the idle time of common load balancers, which must be the first to close
+    keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     clientErrorHandler: answerBrokenClient,
     frameworkErrors: (error, request, reply) => answerError(emit, error, request, reply as FastifyReply),
@@ -88,7 +91,7 @@ function answerError(emit: Emit<HttpSignal>, error: unknown, request: FastifyReq
     .send(problem);
 }
 
-function answerBrokenClient(error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerBrokenClient(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
   else socket.end(rawProblem(error));
 }

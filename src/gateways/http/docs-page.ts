@@ -1,5 +1,6 @@
 // The page /docs, written from the OpenAPI document: plain HTML that works without scripts, fonts or other hosts.
 import { refusals } from '../../kit/refusal.ts';
+import { escapeHtml } from './plain-page.ts';
 
 export type Schema = {
   readonly type?: string | readonly string[];
@@ -59,9 +60,9 @@ export function docsPage(document: Document): string {
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-<title>${text(document.info.title)} HTTP API</title><link rel="stylesheet" href="/docs/style.css"></head>
+<title>${escapeHtml(document.info.title)} HTTP API</title><link rel="stylesheet" href="/docs/style.css"></head>
 <body>
-<nav><a class="home" href="#top">${text(document.info.title)} ${text(document.info.version)}</a>
+<nav><a class="home" href="#top">${escapeHtml(document.info.title)} ${escapeHtml(document.info.version)}</a>
 ${shown.map(({ name }) => `<a href="#${name}">${name}</a>`).join('\n')}
 <a href="#errors">errors</a> <a href="/v1/openapi.json">openapi.json</a></nav>
 <main id="top"><h1>HTTP API</h1><p>${prose(document.info.description)}</p>
@@ -73,14 +74,14 @@ ${errorSection()}</main>
 }
 
 function section(tag: Document['tags'][number], entries: readonly Entry[]): string {
-  return `<section id="${tag.name}"><h2>${text(tag.name)}</h2><p>${prose(tag.description)}</p>${entries.map(operationHtml).join('\n')}</section>`;
+  return `<section id="${tag.name}"><h2>${escapeHtml(tag.name)}</h2><p>${prose(tag.description)}</p>${entries.map(operationHtml).join('\n')}</section>`;
 }
 
 function operationHtml({ method, path, operation }: Entry): string {
   const body = operation.requestBody?.content['application/json']?.schema;
   const answers = Object.entries(operation.responses ?? {});
   const id = operation.operationId ?? `${method}${path}`.replace(/\W+/g, '-');
-  return `<details id="${text(id)}"><summary><b class="${method.toLowerCase()}">${method}</b> <code>${text(path)}</code> <span>${text(operation.summary ?? '')}</span></summary>
+  return `<details id="${escapeHtml(id)}"><summary><b class="${method.toLowerCase()}">${method}</b> <code>${escapeHtml(path)}</code> <span>${escapeHtml(operation.summary ?? '')}</span></summary>
 ${operation.description ? `<p>${prose(operation.description)}</p>` : ''}
 ${parametersHtml(operation.parameters ?? [])}
 ${body ? `<h4>Body</h4>${schemaHtml(body)}${exampleHtml(body)}` : ''}
@@ -91,7 +92,7 @@ function parametersHtml(parameters: readonly Parameter[]): string {
   if (parameters.length === 0) return '';
   const rows = parameters.map(
     ({ name, in: place, required, schema, description }) =>
-      `<tr><td><code>${text(name)}</code></td><td>${place}${required ? ', required' : ''}</td><td>${text(kindOf(schema))}</td><td>${prose(description ?? schema.description ?? '')}</td></tr>`,
+      `<tr><td><code>${escapeHtml(name)}</code></td><td>${place}${required ? ', required' : ''}</td><td>${escapeHtml(kindOf(schema))}</td><td>${prose(description ?? schema.description ?? '')}</td></tr>`,
   );
   return `<h4>Parameters</h4><table>${rows.join('')}</table>`;
 }
@@ -106,7 +107,7 @@ function answerHtml([status, answer]: [string, { readonly description?: string; 
 
 function schemaHtml(schema: Schema): string {
   const object = schema.type === 'array' ? schema.items : schema;
-  if (!object?.properties) return `<p><code>${text(kindOf(schema))}</code></p>`;
+  if (!object?.properties) return `<p><code>${escapeHtml(kindOf(schema))}</code></p>`;
   const rows = Object.entries(object.properties).map(([name, field]) => fieldHtml(name, field, object));
   return `${schema.type === 'array' ? '<p>A list of:</p>' : ''}<table>${rows.join('')}</table>`;
 }
@@ -115,7 +116,7 @@ function fieldHtml(name: string, field: Schema, parent: Schema): string {
   const optional = parent.required?.includes(name) ? '' : '?';
   const inner = field.properties ? field : field.type === 'array' && field.items?.properties ? field.items : undefined;
   const nested = inner ? schemaHtml(inner) : '';
-  return `<tr><td><code>${text(name)}${optional}</code></td><td>${text(kindOf(field))}</td><td>${prose(field.description ?? '')}${nested}</td></tr>`;
+  return `<tr><td><code>${escapeHtml(name)}${optional}</code></td><td>${escapeHtml(kindOf(field))}</td><td>${prose(field.description ?? '')}${nested}</td></tr>`;
 }
 
 function kindOf(schema: Schema): string {
@@ -141,24 +142,20 @@ function rangeOf({ minimum, maximum, maxLength }: Schema): string {
 }
 
 function exampleHtml({ examples }: Schema): string {
-  return (examples ?? []).map((example) => `<pre>${text(JSON.stringify(example, null, 2))}</pre>`).join('');
+  return (examples ?? []).map((example) => `<pre>${escapeHtml(JSON.stringify(example, null, 2))}</pre>`).join('');
 }
 
 function errorSection(): string {
   const rows = Object.entries(refusals).map(
     ([code, { status, title, retryable }]) =>
-      `<tr id="error-${code}"><td><code>${code}</code></td><td>${status}</td><td>${text(title)}</td><td>${retryable ? 'try again' : ''}</td></tr>`,
+      `<tr id="error-${code}"><td><code>${code}</code></td><td>${status}</td><td>${escapeHtml(title)}</td><td>${retryable ? 'try again' : ''}</td></tr>`,
   );
   return `<section id="errors"><h2>errors</h2><p>Every error is <code>application/problem+json</code> with these codes.</p><table>${rows.join('')}</table></section>`;
 }
 
 /** Text with `code` in backquotes. */
 function prose(words: string): string {
-  return text(words).replace(/`([^`]+)`/g, '<code>$1</code>');
-}
-
-function text(words: string): string {
-  return words.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+  return escapeHtml(words).replace(/`([^`]+)`/g, '<code>$1</code>');
 }
 
 export const docsStyle = `:root { color-scheme: light dark; --line: light-dark(#d8dce2, #33383f); --soft: light-dark(#f5f6f8, #1d2126); --link: light-dark(#0b57a4, #7ab7ff); }

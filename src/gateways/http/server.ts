@@ -1,10 +1,13 @@
 // The HTTP gateway: decode, call a room, encode. Routes live in routes/, one file for each noun.
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { createServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Access } from '../../access/access.ts';
 import { channelNames } from '../../deliveries/channel.ts';
 import type { Signals } from '../../kit/signals.ts';
 import type { Broker } from '../../topics/broker.ts';
-import { type App, createApp } from './app.ts';
+import { type App, answerBrokenClient, createApp, KEEP_ALIVE_MS } from './app.ts';
 import { tellBrowsers } from './browser.ts';
 import { EventStreams } from './event-stream.ts';
 import { guardRoutes } from './identity.ts';
@@ -23,6 +26,7 @@ import { statsRoutes } from './routes/stats.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { topicRoutes } from './routes/topics.ts';
 import { traceRoutes } from './routes/trace.ts';
+import { type UnsubscribeDeps, unsubscribeRoutes } from './routes/unsubscribe.ts';
 import { ProblemSchema } from './schemas.ts';
 import { Stats } from './stats.ts';
 
@@ -30,11 +34,14 @@ export type HttpDeps = EventDeps &
   HealthDeps &
   InboxDeps &
   DeliveryDeps &
-  DefinitionDeps & {
+  DefinitionDeps &
+  UnsubscribeDeps & {
     readonly broker: Broker;
     readonly access: Access;
     /** Emits `HttpSignal`s; listens for the figures of the dashboard. */
     readonly signals: Signals;
+    /** Other gateways that speak HTTP and share the port; their routes say who may call them, as ours do. */
+    readonly gateways?: readonly ((app: App) => void)[] | undefined;
   };
 
 export type HttpSettings = {
@@ -46,6 +53,8 @@ export type HttpSettings = {
   readonly publicUrl?: string | undefined;
   /** Origins of pages that may call the API with a key; `*` for all. */
   readonly corsOrigins?: readonly string[] | undefined;
+  /** Serves the same over TLS on a port of its own. PEM. */
+  readonly tls?: { readonly port: number; readonly key: string; readonly cert: string } | undefined;
   /** The build of the pages. */
   readonly webFolder?: string | undefined;
   /** How long a stop waits for requests that are under way, in milliseconds. */
@@ -57,6 +66,7 @@ export class HttpServer {
   readonly #app: App;
   readonly #stopWithinMs: number;
   #stopping: Promise<void> | undefined;
+  #tls: HttpsServer | undefined;
   #url = '';
   #port = 0;
 
@@ -77,8 +87,13 @@ export class HttpServer {
     addRoutes(app, { ...deps, publicUrl: () => server.url }, streams);
     serveDescription(app);
     if (settings.webFolder !== undefined) await servePages(app, settings.webFolder);
-    await app.listen({ host: settings.host, port: settings.port });
-    server.#listensAt(settings);
+    for (const gateway of deps.gateways ?? []) await app.register(async (own) => gateway(own as App)); // the same type
+    try {
+      await server.#listen(settings);
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
@@ -89,6 +104,11 @@ export class HttpServer {
 
   get port(): number {
     return this.#port;
+  }
+
+  /** Undefined where there is no TLS. */
+  get tlsPort(): number | undefined {
+    return this.#tls && portOf(this.#tls);
   }
 
   /** Takes no more requests, ends open streams, waits a while for what is under way, and then ends that too. */
@@ -102,18 +122,34 @@ export class HttpServer {
   }
 
   async #stop(): Promise<void> {
-    const cut = setTimeout(() => this.#app.server.closeAllConnections(), this.#stopWithinMs);
+    const servers = [this.#app.server, ...(this.#tls ? [this.#tls] : [])];
+    const cut = setTimeout(() => servers.map((each) => each.closeAllConnections()), this.#stopWithinMs);
+    const closed = this.#tls && new Promise((resolve) => this.#tls!.close(resolve));
     await this.#app.close();
+    await closed;
     clearTimeout(cut);
   }
 
-  #listensAt({ host, publicUrl }: HttpSettings): void {
-    const { port } = this.#app.server.address() as AddressInfo; // it listens on TCP
-    const reachable =
-      host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
-    this.#port = port;
-    this.#url = publicUrl?.replace(/\/+$/, '') ?? `http://${reachable}:${port}`;
+  async #listen({ host, port, publicUrl, tls }: HttpSettings): Promise<void> {
+    await this.#app.listen({ host, port });
+    this.#port = portOf(this.#app.server);
+    this.#url = publicUrl?.replace(/\/+$/, '') ?? `http://${reachable(host)}:${this.#port}`;
+    if (!tls) return;
+    this.#tls = createServer({ key: tls.key, cert: tls.cert, keepAliveTimeout: KEEP_ALIVE_MS }, this.#app.routing);
+    this.#tls.on('clientError', answerBrokenClient);
+    this.#tls.listen(tls.port, host);
+    await once(this.#tls, 'listening');
   }
+}
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port; // it listens on TCP
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string }, streams: EventStreams): void {
@@ -132,5 +168,6 @@ function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string
   deliveryRoutes(app, deps);
   keyRoutes(app, deps);
   signInRoutes(app, deps);
+  unsubscribeRoutes(app, deps);
   healthRoutes(app, deps);
 }

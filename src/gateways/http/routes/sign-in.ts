@@ -9,7 +9,7 @@ import { parseRecipientId } from '../../../people/recipient.ts';
 import { findRecipients } from '../../../people/recipients.ts';
 import type { App, Reply, Request } from '../app.ts';
 import { readCookie, SESSION_COOKIE } from '../identity.ts';
-import { linkSpentPage } from '../link-page.ts';
+import { plainPage } from '../plain-page.ts';
 import { problemResponse, responses, Time } from '../schemas.ts';
 
 export type SignInDeps = {
@@ -124,6 +124,10 @@ function personOf({ role, recipientId }: { role: string; recipientId?: string })
   return { role: 'recipient', recipientId: parseRecipientId(recipientId) };
 }
 
+const LINK_SPENT = `<p>A sign-in link works once, for 15 minutes. Ask for a new one where you got this one.</p>
+<p>Whoever runs the server makes one with <code>carillon sign-in</code>, or by <a href="/docs#createSignInLink">the API</a>.</p>
+<p>If you are signed in already, go on to <a href="/me">your inbox</a> or <a href="/">the dashboard</a>.</p>`;
+
 async function signIn({ access, publicUrl }: SignInDeps, token: string, request: Request, reply: Reply) {
   try {
     const { session, person } = await access.spendLink(token);
@@ -134,7 +138,8 @@ async function signIn({ access, publicUrl }: SignInDeps, token: string, request:
       .redirect(person.role === 'admin' ? '/' : '/me', 303);
   } catch (error) {
     const isPerson = /\btext\/html\b/.test(request.headers.accept ?? '');
-    if (isPerson && error instanceof Refusal && error.code === 'link_spent') return linkSpentPage(reply);
+    if (isPerson && error instanceof Refusal && error.code === 'link_spent')
+      return plainPage(reply, 410, 'This link does not work any more', LINK_SPENT);
     throw error;
   }
 }
