@@ -82,6 +82,7 @@ function placesOf(current: PlaceName | undefined, { history }: LiveStats) {
       ...place('deliveries', 'Dead letters', to('deliveries'), <MailAlertFilled />, <MailAlertRegular />),
       badge: latest && deadDeliveriesOf(latest),
       badgeLabel: 'deliveries that were given up',
+      badgeTone: 'bad' as const,
     },
   ];
 }

@@ -1,6 +1,7 @@
 // One event from its arrival to the last delivery, as a story with three chapters.
 import { Button } from '@fluentui/react-button';
 import { ArrowClockwiseRegular } from '@fluentui/react-icons';
+import { Tooltip } from '@fluentui/react-tooltip';
 import type { ReactNode } from 'react';
 import { Chip, Failure, JsonView, Waiting } from '../kit/Parts.tsx';
 import { useResource } from '../kit/resource.ts';
@@ -8,18 +9,20 @@ import { to } from '../kit/route.ts';
 import { Exact } from '../kit/time.tsx';
 import { Back } from './Back.tsx';
 import { PersonCard } from './Story.tsx';
-import { type EventStory, storyOf, type TraceStep } from './story.ts';
+import { type EventStory, storyOf, type TraceStep, verdictOf } from './story.ts';
 
 type TracedEvent = {
   readonly id: string;
-  readonly type: string;
-  readonly source: string;
+  readonly type?: string;
+  readonly source?: string;
   readonly subject?: string;
   readonly time?: string;
   readonly enqueuedAt: string;
   readonly data?: unknown;
+  readonly problem?: string;
 };
-type Trace = { readonly event: TracedEvent; readonly steps: readonly TraceStep[] };
+/** The event is null once retention has taken it from the log. */
+type Trace = { readonly event: TracedEvent | null; readonly steps: readonly TraceStep[] };
 
 export function EventPage({ topic, sequence }: { readonly topic: string; readonly sequence: string }) {
   const trace = useResource<Trace>(`/v1/topics/${encodeURIComponent(topic)}/events/${encodeURIComponent(sequence)}/trace`);
@@ -41,28 +44,15 @@ function Told({ topic, sequence, trace, reload }: ToldProps) {
   return (
     <>
       <div className="event-head">
-        <h1>{event.type}</h1>
-        <Button appearance="subtle" icon={<ArrowClockwiseRegular />} onClick={reload}>
-          Refresh
-        </Button>
+        <h1>{event?.type ?? `Event ${sequence}`}</h1>
+        <Tooltip content="Read it again" relationship="label">
+          <Button appearance="subtle" icon={<ArrowClockwiseRegular />} onClick={reload} />
+        </Tooltip>
       </div>
       <p className="event-sum">{summary(story)}</p>
       <ol className="story">
         <Chapter title="The event came in">
-          <p>
-            <Exact at={event.enqueuedAt} /> on <Chip name={topic} />, number {sequence}
-          </p>
-          <dl className="pairs">
-            <Pair name="Source" value={event.source} />
-            <Pair name="Id" value={event.id} />
-            {event.subject && <Pair name="Subject" value={event.subject} />}
-          </dl>
-          {event.data !== undefined && (
-            <details className="more">
-              <summary>What it said</summary>
-              <JsonView value={event.data} />
-            </details>
-          )}
+          {event ? <CameIn topic={topic} sequence={sequence} event={event} /> : <p className="quiet">The log does not hold it any more.</p>}
         </Chapter>
         <Chapter title={matchTitle(story)} tone={isRefused(story) ? 'bad' : undefined}>
           <Matches story={story} />
@@ -77,6 +67,28 @@ function Told({ topic, sequence, trace, reload }: ToldProps) {
           </Chapter>
         )}
       </ol>
+    </>
+  );
+}
+
+function CameIn({ topic, sequence, event }: { readonly topic: string; readonly sequence: string; readonly event: TracedEvent }) {
+  return (
+    <>
+      <p>
+        <Exact at={event.enqueuedAt} /> on <Chip name={topic} />, number {sequence}
+      </p>
+      <dl className="pairs">
+        {event.source && <Pair name="Source" value={event.source} />}
+        <Pair name="Id" value={event.id} />
+        {event.subject && <Pair name="Subject" value={event.subject} />}
+        {event.problem && <Pair name="Problem" value={event.problem} />}
+      </dl>
+      {event.data !== undefined && (
+        <details className="more">
+          <summary>What it said</summary>
+          <JsonView value={event.data} />
+        </details>
+      )}
     </>
   );
 }
@@ -133,11 +145,14 @@ function isRefused(story: EventStory): boolean {
 }
 
 function summary(story: EventStory): string {
-  const told = story.people.filter((person) => person.outcome === 'notice').length;
   if (story.about.length === 0) return 'Nobody has been told yet.';
   if (story.people.length === 0) return 'Nobody was told.';
-  return `${people(told)} told${told === story.people.length ? '' : `, ${people(story.people.length - told)} not`}.`;
+  const verdicts = Map.groupBy(story.people, verdictOf);
+  const parts = verdictOrder.filter((verdict) => verdicts.has(verdict));
+  return `${parts.map((verdict) => `${people(verdicts.get(verdict)?.length ?? 0)} ${verdict}`).join(', ')}.`;
 }
+
+const verdictOrder = ['told', 'on its way', 'not reached', 'not told'] as const;
 
 function people(count: number): string {
   return count === 1 ? '1 person' : `${count} people`;

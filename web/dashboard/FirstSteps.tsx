@@ -40,12 +40,13 @@ export function FirstSteps({ quiet, topics }: { readonly quiet: boolean; readonl
 }
 
 function Steps({ topic }: { readonly topic: string }) {
-  const event = { ...sampleEvent(topic), id: 'first-1' };
+  const event = sampleEvent(topic);
   const curl = [
     `curl -X POST ${window.location.origin}/v1/topics/${topic}/events \\`,
     `  -H "Authorization: Bearer $(cat .carillon/admin-key)" \\`,
     `  -H 'Content-Type: application/cloudevents+json' \\`,
-    `  -d '${JSON.stringify(event)}'`,
+    `  -d '{"specversion": "1.0", "id": "first-1", "source": "${event.source}", "type": "${event.type}",`,
+    `       "data": ${JSON.stringify(event.data)}}'`,
   ].join('\n');
   return (
     <ol className="steps-list">

@@ -54,7 +54,7 @@ function Tiles({ history, latest }: { readonly history: readonly Stats[]; readon
       <Tile name="Events in" value={rate(recent(published))} unit="per second" chart={<Sparkline values={published} />} />
       <Tile name="Notices" value={rate(recent(notices))} unit="per second" chart={<Sparkline values={notices} />} />
       <Tile name="Delivered" value={rate(recent(delivered))} unit="per second" chart={<Sparkline values={delivered} />} />
-      <Tile name="Waiting" value={count(waiting)} unit={waiting === 0 ? 'nothing behind' : 'to be handled or sent'} chart={<Sparkline values={history.map(waitingOf)} />} />
+      <Tile name="Waiting" value={count(waiting)} unit={waiting === 0 ? 'nothing behind' : 'in line'} chart={<Sparkline values={history.map(waitingOf)} />} />
       <Tile
         name="Dead letters"
         value={count(dead)}
@@ -93,7 +93,9 @@ function Topics({ history, topics }: { readonly history: readonly Stats[]; reado
       <thead>
         <tr>
           <th scope="col">Topic</th>
-          <th scope="col">Last minute</th>
+          <th scope="col" className="grid-chart">
+            Last minute
+          </th>
           <th scope="col" className="number">
             Events/s
           </th>

@@ -29,7 +29,7 @@ export function PersonPage({ id }: { readonly id: string }) {
         <>
           <PersonHead person={person.value} />
           <TabList className="tabs" selectedValue={shown} onTabSelect={(_, data) => setShown(data.value as Shown)}>
-            <Tab value="why">Why did they (not) get it?</Tab>
+            <Tab value="why">Told, and why</Tab>
             <Tab value="inbox">Inbox</Tab>
             <Tab value="preferences">Preferences</Tab>
           </TabList>

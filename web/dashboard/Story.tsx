@@ -13,7 +13,7 @@ import { Glyph } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
 import { Exact } from '../kit/time.tsx';
 import { channelWords } from '../preferences/channels.tsx';
-import type { ChannelEnd, ChannelStory, PersonStory } from './story.ts';
+import { type ChannelEnd, type ChannelStory, type PersonStory, type Verdict, verdictOf } from './story.ts';
 
 type End = { readonly words: string; readonly tone: 'good' | 'quiet' | 'warn' | 'bad'; readonly icon: ReactNode };
 
@@ -35,8 +35,15 @@ const whyWords: Readonly<Record<string, string>> = {
   'switched off for this channel': 'their general switch is off',
 };
 
+const verdictTones: Record<Verdict, string> = {
+  told: 'verdict-good',
+  'on its way': 'verdict-warn',
+  'not reached': 'verdict-bad',
+  'not told': '',
+};
+
 export function PersonCard({ story, heading }: { readonly story: PersonStory; readonly heading?: ReactNode }) {
-  const told = story.outcome === 'notice';
+  const verdict = verdictOf(story);
   return (
     <article className="person-story">
       <header>
@@ -46,7 +53,7 @@ export function PersonCard({ story, heading }: { readonly story: PersonStory; re
             <strong>{story.recipient}</strong>
           </a>
         )}
-        <span className={told ? 'verdict verdict-good' : 'verdict'}>{told ? 'Told' : story.outcome === 'silent' ? 'Not told' : story.outcome}</span>
+        <span className={`verdict ${verdictTones[verdict]}`}>{verdict}</span>
       </header>
       <ul className="channel-stories">
         {story.channels.map((channel) => (

@@ -15,7 +15,9 @@ export type LoggedEvent = {
   readonly sequence: number;
   readonly partition: number;
   readonly enqueuedAt: string;
-  readonly event: { readonly id: string; readonly type: string; readonly source: string; readonly subject?: string };
+  readonly event: { readonly id: string; readonly type?: string; readonly source?: string; readonly subject?: string };
+  /** Why it could not be read as an event. */
+  readonly problem?: string;
 };
 
 export function TopicPage({ name, stats: { history } }: { readonly name: string; readonly stats: LiveStats }) {
@@ -59,7 +61,9 @@ function Subscriptions({ topic, subscriptions, history }: SubscriptionsProps) {
       <thead>
         <tr>
           <th scope="col">Subscription</th>
-          <th scope="col">Last minute</th>
+          <th scope="col" className="grid-chart">
+            Last minute
+          </th>
           <th scope="col" className="number">
             Handled/s
           </th>
@@ -92,7 +96,7 @@ function Subscriptions({ topic, subscriptions, history }: SubscriptionsProps) {
 }
 
 function Events({ topic, published }: { readonly topic: string; readonly published: number }) {
-  const events = useResource<Page<LoggedEvent>>(`/v1/topics/${encodeURIComponent(topic)}/events?order=newest&limit=25`);
+  const events = useResource<Page<LoggedEvent>>(`/v1/topics/${encodeURIComponent(topic)}/events?limit=25`);
   useReloadOnChange(published, events.reload);
   return (
     <section aria-labelledby="events-title">
@@ -116,16 +120,13 @@ function Events({ topic, published }: { readonly topic: string; readonly publish
 }
 
 function EventRow({ topic, logged }: { readonly topic: string; readonly logged: LoggedEvent }) {
-  const { event, sequence, enqueuedAt } = logged;
+  const { event, sequence, enqueuedAt, problem } = logged;
   return (
     <li>
       <a className="list-row" href={to('topics', topic, 'events', sequence)}>
         <span className="list-main">
-          <strong>{event.type}</strong>
-          <span className="quiet">
-            {event.source}
-            {event.subject ? ` · ${event.subject}` : ''}
-          </span>
+          <strong>{event.type ?? event.id}</strong>
+          <span className="quiet">{problem ?? [event.source, event.subject].filter(Boolean).join(' · ')}</span>
         </span>
         <span className="list-side">
           <Ago at={enqueuedAt} />

@@ -60,6 +60,16 @@ function personOf(decision: TraceStep, steps: readonly TraceStep[]): PersonStory
   };
 }
 
+export type Verdict = 'told' | 'on its way' | 'not reached' | 'not told';
+
+/** In one word: one channel that arrived is enough to be told. */
+export function verdictOf(story: PersonStory): Verdict {
+  if (story.outcome !== 'notice') return 'not told';
+  const reached = story.channels.map(({ end }) => end);
+  if (reached.length === 0 || reached.includes('kept') || reached.includes('delivered')) return 'told';
+  return reached.includes('waiting') || reached.includes('retry') ? 'on its way' : 'not reached';
+}
+
 type Said = { readonly channel: ChannelName; readonly state: 'on' | 'off' | 'no endpoint'; readonly why: string | undefined };
 
 /** `inbox on (default), email off (chosen for this category)`; undefined when it reads otherwise. */

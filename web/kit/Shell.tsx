@@ -16,6 +16,7 @@ export type Place = {
   readonly badge?: number | undefined;
   /** What the badge counts, for those who hear it. */
   readonly badgeLabel?: string;
+  readonly badgeTone?: 'bad';
 };
 
 type ShellProps = {
@@ -64,13 +65,13 @@ function skipToMain(event: { preventDefault(): void }) {
 }
 
 function PlaceLink({ place }: { readonly place: Place }) {
-  const { name, href, current, icon, badge, badgeLabel } = place;
+  const { name, href, current, icon, badge, badgeLabel, badgeTone } = place;
   return (
     <a className="place" href={href} aria-current={current ? 'page' : undefined}>
       <span className="place-icon">{icon}</span>
       <span className="place-name">{name}</span>
       {badge ? (
-        <span className="badge">
+        <span className={badgeTone ? `badge badge-${badgeTone}` : 'badge'}>
           <span aria-hidden="true">{badge > 99 ? '99+' : badge}</span>
           <span className="unseen-text">
             {badge} {badgeLabel}

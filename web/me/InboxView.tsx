@@ -29,8 +29,9 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name }: Inbo
   const act = useActions(inbox, openId);
   useSeen(inbox, items);
   useReadWhenOpened(inbox, open);
+  const blank = tab === 'all' && items.length === 0 && state.readings.all.loaded;
   return (
-    <div className={open ? 'inbox inbox-open' : 'inbox'}>
+    <div className={blank ? 'inbox inbox-blank' : open ? 'inbox inbox-open' : 'inbox'}>
       <section className="inbox-list" aria-label="Notices">
         <div className="inbox-head">
           <h1>Inbox</h1>
