@@ -71,6 +71,7 @@ export class FcmStandin {
       certificate: options.certificate,
       port: options.port ?? 0,
       maxStreams: 100,
+      http1: 'too',
       answer,
     });
     standin.account = {

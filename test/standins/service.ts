@@ -45,7 +45,8 @@ export type ServiceOptions = {
   /** 0 or absent: any free port. */
   readonly port?: number;
   readonly host?: string;
-  readonly http1?: boolean;
+  /** `only`: as WNS. `too`: whichever the client asks for, as Google's front door. */
+  readonly http1?: 'only' | 'too';
   readonly maxStreams?: number;
 };
 
@@ -63,7 +64,10 @@ export class Service {
     this.#options = options;
     const { cert, key } = options.certificate;
     const settings = options.maxStreams === undefined ? {} : { settings: { maxConcurrentStreams: options.maxStreams } };
-    this.#server = options.http1 ? createServer({ cert, key }) : createSecureServer({ cert, key, ...settings });
+    this.#server =
+      options.http1 === 'only'
+        ? createServer({ cert, key })
+        : createSecureServer({ cert, key, allowHTTP1: options.http1 === 'too', ...settings });
     this.#server.on('request', (request: Incoming, response: Outgoing) => this.#take(request, response));
     this.#server.on('secureConnection', (socket: Socket) => this.#keep(socket));
     this.#server.on('session', (session: ServerHttp2Session) => {

@@ -48,7 +48,7 @@ export class WnsStandin {
     standin.service = await Service.start({
       certificate: options.certificate,
       port: options.port ?? 0,
-      http1: true,
+      http1: 'only',
       answer,
     });
     return standin;

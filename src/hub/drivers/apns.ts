@@ -1,0 +1,261 @@
+// Apple Push Notification service: token authentication, alerts, background, Live Activities, broadcast channels.
+// Sources: Apple "Sending notification requests to APNs", "Establishing a token-based connection to APNs", "Handling notification
+// responses from APNs", "Sending broadcast push notification requests to APNs".
+
+import { createHash } from 'node:crypto';
+import { Refusal } from '../../kit/refusal.ts';
+import { PushClient } from '../http2/client.ts';
+import { type Answer, field, type Http2Options, type Lane, type Reply, type Transport } from '../http2/port.ts';
+import { type ApnsCredentials, ProviderToken } from './apns-token.ts';
+import {
+  checkedHeader,
+  type Driver,
+  type Push,
+  type PushOptions,
+  type PushOutcome,
+  type PushSignal,
+  platformHeaders,
+  retryAfterMs,
+} from './driver.ts';
+import { Gate } from './gate.ts';
+
+export type ApnsOptions = {
+  readonly credentials: ApnsCredentials;
+  readonly environment: 'production' | 'sandbox';
+  /** Where the service really is; for stand-ins and relays. */
+  readonly endpoint?: { readonly host: string; readonly port: number; readonly ca?: string } | undefined;
+  /** This environment has taken pushes before: an unknown device is then its own fault. */
+  readonly proven?: boolean;
+  readonly connection?: Partial<Http2Options>;
+  readonly emit?: (signal: PushSignal) => void;
+  readonly now?: () => number;
+  readonly makeClient?: (options: Http2Options) => Transport;
+};
+
+/** `pushType` default: from the headers, else `alert`. */
+export type ApnsPushOptions = PushOptions & { readonly pushType?: ApnsPushType | undefined };
+export type ApnsPlan = {
+  readonly fields: readonly string[];
+  readonly limit: number;
+  lane: Lane | undefined;
+  token: string;
+};
+
+const topicSuffixes = {
+  alert: '',
+  background: '',
+  mdm: '',
+  voip: '.voip',
+  complication: '.complication',
+  fileprovider: '.pushkit.fileprovider',
+  location: '.location-query',
+  liveactivity: '.push-type.liveactivity',
+  pushtotalk: '.voip-ptt',
+  widgets: '.push-type.widgets',
+  controls: '.push-type.controls',
+} as const;
+export type ApnsPushType = keyof typeof topicSuffixes;
+
+const hosts = { production: 'api.push.apple.com', sandbox: 'api.sandbox.push.apple.com' } as const;
+const gone = new Set(['Unregistered', 'ExpiredToken', 'DeviceTokenNotForTopic']);
+const passed = ['apns-id', 'apns-expiration', 'apns-priority', 'apns-topic', 'apns-push-type', 'apns-collapse-id'];
+
+export class ApnsDriver implements Driver<string, ApnsPlan> {
+  readonly platform = 'apns';
+  readonly #options: ApnsOptions;
+  readonly #client: Transport;
+  readonly #gate: Gate;
+  readonly #token: ProviderToken;
+  readonly #emit: (signal: PushSignal) => void;
+  readonly #now: () => number;
+  readonly #authority: string;
+  #proven: boolean;
+  #alarmed = false;
+
+  constructor(options: ApnsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#emit = options.emit ?? (() => {});
+    this.#gate = new Gate('apns', this.#emit, this.#now);
+    this.#token = new ProviderToken(options.credentials, this.#now);
+    this.#proven = options.proven ?? false;
+    this.#authority = hosts[options.environment];
+    const make = options.makeClient ?? ((settings: Http2Options) => new PushClient(settings));
+    const endpoint = options.endpoint ?? { host: this.#authority, port: 443 };
+    // Apple wants connections kept for hours and pinged now and then.
+    this.#client = make({ maxConnections: 4, pingAfterMs: 10 * 60_000, ...endpoint, ...options.connection });
+  }
+
+  plan(options: ApnsPushOptions): ApnsPlan {
+    const headers = platformHeaders(options);
+    const type = pushTypeOf(options.pushType ?? headers.get('apns-push-type') ?? 'alert');
+    const fields = [
+      'apns-topic',
+      headers.get('apns-topic') ?? this.#options.credentials.bundleId + topicSuffixes[type],
+    ];
+    fields.push(
+      'apns-push-type',
+      type,
+      'apns-priority',
+      headers.get('apns-priority') ?? priorityOf(type, options.urgency),
+    );
+    const expiration = headers.get('apns-expiration') ?? expirationOf(options.ttlSeconds, this.#now());
+    if (expiration !== undefined) fields.push('apns-expiration', expiration);
+    const collapse = headers.get('apns-collapse-id') ?? options.collapseId;
+    if (collapse !== undefined) fields.push('apns-collapse-id', shortId(collapse, 64));
+    for (const [name, value] of headers)
+      if (name.startsWith('apns-') && !passed.includes(name)) fields.push(name, value);
+    return { fields, limit: type === 'voip' ? 5120 : 4096, lane: undefined, token: '' };
+  }
+
+  push(plan: ApnsPlan, push: Push<string>): boolean {
+    return this.#post(plan, push, `/3/device/${push.address}`, deviceFields(push), plan.limit, true);
+  }
+
+  /** To all devices that follow a channel (iOS 18, Live Activities): one call, whatever their number. `address` is the channel id. */
+  broadcast(plan: ApnsPlan, push: Push<string>): boolean {
+    const fields = ['apns-channel-id', checkedHeader('apns-channel-id', push.address)];
+    return this.#post(plan, push, `/4/broadcasts/apps/${this.#options.credentials.bundleId}`, fields, 5120, true);
+  }
+
+  whenRoom(): Promise<void> {
+    return this.#client.whenRoom();
+  }
+
+  close(graceMs?: number): Promise<void> {
+    return this.#client.close(graceMs);
+  }
+
+  #post(
+    plan: ApnsPlan,
+    push: Push<string>,
+    path: string,
+    fields: readonly string[],
+    limit: number,
+    mayRenew: boolean,
+  ): boolean {
+    const refused = this.#gate.closed() ?? checkPush(push, limit);
+    if (refused !== undefined) {
+      queueMicrotask(() => push.settle(refused));
+      return true;
+    }
+    const token = this.#token.current();
+    const settle = (reply: Reply): void => {
+      if (reply.kind === 'answer' && reply.status === 200) this.#delivered(push, reply);
+      else if (mayRenew && isExpired(reply) && this.#token.renew(token))
+        this.#post(plan, push, path, fields, limit, false);
+      else push.settle(this.#judge(reply, mayRenew));
+    };
+    return this.#client.post({
+      lane: this.#lane(plan, token),
+      path,
+      fields,
+      body: push.payload,
+      urgent: push.urgent === true,
+      settle,
+    });
+  }
+
+  #lane(plan: ApnsPlan, token: string): Lane {
+    if (plan.lane !== undefined && plan.token === token) return plan.lane;
+    plan.token = token;
+    plan.lane = {
+      method: 'POST',
+      authority: this.#authority,
+      fields: ['authorization', `bearer ${token}`, ...plan.fields],
+    };
+    return plan.lane;
+  }
+
+  #delivered(push: Push<string>, answer: Answer): void {
+    this.#proven = true;
+    this.#gate.open();
+    push.settle({ kind: 'delivered', providerId: push.id ?? field(answer, 'apns-id') });
+  }
+
+  #judge(reply: Reply, mayRenew: boolean): PushOutcome {
+    if (reply.kind !== 'answer')
+      return {
+        kind: 'retry',
+        cause: `${reply.kind}:${reply.cause}`,
+        retryAfterMs: undefined,
+        uncertain: reply.kind === 'lost',
+      };
+    const { reason, timestamp } = readFailure(reply);
+    if (reply.status !== 403) this.#gate.open();
+    if (reply.status === 410 || gone.has(reason)) return { kind: 'gone', cause: reason, since: timestamp };
+    if (reason === 'BadDeviceToken') return this.#badDevice();
+    // A token that we may not renew yet, or that is refused although it is new: our clock is wrong, and that is for a human.
+    if (reply.status === 403)
+      return this.#gate.stop(mayRenew || reason !== 'ExpiredProviderToken' ? reason : 'ExpiredProviderToken:clock');
+    return judgeRest(reply, reason, this.#now());
+  }
+
+  /** Also Apple's word for a device of the other environment: before the first success, the device keeps its place. */
+  #badDevice(): PushOutcome {
+    if (this.#proven) return { kind: 'gone', cause: 'BadDeviceToken' };
+    if (!this.#alarmed) this.#emit({ name: 'push.wrong-environment', platform: 'apns', cause: 'BadDeviceToken' });
+    this.#alarmed = true;
+    return { kind: 'refused', cause: 'BadDeviceToken', detail: 'The device may belong to the other APNs environment.' };
+  }
+}
+
+function judgeRest(answer: Answer, cause: string, now: number): PushOutcome {
+  const waitMs = retryAfterMs(field(answer, 'retry-after'), now);
+  // The token is good, Apple only saw too many of them: ours stays, everything waits.
+  if (cause === 'TooManyProviderTokenUpdates')
+    return { kind: 'down', cause, alarm: false, retryAfterMs: waitMs ?? 60_000 };
+  if (answer.status === 429 || answer.status >= 500) return { kind: 'retry', cause, retryAfterMs: waitMs };
+  return { kind: 'refused', cause };
+}
+
+function isExpired(reply: Reply): boolean {
+  return reply.kind === 'answer' && reply.status === 403 && readFailure(reply).reason === 'ExpiredProviderToken';
+}
+
+function readFailure(answer: Answer): { readonly reason: string; readonly timestamp: Date | undefined } {
+  try {
+    const { reason, timestamp } = JSON.parse(answer.body.toString()) as { reason?: unknown; timestamp?: unknown };
+    return {
+      reason: String(reason ?? answer.status),
+      timestamp: typeof timestamp === 'number' ? new Date(timestamp) : undefined,
+    };
+  } catch {
+    return { reason: String(answer.status), timestamp: undefined };
+  }
+}
+
+function checkPush(push: Push<string>, limit: number): PushOutcome | undefined {
+  // An address goes into the path: what is no token must not get there.
+  if (!/^[\w+/=-]+$/.test(push.address)) return { kind: 'gone', cause: 'BadDeviceToken' };
+  if (push.payload.length * 3 <= limit) return undefined;
+  return Buffer.byteLength(push.payload) > limit ? { kind: 'refused', cause: 'PayloadTooLarge' } : undefined;
+}
+
+function deviceFields(push: Push<string>): readonly string[] {
+  if (push.collapseId === undefined) return push.id === undefined ? [] : ['apns-id', push.id];
+  const fields = ['apns-collapse-id', shortId(push.collapseId, 64)];
+  return push.id === undefined ? fields : ['apns-id', push.id, ...fields];
+}
+
+function pushTypeOf(text: string): ApnsPushType {
+  if (!Object.hasOwn(topicSuffixes, text)) throw new Refusal('bad_request', `There is no APNs push type "${text}".`);
+  // Checked in the line before.
+  return text as ApnsPushType;
+}
+
+/** Background pushes must be 5; an alert of low urgency may wait for a good moment. */
+function priorityOf(type: ApnsPushType, urgency: PushOptions['urgency']): string {
+  return type === 'background' || urgency === 'low' ? '5' : '10';
+}
+
+function expirationOf(ttlSeconds: number | undefined, now: number): string | undefined {
+  if (ttlSeconds === undefined) return undefined;
+  return ttlSeconds <= 0 ? '0' : String(Math.floor(now / 1000) + ttlSeconds);
+}
+
+/** An id as it is when it fits and is plain ASCII, else its hash: equal ids stay equal. */
+export function shortId(id: string, most: number): string {
+  if (id.length <= most && /^[\x21-\x7e]+$/.test(id)) return id;
+  return createHash('sha256').update(id).digest('base64url').slice(0, most);
+}

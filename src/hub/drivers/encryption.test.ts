@@ -1,0 +1,72 @@
+import { createECDH, createHmac, randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+// @ts-expect-error the package brings no types
+import ece from 'http_ece';
+import { expect, test } from 'vitest';
+import { Encryption, hmac } from './encryption.ts';
+
+const raw = (text: string): Buffer => Buffer.from(text, 'base64url');
+
+test('the vector of RFC 8291 section 5 comes out byte by byte', () => {
+  const encryption = new Encryption(1, raw('yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw'));
+  const keys = {
+    p256dh: raw('BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4'),
+    auth: raw('BTBZMqHH6r4Tts7J_aSIgg'),
+  };
+  const body = encryption.seal('When I grow up, I want to be a watermelon', keys, raw('DGv6ra1nlYgDCS1FRnbzlw'));
+  expect(body.toString('base64url')).toBe(
+    'DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN',
+  );
+});
+
+function browser(): { readonly keys: { p256dh: Buffer; auth: Buffer }; open(body: Buffer): Buffer } {
+  const privateKey = createECDH('prime256v1');
+  const p256dh = privateKey.generateKeys();
+  const auth = randomBytes(16);
+  return {
+    keys: { p256dh, auth },
+    open: (body) => ece.decrypt(body, { version: 'aes128gcm', privateKey, authSecret: auth }),
+  };
+}
+
+test('whatever the text, another implementation reads it', () => {
+  const encryption = new Encryption();
+  const { keys, open } = browser();
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 3993 }), (bytes) => {
+      expect(open(encryption.seal(Buffer.from(bytes), keys)).equals(Buffer.from(bytes))).toBe(true);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('every message has a sender key and a salt of its own, unless told otherwise', () => {
+  const { keys, open } = browser();
+  const parts = (encryption: Encryption): [string, string][] =>
+    Array.from({ length: 300 }, () => encryption.seal('x', keys)).map((body) => {
+      expect(open(body).toString()).toBe('x');
+      return [body.toString('hex', 0, 16), body.toString('hex', 21, 86)];
+    });
+  const fresh = parts(new Encryption());
+  expect(new Set(fresh.map(([salt]) => salt)).size).toBe(300);
+  expect(new Set(fresh.map(([, key]) => key)).size).toBe(300);
+  const shared = parts(new Encryption(100));
+  expect(new Set(shared.map(([salt]) => salt)).size).toBe(300);
+  expect(new Set(shared.map(([, key]) => key)).size).toBe(3);
+});
+
+test('our HMAC is HMAC', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), fc.uint8Array({ maxLength: 200 }), (key, message) => {
+      const expected = createHmac('sha256', key).update(message).digest();
+      expect(hmac(Buffer.from(key), Buffer.from(message)).equals(expected)).toBe(true);
+    }),
+  );
+});
+
+test('a key that is no point of the curve is an error, not a push in clear', () => {
+  const { keys } = browser();
+  const p256dh = Buffer.from(keys.p256dh);
+  p256dh[40]! ^= 1;
+  expect(() => new Encryption().seal('x', { ...keys, p256dh })).toThrow();
+});

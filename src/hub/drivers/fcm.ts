@@ -1,0 +1,240 @@
+// Firebase Cloud Messaging, HTTP v1: one message per request, a hundred streams per connection, an access token from a service account.
+// Sources: Firebase "Send a message using FCM HTTP v1 API", "FCM error codes", "Throttling and quotas"; Google "OAuth 2.0 for server to
+// server applications". Above 100 streams the service closes the connection, so our own ceiling is 100 whatever its SETTINGS say.
+
+import type { KeyObject } from 'node:crypto';
+import { Refusal } from '../../kit/refusal.ts';
+import { PushClient } from '../http2/client.ts';
+import { type Answer, field, type Http2Options, type Lane, type Reply, type Transport } from '../http2/port.ts';
+import { AccessToken, fetchToken, TokenError } from './access-token.ts';
+import { type Driver, type Push, type PushOptions, type PushOutcome, type PushSignal, retryAfterMs } from './driver.ts';
+import { Gate } from './gate.ts';
+import { readPrivateKey, signToken } from './jwt.ts';
+
+/** The members of Google's service account key file that are used. */
+export type FcmCredentials = {
+  readonly project_id: string;
+  readonly client_email: string;
+  readonly private_key: string;
+  readonly private_key_id?: string | undefined;
+  readonly token_uri?: string | undefined;
+};
+
+export type FcmOptions = {
+  readonly credentials: FcmCredentials;
+  readonly endpoint?: { readonly host: string; readonly port: number; readonly ca?: string } | undefined;
+  readonly connection?: Partial<Http2Options>;
+  readonly emit?: (signal: PushSignal) => void;
+  readonly now?: () => number;
+  readonly makeClient?: (options: Http2Options) => Transport;
+};
+
+export type FcmPlan = { readonly android: Readonly<Record<string, unknown>> };
+
+const scope = 'https://www.googleapis.com/auth/firebase.messaging';
+const defaultTokenUri = 'https://oauth2.googleapis.com/token';
+const authority = 'fcm.googleapis.com';
+/** Firebase asks for a pause of a minute after 429 without Retry-After, and of ten seconds at least after 503. */
+const quotaPauseMs = 60_000;
+const unavailablePauseMs = 10_000;
+const maxTtlSeconds = 28 * 86_400;
+
+export class FcmDriver implements Driver<string, FcmPlan> {
+  readonly platform = 'fcmv1';
+  readonly #options: FcmOptions;
+  readonly #client: Transport;
+  readonly #gate: Gate;
+  readonly #token: AccessToken;
+  readonly #key: KeyObject;
+  readonly #path: string;
+  readonly #now: () => number;
+  readonly #emit: (signal: PushSignal) => void;
+  #lane: { readonly token: string; readonly lane: Lane } | undefined;
+  /** The message of the last push, cut open where the token goes: a broadcast has the same one for all. */
+  #cut: { readonly plan: FcmPlan; readonly payload: string; readonly rest: string | PushOutcome } | undefined;
+
+  /** Throws when the key cannot be read. */
+  constructor(options: FcmOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#emit = options.emit ?? (() => {});
+    this.#gate = new Gate('fcmv1', this.#emit, this.#now);
+    this.#key = readPrivateKey(options.credentials.private_key);
+    this.#token = new AccessToken(() => this.#fetchToken(), this.#now);
+    this.#path = `/v1/projects/${options.credentials.project_id}/messages:send`;
+    const make = options.makeClient ?? ((settings: Http2Options) => new PushClient(settings));
+    const endpoint = options.endpoint ?? { host: authority, port: 443 };
+    this.#client = make({ maxConnections: 10, maxStreams: 100, ...endpoint, ...options.connection });
+  }
+
+  plan(options: PushOptions): FcmPlan {
+    const android: Record<string, unknown> = {};
+    if (options.urgency !== undefined) android.priority = options.urgency === 'high' ? 'HIGH' : 'NORMAL';
+    if (options.collapseId !== undefined) android.collapse_key = options.collapseId;
+    if (options.ttlSeconds !== undefined) android.ttl = `${ttlOf(options.ttlSeconds)}s`;
+    return { android };
+  }
+
+  push(plan: FcmPlan, push: Push<string>): boolean {
+    const rest = this.#gate.closed() ?? this.#open(plan, push.payload);
+    if (typeof rest !== 'string') {
+      queueMicrotask(() => push.settle(rest));
+      return true;
+    }
+    const own =
+      push.collapseId === undefined
+        ? rest
+        : cutOpen({ android: { ...plan.android, collapse_key: push.collapseId } }, push.payload);
+    const body = `{"message":{"token":${JSON.stringify(push.address)}${String(own)}`;
+    const token = this.#token.current();
+    if (token !== undefined) return this.#post(push, body, token, true);
+    void this.#postWhenReady(push, body, true);
+    return false;
+  }
+
+  /** Also waits for the access token: what is pushed before it is there is kept, but should be little. */
+  async whenRoom(): Promise<void> {
+    if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
+    await this.#client.whenRoom();
+  }
+
+  close(graceMs?: number): Promise<void> {
+    return this.#client.close(graceMs);
+  }
+
+  async #postWhenReady(push: Push<string>, body: string, mayRenew: boolean): Promise<void> {
+    try {
+      this.#post(push, body, await this.#token.get(), mayRenew);
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error;
+      if (error.denied) push.settle(this.#gate.stop('credentials'));
+      else push.settle({ kind: 'down', cause: 'no_token', alarm: false, retryAfterMs: unavailablePauseMs });
+    }
+  }
+
+  #post(push: Push<string>, body: string, token: string, mayRenew: boolean): boolean {
+    const settle = (reply: Reply): void => {
+      const outcome = this.#judge(reply);
+      if (mayRenew && outcome.kind === 'down' && outcome.cause === 'UNAUTHENTICATED') {
+        this.#token.invalidate(token);
+        void this.#postWhenReady(push, body, false);
+      } else push.settle(outcome.kind === 'down' && outcome.alarm ? this.#gate.stop(outcome.cause) : outcome);
+    };
+    return this.#client.post({
+      lane: this.#laneOf(token),
+      path: this.#path,
+      fields: [],
+      body,
+      urgent: push.urgent === true,
+      settle,
+    });
+  }
+
+  #laneOf(token: string): Lane {
+    if (this.#lane?.token === token) return this.#lane.lane;
+    const fields = ['authorization', `Bearer ${token}`, 'content-type', 'application/json; charset=UTF-8'];
+    this.#lane = { token, lane: { method: 'POST', authority, fields, sendsLength: true } };
+    return this.#lane.lane;
+  }
+
+  /** What follows the token in the body, or why the payload is of no use. */
+  #open(plan: FcmPlan, payload: string): string | PushOutcome {
+    if (this.#cut?.payload !== payload || this.#cut.plan !== plan)
+      this.#cut = { plan, payload, rest: cutOpen(plan, payload) };
+    return this.#cut.rest;
+  }
+
+  #judge(reply: Reply): PushOutcome {
+    if (reply.kind !== 'answer')
+      return {
+        kind: 'retry',
+        cause: `${reply.kind}:${reply.cause}`,
+        retryAfterMs: undefined,
+        uncertain: reply.kind === 'lost',
+      };
+    if (reply.status !== 401 && reply.status !== 403) this.#gate.open();
+    if (reply.status === 200) return { kind: 'delivered', providerId: nameOf(reply) };
+    return judgeFailure(reply, readFailure(reply), this.#now());
+  }
+
+  async #fetchToken(): Promise<{ token: string; expiresInSeconds: number }> {
+    const { credentials } = this.#options;
+    const uri = credentials.token_uri ?? defaultTokenUri;
+    const iat = Math.floor(this.#now() / 1000);
+    const header = {
+      alg: 'RS256',
+      typ: 'JWT',
+      ...(credentials.private_key_id === undefined ? {} : { kid: credentials.private_key_id }),
+    } as const;
+    const assertion = signToken(
+      header,
+      { iss: credentials.client_email, scope, aud: uri, iat, exp: iat + 3600 },
+      this.#key,
+    );
+    const form = { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion };
+    const fetched = await fetchToken(uri, form, this.#options.endpoint?.ca);
+    this.#emit({ name: 'push.token-renewed', platform: 'fcmv1' });
+    return fetched;
+  }
+}
+
+type Failure = { readonly code: string; readonly message: string; readonly fromFcm: boolean };
+
+/** The FcmError's code decides. A 400 without one is a malformed request: the device is innocent. */
+function judgeFailure(answer: Answer, failure: Failure, now: number): PushOutcome {
+  const { code: cause, message, fromFcm } = failure;
+  const waitMs = retryAfterMs(field(answer, 'retry-after'), now);
+  if (cause === 'UNREGISTERED' || cause === 'SENDER_ID_MISMATCH') return { kind: 'gone', cause };
+  if (cause === 'INVALID_ARGUMENT' && fromFcm && /registration token/i.test(message))
+    return { kind: 'gone', cause: 'INVALID_TOKEN' };
+  // Firebase's own credentials for Apple or Web Push are missing: the devices behind them fail, Android goes on.
+  if (cause === 'THIRD_PARTY_AUTH_ERROR') return { kind: 'refused', cause, detail: message };
+  if (answer.status === 401 || answer.status === 403)
+    return { kind: 'down', cause, alarm: true, retryAfterMs: undefined };
+  if (answer.status === 429) return { kind: 'retry', cause, retryAfterMs: waitMs ?? quotaPauseMs };
+  if (answer.status === 503) return { kind: 'retry', cause, retryAfterMs: waitMs ?? unavailablePauseMs };
+  if (answer.status >= 500) return { kind: 'retry', cause, retryAfterMs: waitMs };
+  return { kind: 'refused', cause, detail: message };
+}
+
+function readFailure(answer: Answer): Failure {
+  try {
+    const { error } = JSON.parse(answer.body.toString()) as {
+      error: { status?: string; message?: string; details?: readonly Record<string, unknown>[] };
+    };
+    const detail = error.details?.find((each) => String(each['@type']).endsWith('fcm.v1.FcmError'));
+    const code = String(detail?.errorCode ?? error.status ?? answer.status);
+    return { code, message: String(error.message ?? ''), fromFcm: detail !== undefined };
+  } catch {
+    return { code: answer.status === 401 ? 'UNAUTHENTICATED' : String(answer.status), message: '', fromFcm: false };
+  }
+}
+
+/** `{"name": "projects/p/messages/0:..."}`: read by position, a JSON parse per push would cost more than sending it. */
+function nameOf(answer: Answer): string | undefined {
+  return /"name":\s*"([^"]+)"/.exec(answer.body.toString('latin1'))?.[1];
+}
+
+/** A payload is `{"message":{...}}` (or a bare `{...}`); what the caller says wins over the neutral options. */
+function cutOpen(plan: FcmPlan, payload: string): string | PushOutcome {
+  let envelope: { message?: Record<string, unknown> };
+  try {
+    envelope = JSON.parse(payload) as typeof envelope;
+  } catch {
+    return { kind: 'refused', cause: 'INVALID_PAYLOAD', detail: 'The payload is not JSON.' };
+  }
+  const { message: inner, ...around } = envelope;
+  const message: Record<string, unknown> = inner ?? around;
+  const { token: _token, topic: _topic, condition: _condition, ...kept } = message;
+  const android = { ...plan.android, ...(message.android as object | undefined) };
+  const whole = Object.keys(android).length === 0 ? kept : { ...kept, android };
+  const text = JSON.stringify(whole);
+  const outer = inner === undefined || Object.keys(around).length === 0 ? '}' : `,${JSON.stringify(around).slice(1)}`;
+  return (text === '{}' ? '}' : `,${text.slice(1)}`) + outer;
+}
+
+function ttlOf(seconds: number): number {
+  if (seconds < 0 || seconds > maxTtlSeconds)
+    throw new Refusal('bad_request', `FCM keeps a message for at most ${maxTtlSeconds} seconds.`);
+  return seconds;
+}
