@@ -10,7 +10,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'rooms',
-          include: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'web/**/*.test.ts', 'test/conformance/**/*.test.ts'],
         },
       },
       {

@@ -60,8 +60,10 @@ function pageOf([first, second, third, fourth]: readonly string[], stats: LiveSt
     return { place: 'overview', title: second, content: <TopicPage key={second} name={second} stats={stats} /> };
   }
   if (first === 'people' && second === undefined) return { place: 'people', title: 'People', content: <PeoplePage /> };
-  if (first === 'people') return { place: 'people', title: second ?? '', content: <PersonPage key={second} id={second ?? ''} /> };
-  if (first === 'notifications') return { place: 'notifications', title: 'Notifications', content: <NotificationsPage /> };
+  if (first === 'people')
+    return { place: 'people', title: second ?? '', content: <PersonPage key={second} id={second ?? ''} /> };
+  if (first === 'notifications')
+    return { place: 'notifications', title: 'Notifications', content: <NotificationsPage /> };
   if (first === 'deliveries') return { place: 'deliveries', title: 'Dead letters', content: <DeliveriesPage /> };
   return { place: undefined, title: 'Not found', content: <NotFound /> };
 }

@@ -31,12 +31,17 @@ type DeadLetter = {
   readonly diedAt: string;
 };
 type Cause = { readonly channel: ChannelName; readonly reason: string; readonly cause: string; readonly count: number };
-type Selection = { readonly ids: readonly string[] } | { readonly cause: string; readonly channel: ChannelName } | { readonly all: true };
+type Selection =
+  | { readonly ids: readonly string[] }
+  | { readonly cause: string; readonly channel: ChannelName }
+  | { readonly all: true };
 
 export function DeliveriesPage() {
   const causes = useResource<Page<Cause>>('/v1/deliveries/causes');
   const [chosen, setChosen] = useState<Cause>();
-  const letters = useResource<Page<DeadLetter>>(`/v1/deliveries${query({ state: 'dead', channel: chosen?.channel, cause: chosen?.cause, limit: 100 })}`);
+  const letters = useResource<Page<DeadLetter>>(
+    `/v1/deliveries${query({ state: 'dead', channel: chosen?.channel, cause: chosen?.cause, limit: 100 })}`,
+  );
   const redrive = useRedrive(() => {
     setChosen(undefined);
     causes.reload();
@@ -52,7 +57,10 @@ export function DeliveriesPage() {
         <h1>Dead letters</h1>
         {total > 0 && <RedriveAll total={total} redrive={() => redrive({ all: true })} />}
       </div>
-      <p className="quiet lead">Deliveries that were refused, or tried in vain until they were too old. They are kept until somebody tries them again.</p>
+      <p className="quiet lead">
+        Deliveries that were refused, or tried in vain until they were too old. They are kept until somebody tries them
+        again.
+      </p>
       {total === 0 ? (
         <Empty icon={<CheckmarkCircleRegular />} title="Nothing was given up">
           <p>Every delivery has arrived, is on its way, or will be tried again by itself.</p>
@@ -60,7 +68,11 @@ export function DeliveriesPage() {
       ) : (
         <>
           <Causes causes={causes.value.items} chosen={chosen} choose={setChosen} redrive={redrive} />
-          {letters.value ? <Letters letters={letters.value.items} redrive={redrive} /> : <Waiting what="dead letters" />}
+          {letters.value ? (
+            <Letters letters={letters.value.items} redrive={redrive} />
+          ) : (
+            <Waiting what="dead letters" />
+          )}
         </>
       )}
     </div>
@@ -120,7 +132,12 @@ function Causes({ causes, chosen, choose, redrive }: CausesProps) {
     <ul className="causes">
       {causes.map((cause) => (
         <li key={`${cause.channel} ${cause.reason} ${cause.cause}`} className="cause">
-          <button type="button" className="cause-choose" aria-pressed={isChosen(cause)} onClick={() => choose(isChosen(cause) ? undefined : cause)}>
+          <button
+            type="button"
+            className="cause-choose"
+            aria-pressed={isChosen(cause)}
+            onClick={() => choose(isChosen(cause) ? undefined : cause)}
+          >
             <span className="cause-count">{cause.count}</span>
             <span className="cause-words">
               <strong>{cause.cause}</strong>
@@ -129,7 +146,11 @@ function Causes({ causes, chosen, choose, redrive }: CausesProps) {
               </span>
             </span>
           </button>
-          <Button size="small" icon={<ArrowClockwiseRegular />} onClick={() => redrive({ cause: cause.cause, channel: cause.channel })}>
+          <Button
+            size="small"
+            icon={<ArrowClockwiseRegular />}
+            onClick={() => redrive({ cause: cause.cause, channel: cause.channel })}
+          >
             Try again
           </Button>
         </li>

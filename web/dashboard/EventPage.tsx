@@ -25,7 +25,9 @@ type TracedEvent = {
 type Trace = { readonly event: TracedEvent | null; readonly steps: readonly TraceStep[] };
 
 export function EventPage({ topic, sequence }: { readonly topic: string; readonly sequence: string }) {
-  const trace = useResource<Trace>(`/v1/topics/${encodeURIComponent(topic)}/events/${encodeURIComponent(sequence)}/trace`);
+  const trace = useResource<Trace>(
+    `/v1/topics/${encodeURIComponent(topic)}/events/${encodeURIComponent(sequence)}/trace`,
+  );
   return (
     <div className="narrow">
       <Back href={to('topics', topic)} name={`Topic ${topic}`} />
@@ -36,7 +38,12 @@ export function EventPage({ topic, sequence }: { readonly topic: string; readonl
   );
 }
 
-type ToldProps = { readonly topic: string; readonly sequence: string; readonly trace: Trace; readonly reload: () => void };
+type ToldProps = {
+  readonly topic: string;
+  readonly sequence: string;
+  readonly trace: Trace;
+  readonly reload: () => void;
+};
 
 function Told({ topic, sequence, trace, reload }: ToldProps) {
   const { event } = trace;
@@ -52,7 +59,11 @@ function Told({ topic, sequence, trace, reload }: ToldProps) {
       <p className="event-sum">{summary(story)}</p>
       <ol className="story">
         <Chapter title="The event came in">
-          {event ? <CameIn topic={topic} sequence={sequence} event={event} /> : <p className="quiet">The log does not hold it any more.</p>}
+          {event ? (
+            <CameIn topic={topic} sequence={sequence} event={event} />
+          ) : (
+            <p className="quiet">The log does not hold it any more.</p>
+          )}
         </Chapter>
         <Chapter title={matchTitle(story)} tone={isRefused(story) ? 'bad' : undefined}>
           <Matches story={story} />
@@ -71,7 +82,15 @@ function Told({ topic, sequence, trace, reload }: ToldProps) {
   );
 }
 
-function CameIn({ topic, sequence, event }: { readonly topic: string; readonly sequence: string; readonly event: TracedEvent }) {
+function CameIn({
+  topic,
+  sequence,
+  event,
+}: {
+  readonly topic: string;
+  readonly sequence: string;
+  readonly event: TracedEvent;
+}) {
   return (
     <>
       <p>
@@ -102,7 +121,15 @@ function Pair({ name, value }: { readonly name: string; readonly value: string }
   );
 }
 
-function Chapter({ title, tone, children }: { readonly title: string; readonly tone?: 'bad' | undefined; readonly children: ReactNode }) {
+function Chapter({
+  title,
+  tone,
+  children,
+}: {
+  readonly title: string;
+  readonly tone?: 'bad' | undefined;
+  readonly children: ReactNode;
+}) {
   return (
     <li className={tone ? `chapter chapter-${tone}` : 'chapter'}>
       <h2>{title}</h2>
@@ -112,7 +139,8 @@ function Chapter({ title, tone, children }: { readonly title: string; readonly t
 }
 
 function Matches({ story }: { readonly story: EventStory }) {
-  if (story.about.length === 0) return <p className="quiet">The handler has not come to it yet, or its trace is too old to be kept.</p>;
+  if (story.about.length === 0)
+    return <p className="quiet">The handler has not come to it yet, or its trace is too old to be kept.</p>;
   return (
     <ul className="matches">
       {story.about.map((step) => (

@@ -17,7 +17,9 @@ function sampleEvent(topic: string) {
     specversion: '1.0',
     source: '/first-steps',
     type: isHr ? 'hr.employee.joined' : `${topic}.something.happened`,
-    data: isHr ? { employee: { id: 'grace', name: 'Grace Hopper' }, team: 'Compilers', notify: [person] } : { hello: person },
+    data: isHr
+      ? { employee: { id: 'grace', name: 'Grace Hopper' }, team: 'Compilers', notify: [person] }
+      : { hello: person },
   };
 }
 
@@ -63,8 +65,8 @@ function Steps({ topic }: { readonly topic: string }) {
       <li>
         <h3>See why it arrived</h3>
         <p>
-          {person}'s inbox shows it at once. <a href={to('topics', topic)}>Open the topic {topic}</a> and then the event: it tells which
-          notification matched, whom it concerned and what each of them wanted.
+          {person}'s inbox shows it at once. <a href={to('topics', topic)}>Open the topic {topic}</a> and then the
+          event: it tells which notification matched, whom it concerned and what each of them wanted.
         </p>
         <p>Or let a backend talk for a while:</p>
         <Command label="the command that plays a backend" text={`node bin/carillon.js simulate ${topic} --every 10s`} />
@@ -81,7 +83,10 @@ function SendHere({ topic }: { readonly topic: string }) {
     toasts.say('Sent');
   };
   return (
-    <Button icon={<SendRegular />} onClick={() => void send().catch((error: unknown) => toasts.fail('send the event', error))}>
+    <Button
+      icon={<SendRegular />}
+      onClick={() => void send().catch((error: unknown) => toasts.fail('send the event', error))}
+    >
       Send it from here
     </Button>
   );

@@ -34,7 +34,9 @@ export function Overview({ stats: { history, error } }: { readonly stats: LiveSt
       <section aria-labelledby="topics-title">
         <h2 id="topics-title">Topics</h2>
         {latest.topics.length === 0 ? (
-          <p className="quiet">There is no topic yet. Topics are made in carillon.config.ts, or by the first PUT /v1/topics/name.</p>
+          <p className="quiet">
+            There is no topic yet. Topics are made in carillon.config.ts, or by the first PUT /v1/topics/name.
+          </p>
         ) : (
           <Topics history={history} topics={latest.topics} />
         )}
@@ -51,10 +53,25 @@ function Tiles({ history, latest }: { readonly history: readonly Stats[]; readon
   const waiting = waitingOf(latest);
   return (
     <dl className="tiles">
-      <Tile name="Events in" value={rate(recent(published))} unit="per second" chart={<Sparkline values={published} />} />
+      <Tile
+        name="Events in"
+        value={rate(recent(published))}
+        unit="per second"
+        chart={<Sparkline values={published} />}
+      />
       <Tile name="Notices" value={rate(recent(notices))} unit="per second" chart={<Sparkline values={notices} />} />
-      <Tile name="Delivered" value={rate(recent(delivered))} unit="per second" chart={<Sparkline values={delivered} />} />
-      <Tile name="Waiting" value={count(waiting)} unit={waiting === 0 ? 'nothing behind' : 'in line'} chart={<Sparkline values={history.map(waitingOf)} />} />
+      <Tile
+        name="Delivered"
+        value={rate(recent(delivered))}
+        unit="per second"
+        chart={<Sparkline values={delivered} />}
+      />
+      <Tile
+        name="Waiting"
+        value={count(waiting)}
+        unit={waiting === 0 ? 'nothing behind' : 'in line'}
+        chart={<Sparkline values={history.map(waitingOf)} />}
+      />
       <Tile
         name="Dead letters"
         value={count(dead)}

@@ -39,11 +39,21 @@ export function PeoplePage() {
   );
 }
 
-function Found({ items, more, prefix }: { readonly items: readonly Recipient[]; readonly more: boolean; readonly prefix: string }) {
+function Found({
+  items,
+  more,
+  prefix,
+}: {
+  readonly items: readonly Recipient[];
+  readonly more: boolean;
+  readonly prefix: string;
+}) {
   if (items.length === 0) {
     return (
       <Empty icon={<PeopleRegular />} title={prefix === '' ? 'Nobody yet' : `Nobody's id begins with ${prefix}`}>
-        <p>A person is known from the first event that concerns them, or once they are added by PUT /v1/recipients/id.</p>
+        <p>
+          A person is known from the first event that concerns them, or once they are added by PUT /v1/recipients/id.
+        </p>
       </Empty>
     );
   }
@@ -56,7 +66,9 @@ function Found({ items, more, prefix }: { readonly items: readonly Recipient[]; 
               <Glyph name={person.id} label={person.displayName ?? person.id} />
               <span className="list-main">
                 <strong>{person.displayName ?? person.id}</strong>
-                <span className="quiet">{[person.displayName && person.id, person.email].filter(Boolean).join(' · ')}</span>
+                <span className="quiet">
+                  {[person.displayName && person.id, person.email].filter(Boolean).join(' · ')}
+                </span>
               </span>
               <ChevronRightRegular className="list-go" />
             </a>

@@ -1,6 +1,7 @@
 // One person: what they were told and why, what they want, what is in their inbox.
-import { Tab, TabList } from '@fluentui/react-tabs';
+
 import { AlertRegular, MailInboxRegular } from '@fluentui/react-icons';
+import { Tab, TabList } from '@fluentui/react-tabs';
 import { useState } from 'react';
 import type { Category, InboxPage, Page } from '../kit/api.ts';
 import { Chip, Empty, Failure, Glyph, Waiting } from '../kit/Parts.tsx';
@@ -70,12 +71,20 @@ function Why({ base }: { readonly base: string }) {
       </Empty>
     );
   }
-  const keyed = new Map(trace.value.steps.filter((step) => step.step === 'decide').map((step) => [`${step.at} ${step.notification}`, step]));
+  const keyed = new Map(
+    trace.value.steps.filter((step) => step.step === 'decide').map((step) => [`${step.at} ${step.notification}`, step]),
+  );
   return (
     <div className="person-stories">
       {stories.map((story) => {
         const decision = keyed.get(`${story.at} ${story.notification}`);
-        return <PersonCard key={`${story.notice ?? story.at} ${story.notification}`} story={story} heading={<Heading story={story} decision={decision} />} />;
+        return (
+          <PersonCard
+            key={`${story.notice ?? story.at} ${story.notification}`}
+            story={story}
+            heading={<Heading story={story} decision={decision} />}
+          />
+        );
       })}
     </div>
   );
@@ -90,7 +99,8 @@ function Heading({ story, decision }: { readonly story: PersonStory; readonly de
       </span>
     </>
   );
-  if (decision?.topic === undefined || decision.sequence === undefined) return <span className="story-heading">{words}</span>;
+  if (decision?.topic === undefined || decision.sequence === undefined)
+    return <span className="story-heading">{words}</span>;
   return (
     <a className="story-heading" href={to('topics', decision.topic, 'events', decision.sequence)}>
       <Chip name={decision.topic} />
@@ -106,9 +116,7 @@ function InboxPreview({ base }: { readonly base: string }) {
   if (inbox.value.items.length === 0) return <Empty icon={<MailInboxRegular />} title="The inbox is empty" />;
   return (
     <>
-      <p className="quiet inbox-counts">
-        {inbox.value.unread} unread. Looking here marks nothing as seen or read.
-      </p>
+      <p className="quiet inbox-counts">{inbox.value.unread} unread. Looking here marks nothing as seen or read.</p>
       <ul className="list">
         {inbox.value.items.map((item) => (
           <li key={item.id} className="list-row">
@@ -130,6 +138,7 @@ function InboxPreview({ base }: { readonly base: string }) {
 
 function Wishes({ id }: { readonly id: string }) {
   const categories = useResource<Page<Category>>('/v1/categories');
-  if (categories.error !== undefined) return <Failure what="read the categories" error={categories.error} retry={categories.reload} />;
+  if (categories.error !== undefined)
+    return <Failure what="read the categories" error={categories.error} retry={categories.reload} />;
   return <PreferencesForm recipientId={id} categories={categories.value?.items} />;
 }

@@ -1,12 +1,22 @@
 // A minute as a small area. Decorative: the number beside it says the same.
 import { SAMPLES } from './stats.ts';
 
-type SparklineProps = { readonly values: readonly number[]; readonly width?: number; readonly height?: number; readonly tone?: 'brand' | 'bad' };
+type SparklineProps = {
+  readonly values: readonly number[];
+  readonly width?: number;
+  readonly height?: number;
+  readonly tone?: 'brand' | 'bad';
+};
 
 export function Sparkline({ values, width = 120, height = 32, tone = 'brand' }: SparklineProps) {
   const points = pointsOf(values, width, height);
   return (
-    <svg className={`spark spark-${tone}`} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+    <svg
+      className={`spark spark-${tone}`}
+      viewBox={`0 0 ${width} ${height}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
       {points.length > 1 && (
         <>
           <polygon points={`${points[0]?.[0]},${height} ${join(points)} ${width},${height}`} />

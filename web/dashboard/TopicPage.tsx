@@ -33,7 +33,8 @@ export function TopicPage({ name, stats: { history } }: { readonly name: string;
       {latest && !topic && <p className="quiet">There is no topic of this name now.</p>}
       <section className="card chart" aria-label="Events per second, last minute">
         <p>
-          <span className="tile-value">{rate(recent(values))}</span> <span className="tile-unit">events per second</span>
+          <span className="tile-value">{rate(recent(values))}</span>{' '}
+          <span className="tile-unit">events per second</span>
           <span className="chart-total">{topic ? count(topic.published) : 0} since the start</span>
         </p>
         <Sparkline values={values} width={600} height={90} />
@@ -51,7 +52,11 @@ export function TopicPage({ name, stats: { history } }: { readonly name: string;
   );
 }
 
-type SubscriptionsProps = { readonly topic: string; readonly subscriptions: readonly SubscriptionStats[]; readonly history: readonly Stats[] };
+type SubscriptionsProps = {
+  readonly topic: string;
+  readonly subscriptions: readonly SubscriptionStats[];
+  readonly history: readonly Stats[];
+};
 
 function Subscriptions({ topic, subscriptions, history }: SubscriptionsProps) {
   const handledOf = (stats: Stats, name: string) =>

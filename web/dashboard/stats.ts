@@ -2,8 +2,17 @@
 // samples, so a sample that was missed leaves no hole.
 import type { ChannelName } from '../kit/api.ts';
 
-export type SubscriptionStats = { readonly name: string; readonly handled: number; readonly backlog: number; readonly dead: number };
-export type TopicStats = { readonly name: string; readonly published: number; readonly subscriptions: readonly SubscriptionStats[] };
+export type SubscriptionStats = {
+  readonly name: string;
+  readonly handled: number;
+  readonly backlog: number;
+  readonly dead: number;
+};
+export type TopicStats = {
+  readonly name: string;
+  readonly published: number;
+  readonly subscriptions: readonly SubscriptionStats[];
+};
 export type DeliveryStats = {
   readonly channel: ChannelName;
   readonly delivered: number;

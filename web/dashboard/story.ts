@@ -47,7 +47,10 @@ export function peopleOf(steps: readonly TraceStep[]): PersonStory[] {
 }
 
 function personOf(decision: TraceStep, steps: readonly TraceStep[]): PersonStory {
-  const own = decision.notice === undefined ? [] : steps.filter((step) => step.notice === decision.notice && step.recipient === decision.recipient);
+  const own =
+    decision.notice === undefined
+      ? []
+      : steps.filter((step) => step.notice === decision.notice && step.recipient === decision.recipient);
   const said = parseDecision(decision.detail ?? '');
   return {
     recipient: decision.recipient ?? '',
@@ -70,7 +73,11 @@ export function verdictOf(story: PersonStory): Verdict {
   return reached.includes('waiting') || reached.includes('retry') ? 'on its way' : 'not reached';
 }
 
-type Said = { readonly channel: ChannelName; readonly state: 'on' | 'off' | 'no endpoint'; readonly why: string | undefined };
+type Said = {
+  readonly channel: ChannelName;
+  readonly state: 'on' | 'off' | 'no endpoint';
+  readonly why: string | undefined;
+};
 
 /** `inbox on (default), email off (chosen for this category)`; undefined when it reads otherwise. */
 export function parseDecision(detail: string): Said[] | undefined {

@@ -13,7 +13,10 @@ export function useStats(): LiveStats {
   useEffect(() => {
     const over = new AbortController();
     const begin = async () => {
-      const { history: past = [], ...now } = await get<Stats & { history?: readonly Stats[] }>('/v1/stats', over.signal);
+      const { history: past = [], ...now } = await get<Stats & { history?: readonly Stats[] }>(
+        '/v1/stats',
+        over.signal,
+      );
       setHistory((known) => [...past, now].reduce(keep, known));
     };
     begin().catch((problem: unknown) => over.signal.aborted || setError(problem));

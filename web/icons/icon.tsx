@@ -11,6 +11,7 @@ export function icon(size: string, paths: readonly string[]): ComponentType<Icon
   const box = size === '1em' ? 20 : Number(size);
   return function Icon({ filled: _filled, primaryFill, ...rest }: IconProps) {
     return (
+      // biome-ignore lint/a11y/noSvgWithoutTitle: decorative, or labelled by its user
       <svg
         xmlns="http://www.w3.org/2000/svg"
         width={size}
@@ -30,7 +31,10 @@ export function icon(size: string, paths: readonly string[]): ComponentType<Icon
 }
 
 /** One icon of two: filled where `filled` is set, else regular. */
-export function bundleIcon(Filled: ComponentType<IconProps>, Regular: ComponentType<IconProps>): ComponentType<IconProps> {
+export function bundleIcon(
+  Filled: ComponentType<IconProps>,
+  Regular: ComponentType<IconProps>,
+): ComponentType<IconProps> {
   return function Bundle(props: IconProps) {
     return props.filled ? <Filled {...props} /> : <Regular {...props} />;
   };

@@ -15,7 +15,15 @@ export function Waiting({ what }: { readonly what: string }) {
   );
 }
 
-export function Failure({ what, error, retry }: { readonly what: string; readonly error: unknown; readonly retry?: () => void }) {
+export function Failure({
+  what,
+  error,
+  retry,
+}: {
+  readonly what: string;
+  readonly error: unknown;
+  readonly retry?: () => void;
+}) {
   return (
     <div className="note note-bad" role="alert">
       <ErrorCircleRegular className="note-icon" />
@@ -32,7 +40,15 @@ export function Failure({ what, error, retry }: { readonly what: string; readonl
   );
 }
 
-export function Empty({ icon, title, children }: { readonly icon: ReactNode; readonly title: string; readonly children?: ReactNode }) {
+export function Empty({
+  icon,
+  title,
+  children,
+}: {
+  readonly icon: ReactNode;
+  readonly title: string;
+  readonly children?: ReactNode;
+}) {
   return (
     <div className="empty">
       <div className="empty-icon">{icon}</div>
@@ -69,13 +85,13 @@ function hueOf(name: string): number {
 /** Text to be pasted into a terminal. */
 export function Command({ text, label }: { readonly text: string; readonly label: string }) {
   return (
-    <div className="command">
+    <section className="command" aria-label={label}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, so the keyboard must reach it */}
-      <pre tabIndex={0} aria-label={label}>
+      <pre tabIndex={0}>
         <code>{text}</code>
       </pre>
       <CopyButton text={text} label={`Copy ${label}`} />
-    </div>
+    </section>
   );
 }
 

@@ -1,9 +1,15 @@
 // The frame of both pages: name, places to go, how live it is, light or dark, who is signed in.
 import { Button } from '@fluentui/react-button';
-import { DarkThemeRegular, PersonRegular, SignOutRegular, WeatherMoonRegular, WeatherSunnyRegular } from '@fluentui/react-icons';
+import {
+  DarkThemeRegular,
+  PersonRegular,
+  SignOutRegular,
+  WeatherMoonRegular,
+  WeatherSunnyRegular,
+} from '@fluentui/react-icons';
 import { Menu, MenuDivider, MenuItem, MenuList, MenuPopover, MenuTrigger } from '@fluentui/react-menu';
 import { Tooltip } from '@fluentui/react-tooltip';
-import type { ReactNode } from 'react';
+import type { ReactElement, ReactNode } from 'react';
 import { post } from './api.ts';
 import type { LiveState } from './live.ts';
 import { type Mode, useMode } from './theme.tsx';
@@ -31,9 +37,9 @@ type ShellProps = {
 export function Shell({ home, label, places, live, who, children }: ShellProps) {
   return (
     <>
-      <a className="skip" href="#main" onClick={skipToMain}>
+      <button type="button" className="skip" onClick={() => document.getElementById('main')?.focus()}>
         Skip to content
-      </a>
+      </button>
       <header className="bar">
         <a className="brand" href={home}>
           <img src="/icon.svg" alt="" width={28} height={28} />
@@ -56,12 +62,6 @@ export function Shell({ home, label, places, live, who, children }: ShellProps) 
       </main>
     </>
   );
-}
-
-// The hash is the page's address, so the link must not follow itself.
-function skipToMain(event: { preventDefault(): void }) {
-  event.preventDefault();
-  document.getElementById('main')?.focus();
 }
 
 function PlaceLink({ place }: { readonly place: Place }) {
@@ -101,7 +101,7 @@ function Live({ state }: { readonly state: LiveState }) {
   );
 }
 
-const modes: Record<Mode, { readonly next: Mode; readonly words: string; readonly icon: ReactNode }> = {
+const modes: Record<Mode, { readonly next: Mode; readonly words: string; readonly icon: ReactElement }> = {
   system: { next: 'light', words: 'Colours follow your system', icon: <DarkThemeRegular /> },
   light: { next: 'dark', words: 'Light colours', icon: <WeatherSunnyRegular /> },
   dark: { next: 'system', words: 'Dark colours', icon: <WeatherMoonRegular /> },
@@ -112,7 +112,7 @@ export function ModeButton() {
   const { next, words, icon } = modes[mode];
   return (
     <Tooltip content={`${words}. Press to change.`} relationship="label">
-      <Button appearance="subtle" icon={<>{icon}</>} onClick={() => setMode(next)} />
+      <Button appearance="subtle" icon={icon} onClick={() => setMode(next)} />
     </Tooltip>
   );
 }

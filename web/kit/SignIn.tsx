@@ -18,7 +18,10 @@ export function SignIn({ page }: { readonly page: 'dashboard' | 'me' }) {
 function ForPeople() {
   return (
     <>
-      <p>You are not signed in on this device. Ask whoever runs Carillon at your company for a link; it works once, within 15 minutes.</p>
+      <p>
+        You are not signed in on this device. Ask whoever runs Carillon at your company for a link; it works once,
+        within 15 minutes.
+      </p>
       <h2>You run it yourself?</h2>
       <p>Make a link for a person and open it here:</p>
       <Command label="the command that makes a sign-in link" text="node bin/carillon.js sign-in ada" />
@@ -30,8 +33,8 @@ function ForThePlatformTeam() {
   return (
     <>
       <p>
-        The console of <code>npm start</code> prints a link that signs you in. It works once, within 15 minutes. It is gone?
-        Make a new one where Carillon runs:
+        The console of <code>npm start</code> prints a link that signs you in. It works once, within 15 minutes. It is
+        gone? Make a new one where Carillon runs:
       </p>
       <Command label="the command that makes a sign-in link" text="node bin/carillon.js sign-in" />
       <p className="quiet">

@@ -28,7 +28,11 @@ function Gate({ page, render }: { readonly page: 'dashboard' | 'me'; readonly re
   if (me.error instanceof Problem && me.error.status === 401) return <SignIn page={page} />;
   return (
     <main className="sign-in">
-      {me.error ? <Failure what="ask the server who you are" error={me.error} retry={me.reload} /> : <Waiting what="your session" />}
+      {me.error ? (
+        <Failure what="ask the server who you are" error={me.error} retry={me.reload} />
+      ) : (
+        <Waiting what="your session" />
+      )}
     </main>
   );
 }

@@ -7,7 +7,13 @@ export class Problem extends Error {
   readonly code: string;
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(status: number, code: string, message: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    details: Readonly<Record<string, unknown>> = {},
+    cause?: unknown,
+  ) {
     super(message, { cause });
     this.status = status;
     this.code = code;
@@ -16,10 +22,17 @@ export class Problem extends Error {
 }
 
 export const get = <T>(path: string, signal?: AbortSignal) => call<T>('GET', path, undefined, signal);
-export const post = <T>(path: string, body: unknown = {}, type?: string) => call<T>('POST', path, body, undefined, type);
+export const post = <T>(path: string, body: unknown = {}, type?: string) =>
+  call<T>('POST', path, body, undefined, type);
 export const put = <T>(path: string, body: unknown) => call<T>('PUT', path, body);
 
-async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal, type = 'application/json'): Promise<T> {
+async function call<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  type = 'application/json',
+): Promise<T> {
   const response = await fetch(path, {
     method,
     headers: { accept: 'application/json', ...(body !== undefined && { 'content-type': type }) },
@@ -37,7 +50,12 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
 function problemOf(response: Response, answer: unknown): Problem {
   const given = (typeof answer === 'object' && answer !== null ? answer : {}) as Record<string, unknown>;
   const words = [given.detail, given.title].find((text) => typeof text === 'string' && text !== '');
-  return new Problem(response.status, String(given.code ?? response.status), String(words ?? response.statusText), given);
+  return new Problem(
+    response.status,
+    String(given.code ?? response.status),
+    String(words ?? response.statusText),
+    given,
+  );
 }
 
 /** Any thrown thing as a sentence for a person. */
@@ -51,7 +69,11 @@ export function query(values: Readonly<Record<string, string | number | undefine
 }
 
 export type Page<T> = { readonly items: readonly T[]; readonly next?: string | null };
-export type WhoAmI = { readonly role: 'admin' | 'recipient'; readonly recipientId?: string; readonly displayName?: string };
+export type WhoAmI = {
+  readonly role: 'admin' | 'recipient';
+  readonly recipientId?: string;
+  readonly displayName?: string;
+};
 
 export type Card = {
   readonly title: string;

@@ -19,7 +19,8 @@ export function useResource<T>(path: string | null): Resource<T> {
     const over = new AbortController();
     get<T>(path, over.signal).then(
       (value) => setState({ path, value }),
-      (error: unknown) => over.signal.aborted || setState((old) => (old.path === path ? { ...old, error } : { path, error })),
+      (error: unknown) =>
+        over.signal.aborted || setState((old) => (old.path === path ? { ...old, error } : { path, error })),
     );
     return () => over.abort();
   }, [path, round]);

@@ -14,7 +14,8 @@ const verdigris: BrandVariants = {
 };
 
 const fonts = {
-  fontFamilyBase: "'Segoe UI Variable Text', 'Segoe UI', -apple-system, BlinkMacSystemFont, Inter, system-ui, sans-serif",
+  fontFamilyBase:
+    "'Segoe UI Variable Text', 'Segoe UI', -apple-system, BlinkMacSystemFont, Inter, system-ui, sans-serif",
   fontFamilyMonospace: "ui-monospace, 'Cascadia Code', 'SF Mono', Menlo, Consolas, monospace",
 };
 

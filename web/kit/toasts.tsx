@@ -18,7 +18,8 @@ export function WithToasts({ children }: { readonly children: ReactNode }) {
   const { dispatchToast } = useToastController(id);
   const toasts = useMemo<Toasts>(
     () => ({
-      say: (words, undo) => dispatchToast(<Done words={words} undo={undo} />, { intent: 'success', timeout: undo ? 7_000 : 3_000 }),
+      say: (words, undo) =>
+        dispatchToast(<Done words={words} undo={undo} />, { intent: 'success', timeout: undo ? 7_000 : 3_000 }),
       fail: (what, error) => dispatchToast(<Failed what={what} error={error} />, { intent: 'error', timeout: 10_000 }),
     }),
     [dispatchToast],

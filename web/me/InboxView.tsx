@@ -35,7 +35,13 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name }: Inbo
       <section className="inbox-list" aria-label="Notices">
         <div className="inbox-head">
           <h1>Inbox</h1>
-          <Button appearance="subtle" size="small" icon={<MailReadRegular />} disabled={state.unread === 0} onClick={act.readAll}>
+          <Button
+            appearance="subtle"
+            size="small"
+            icon={<MailReadRegular />}
+            disabled={state.unread === 0}
+            onClick={act.readAll}
+          >
             Mark all read
           </Button>
         </div>
@@ -60,7 +66,15 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name }: Inbo
 
 const tabWords: Record<Tab, string> = { unread: 'Unread', all: 'All', archived: 'Archived' };
 
-function Tabs({ tab, setTab, unread }: { readonly tab: Tab; readonly setTab: (tab: Tab) => void; readonly unread: number }) {
+function Tabs({
+  tab,
+  setTab,
+  unread,
+}: {
+  readonly tab: Tab;
+  readonly setTab: (tab: Tab) => void;
+  readonly unread: number;
+}) {
   return (
     <TabList className="tabs" selectedValue={tab} onTabSelect={(_, data) => setTab(data.value as Tab)} size="small">
       {tabs.map((name) => (

@@ -1,5 +1,11 @@
 // The employee's own app: the inbox and what they want to hear.
-import { AlertOffRegular, MailInboxFilled, MailInboxRegular, OptionsFilled, OptionsRegular } from '@fluentui/react-icons';
+import {
+  AlertOffRegular,
+  MailInboxFilled,
+  MailInboxRegular,
+  OptionsFilled,
+  OptionsRegular,
+} from '@fluentui/react-icons';
 import { useCallback, useEffect, useState } from 'react';
 import type { Category, InboxItem, Page, WhoAmI } from '../kit/api.ts';
 import { Empty } from '../kit/Parts.tsx';
@@ -7,9 +13,9 @@ import { useResource } from '../kit/resource.ts';
 import { to, useRoute } from '../kit/route.ts';
 import { Shell } from '../kit/Shell.tsx';
 import { SignIn } from '../kit/SignIn.tsx';
-import { PreferencesPage } from './PreferencesPage.tsx';
 import { InboxView } from './InboxView.tsx';
 import type { Tab } from './inbox-state.ts';
+import { PreferencesPage } from './PreferencesPage.tsx';
 import { useInbox } from './use-inbox.ts';
 
 export function MyApp({ who }: { readonly who: WhoAmI }) {
@@ -79,7 +85,8 @@ function NotAPerson() {
       <Empty icon={<AlertOffRegular />} title="You are signed in as the platform team">
         <p>This page is a person's own inbox, and your key is nobody's in particular.</p>
         <p>
-          <a href="/#/people">Choose a person in the dashboard</a> to see their inbox and to make a sign-in link for them.
+          <a href="/#/people">Choose a person in the dashboard</a> to see their inbox and to make a sign-in link for
+          them.
         </p>
       </Empty>
     </main>

@@ -1,6 +1,14 @@
 // One notice, whole: its words, its facts, where it leads, and why it came.
 import { Button } from '@fluentui/react-button';
-import { ArchiveArrowBackRegular, ArchiveRegular, ArrowLeftRegular, FlashRegular, MailUnreadRegular, OpenRegular, QuestionCircleRegular } from '@fluentui/react-icons';
+import {
+  ArchiveArrowBackRegular,
+  ArchiveRegular,
+  ArrowLeftRegular,
+  FlashRegular,
+  MailUnreadRegular,
+  OpenRegular,
+  QuestionCircleRegular,
+} from '@fluentui/react-icons';
 import { useEffect, useRef } from 'react';
 import type { Category, InboxItem } from '../kit/api.ts';
 import { Chip } from '../kit/Parts.tsx';
@@ -41,7 +49,15 @@ export function NoticeDetail({ item, categories, act, close }: NoticeDetailProps
         {card.facts && card.facts.length > 0 && <Facts facts={card.facts} />}
         {card.link && (
           <div className="notice-actions">
-            <Button as="a" appearance="primary" icon={<OpenRegular />} iconPosition="after" href={card.link.url} target="_blank" rel="noreferrer">
+            <Button
+              as="a"
+              appearance="primary"
+              icon={<OpenRegular />}
+              iconPosition="after"
+              href={card.link.url}
+              target="_blank"
+              rel="noreferrer"
+            >
               {card.link.label}
             </Button>
           </div>
@@ -91,8 +107,8 @@ function Why({ item, title }: { readonly item: InboxItem; readonly title: string
     <aside className="why">
       <QuestionCircleRegular aria-hidden="true" />
       <p>
-        You got this because it concerns you and your preferences for <strong>{title}</strong> include the inbox. Its name is{' '}
-        <code>{item.notification}</code>. <a href={to('preferences')}>Change what you get</a>
+        You got this because it concerns you and your preferences for <strong>{title}</strong> include the inbox. Its
+        name is <code>{item.notification}</code>. <a href={to('preferences')}>Change what you get</a>
       </p>
     </aside>
   );

@@ -1,7 +1,13 @@
 // The notices by day. Every row is a link, so that keyboards, screen readers and "open in a new tab" work by themselves;
 // arrows (or j and k) move between rows, `e` archives, `u` turns read and unread.
 import { Button } from '@fluentui/react-button';
-import { ArchiveArrowBackRegular, ArchiveRegular, FlashRegular, MailReadRegular, MailUnreadRegular } from '@fluentui/react-icons';
+import {
+  ArchiveArrowBackRegular,
+  ArchiveRegular,
+  FlashRegular,
+  MailReadRegular,
+  MailUnreadRegular,
+} from '@fluentui/react-icons';
 import { Tooltip } from '@fluentui/react-tooltip';
 import type { KeyboardEvent } from 'react';
 import type { Category, InboxItem } from '../kit/api.ts';
@@ -27,7 +33,13 @@ export function NoticeList({ items, openId, categories, act }: NoticeListProps) 
           <h2 className="day">{day}</h2>
           <ul>
             {group.map((item) => (
-              <Row key={item.id} item={item} open={item.id === openId} title={categoryTitle(item, categories)} act={act} />
+              <Row
+                key={item.id}
+                item={item}
+                open={item.id === openId}
+                title={categoryTitle(item, categories)}
+                act={act}
+              />
             ))}
           </ul>
         </section>
@@ -46,7 +58,12 @@ function Row({ item, open, title, act }: RowProps) {
   const unread = item.readAt === null;
   return (
     <li className={`row${unread ? ' row-unread' : ''}${open ? ' row-open' : ''}`}>
-      <a id={`row-${item.id}`} data-row={item.id} href={noticeAddress(item.id)} aria-current={open ? 'true' : undefined}>
+      <a
+        id={`row-${item.id}`}
+        data-row={item.id}
+        href={noticeAddress(item.id)}
+        aria-current={open ? 'true' : undefined}
+      >
         <Glyph name={item.category} label={title} />
         <span className="row-text">
           <span className="row-top">

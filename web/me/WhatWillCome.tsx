@@ -4,7 +4,13 @@ import type { Category } from '../kit/api.ts';
 import { Empty, Glyph } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
 
-export function WhatWillCome({ categories, name }: { readonly categories: readonly Category[] | undefined; readonly name: string }) {
+export function WhatWillCome({
+  categories,
+  name,
+}: {
+  readonly categories: readonly Category[] | undefined;
+  readonly name: string;
+}) {
   return (
     <Empty icon={<AlertRegular />} title={`Nothing yet, ${name}`}>
       <p>When something happens that concerns you, it shows here at once, without reloading.</p>

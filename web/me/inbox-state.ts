@@ -40,7 +40,10 @@ export function inboxReducer(state: InboxState, change: InboxChange): InboxState
     case 'counts':
       return { ...state, ...change.counts };
     case 'marked':
-      return replace(state, find(state, change.ids).map((item) => markItem(item, change.as, change.at)));
+      return replace(
+        state,
+        find(state, change.ids).map((item) => markItem(item, change.as, change.at)),
+      );
     case 'restored':
       return replace(state, change.items);
   }

@@ -4,7 +4,7 @@ import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from 'r
 import { get, type InboxItem, type InboxPage, type Mark, post, query } from '../kit/api.ts';
 import { type LiveState, LiveStream } from '../kit/live.ts';
 import type { Frame } from '../kit/sse.ts';
-import { emptyInbox, find, type InboxChange, inboxReducer, type InboxState, type Tab } from './inbox-state.ts';
+import { emptyInbox, find, type InboxChange, type InboxState, inboxReducer, type Tab } from './inbox-state.ts';
 
 const PAGE_SIZE = 30;
 
@@ -67,7 +67,11 @@ export function useInbox(recipientId: string, tab: Tab, onNew: (item: InboxItem)
   }, [read]);
   const markAllRead = useCallback(async () => {
     const unread = Object.values(latest.current.state.items).filter((item) => item.readAt === null && !item.archivedAt);
-    await mark(unread.map((item) => item.id), 'read', { all: true });
+    await mark(
+      unread.map((item) => item.id),
+      'read',
+      { all: true },
+    );
     reload();
   }, [mark, reload]);
   return useMemo(
@@ -95,7 +99,7 @@ function useMark(base: string, latest: { readonly current: Latest }, dispatch: D
 
 function takeFrame(frame: Frame, dispatch: Dispatch, latest: Latest, reload: () => void): void {
   const data = JSON.parse(frame.data);
-  if (frame.event === 'counts') return dispatch({ kind: 'counts', counts: data });
+  if (frame.event === 'counts') dispatch({ kind: 'counts', counts: data });
   if (frame.event === 'item') {
     const isNew = latest.state.items[data.id] === undefined;
     dispatch({ kind: 'item', item: data });

@@ -5,7 +5,15 @@ import { FilterRegular } from '@fluentui/react-icons';
 import { Input } from '@fluentui/react-input';
 import { type FormEvent, useId, useState } from 'react';
 import { type Category, sentence } from '../kit/api.ts';
-import { ALWAYS, type Comparison, lacking, type Operator, operators, parseComparison, printComparison } from './condition.ts';
+import {
+  ALWAYS,
+  type Comparison,
+  lacking,
+  type Operator,
+  operators,
+  parseComparison,
+  printComparison,
+} from './condition.ts';
 
 const operatorWords: Record<Operator, string> = {
   '>': 'is more than',
@@ -30,7 +38,10 @@ export function ConditionEditor({ category, when, save }: EditorProps) {
   const title = category.title ?? category.name;
   const inForce = when ?? category.defaults?.when;
   const always = inForce === undefined || inForce === ALWAYS;
-  if (editing) return <Editor category={category} when={always ? undefined : inForce} save={save} close={() => setEditing(false)} />;
+  if (editing)
+    return (
+      <Editor category={category} when={always ? undefined : inForce} save={save} close={() => setEditing(false)} />
+    );
   return (
     <div className="when">
       <FilterRegular aria-hidden="true" />
@@ -38,7 +49,12 @@ export function ConditionEditor({ category, when, save }: EditorProps) {
         {always ? 'Every time' : <>Only when {inWords(inForce, category)}</>}
         {when === undefined && !always && <span className="quiet"> (set by your organisation)</span>}
       </span>
-      <Button size="small" appearance="transparent" onClick={() => setEditing(true)} aria-label={`Change when you hear about ${title}`}>
+      <Button
+        size="small"
+        appearance="transparent"
+        onClick={() => setEditing(true)}
+        aria-label={`Change when you hear about ${title}`}
+      >
         {always ? 'Only when …' : 'Change'}
       </Button>
     </div>
@@ -84,7 +100,12 @@ function Editor({ category, when, save, close }: EditorProps & { readonly close:
       {state.asText ? (
         <AsText text={state.text} problem={problem} change={(text) => setState({ ...state, text })} />
       ) : (
-        <AsForm category={category} comparison={state.comparison} problem={problem} change={(comparison) => setState({ ...state, comparison })} />
+        <AsForm
+          category={category}
+          comparison={state.comparison}
+          problem={problem}
+          change={(comparison) => setState({ ...state, comparison })}
+        />
       )}
       <div className="when-buttons">
         <Button type="submit" appearance="primary" size="small" disabled={busy}>
@@ -94,11 +115,21 @@ function Editor({ category, when, save, close }: EditorProps & { readonly close:
           Cancel
         </Button>
         {when !== undefined && (
-          <Button size="small" appearance="subtle" disabled={busy} onClick={() => store(category.defaults?.when === undefined ? '' : ALWAYS)}>
+          <Button
+            size="small"
+            appearance="subtle"
+            disabled={busy}
+            onClick={() => store(category.defaults?.when === undefined ? '' : ALWAYS)}
+          >
             Every time
           </Button>
         )}
-        <Button size="small" appearance="transparent" className="when-switch" onClick={() => setState(other(state, kind))}>
+        <Button
+          size="small"
+          appearance="transparent"
+          className="when-switch"
+          onClick={() => setState(other(state, kind))}
+        >
           {state.asText ? 'Use the form' : 'Write it as text'}
         </Button>
       </div>
@@ -115,7 +146,11 @@ function stateOf(when: string | undefined, category: Category): EditorState {
 
 function other(state: EditorState, kind: 'number' | 'text' | undefined): EditorState {
   if (state.asText) return { ...state, asText: false, comparison: parseComparison(state.text) ?? state.comparison };
-  return { ...state, asText: true, text: lacking(state.comparison, kind) ? state.text : printComparison(state.comparison, kind) };
+  return {
+    ...state,
+    asText: true,
+    text: lacking(state.comparison, kind) ? state.text : printComparison(state.comparison, kind),
+  };
 }
 
 type AsFormProps = {
@@ -132,8 +167,15 @@ function AsForm({ category, comparison, problem, change }: AsFormProps) {
     <div className="when-row">
       <span className="when-lead">Only when</span>
       {known.length > 0 ? (
-        <select className="pick" aria-label="Field" value={comparison.field} onChange={(event) => change({ ...comparison, field: event.target.value })}>
-          {!known.some((field) => field.name === comparison.field) && <option value={comparison.field}>{comparison.field}</option>}
+        <select
+          className="pick"
+          aria-label="Field"
+          value={comparison.field}
+          onChange={(event) => change({ ...comparison, field: event.target.value })}
+        >
+          {!known.some((field) => field.name === comparison.field) && (
+            <option value={comparison.field}>{comparison.field}</option>
+          )}
           {known.map((field) => (
             <option key={field.name} value={field.name}>
               {field.label}
@@ -163,13 +205,22 @@ function AsForm({ category, comparison, problem, change }: AsFormProps) {
         ))}
       </select>
       <Field validationState={problem ? 'error' : 'none'} validationMessage={problem}>
-        <Input aria-label="Value" placeholder="500" value={comparison.value} onChange={(_, data) => change({ ...comparison, value: data.value })} />
+        <Input
+          aria-label="Value"
+          placeholder="500"
+          value={comparison.value}
+          onChange={(_, data) => change({ ...comparison, value: data.value })}
+        />
       </Field>
     </div>
   );
 }
 
-type AsTextProps = { readonly text: string; readonly problem: string | undefined; readonly change: (text: string) => void };
+type AsTextProps = {
+  readonly text: string;
+  readonly problem: string | undefined;
+  readonly change: (text: string) => void;
+};
 
 function AsText({ text, problem, change }: AsTextProps) {
   return (

@@ -6,9 +6,9 @@ import { Fragment, type ReactNode } from 'react';
 import { type Category, type ChannelName, channelNames, type Preferences } from '../kit/api.ts';
 import { Failure, Glyph, Waiting } from '../kit/Parts.tsx';
 import { useToasts } from '../kit/toasts.tsx';
+import { ConditionEditor } from './ConditionEditor.tsx';
 import { channelWords } from './channels.tsx';
 import { type Choice, choiceOf, choose, chooseWhen, type Flag } from './choice.ts';
-import { ConditionEditor } from './ConditionEditor.tsx';
 import { usePreferences } from './use-preferences.ts';
 import './preferences.css';
 
@@ -32,10 +32,16 @@ export function PreferencesForm({ recipientId, categories }: FormProps) {
   const toasts = useToasts();
   const { value, read } = preferences;
   if (!value || !categories) {
-    return read.error ? <Failure what="load the preferences" error={read.error} retry={read.reload} /> : <Waiting what="preferences" />;
+    return read.error ? (
+      <Failure what="load the preferences" error={read.error} retry={read.reload} />
+    ) : (
+      <Waiting what="preferences" />
+    );
   }
   const change = (next: Preferences) =>
-    void preferences.change(next).catch((error: unknown) => toasts.fail('save your choice. It is as it was before', error));
+    void preferences
+      .change(next)
+      .catch((error: unknown) => toasts.fail('save your choice. It is as it was before', error));
   return (
     <div className="preferences">
       <Flags value={value} change={change} />
@@ -143,11 +149,22 @@ function Matrix({ categories, value, change, save }: MatrixProps) {
   );
 }
 
-type CellProps = { readonly category: Category; readonly channel: ChannelName; readonly value: Preferences; readonly change: Change };
+type CellProps = {
+  readonly category: Category;
+  readonly channel: ChannelName;
+  readonly value: Preferences;
+  readonly change: Change;
+};
 
 function Cell({ category, channel, value, change }: CellProps) {
   const name = `${category.title ?? category.name}: ${channelWords[channel].name}`;
-  if (!category.channels.includes(channel)) return <span className="matrix-never">{'\u2013'}<span className="unseen-text">never</span></span>;
+  if (!category.channels.includes(channel))
+    return (
+      <span className="matrix-never">
+        {'\u2013'}
+        <span className="unseen-text">never</span>
+      </span>
+    );
   const choice = choiceOf(value, category, channel);
   const fixed = choice.by === 'mandatory' || choice.by === 'locked';
   const control = (

@@ -9,7 +9,9 @@ export type Operator = (typeof operators)[number];
 
 /** `[data.amount] >= 500`, `type = 'hr.left'`, `[data.text] like '%budget%'`: undefined for anything else. */
 export function parseComparison(text: string): Comparison | undefined {
-  const match = text.match(/^\s*(?:\[([^[\]]+)\]|([A-Za-z_][\w.]*))\s*(>=|<=|<>|!=|=|>|<|like\b)\s*(-?\d+(?:\.\d+)?|'(?:[^']|'')*')\s*$/i);
+  const match = text.match(
+    /^\s*(?:\[([^[\]]+)\]|([A-Za-z_][\w.]*))\s*(>=|<=|<>|!=|=|>|<|like\b)\s*(-?\d+(?:\.\d+)?|'(?:[^']|'')*')\s*$/i,
+  );
   if (!match) return undefined;
   const [, quoted, bare, sign, literal = ''] = match;
   const operator = sign === '!=' ? '<>' : (sign?.toLowerCase() as Operator); // true: the pattern lists the operators

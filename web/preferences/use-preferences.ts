@@ -30,17 +30,19 @@ export function usePreferences(recipientId: string): EditablePreferences {
     (next: Preferences): Promise<void> => {
       setOwn(next);
       setSaving('saving');
-      const saved = line.current.then(() => put<Preferences>(path, next)).then(
-        () => {
-          confirmed.current = next;
-          setSaving('saved');
-        },
-        (error: unknown) => {
-          setOwn(confirmed.current);
-          setSaving('idle');
-          throw error;
-        },
-      );
+      const saved = line.current
+        .then(() => put<Preferences>(path, next))
+        .then(
+          () => {
+            confirmed.current = next;
+            setSaving('saved');
+          },
+          (error: unknown) => {
+            setOwn(confirmed.current);
+            setSaving('idle');
+            throw error;
+          },
+        );
       line.current = saved.catch(() => undefined);
       return saved;
     },

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { parseDecision, storyOf, type TraceStep, verdictOf } from './story.ts';
+
+const at = '2026-01-02T03:04:05.000Z';
+const decide = (recipient: string, outcome: string, detail: string, notice?: string): TraceStep => ({
+  at,
+  step: 'decide',
+  outcome,
+  notification: 'note',
+  recipient,
+  detail,
+  ...(notice !== undefined && { notice }),
+});
+const attempt = (recipient: string, notice: string, outcome: string): TraceStep => ({
+  at,
+  step: 'attempt',
+  outcome,
+  recipient,
+  notice,
+  channel: 'email',
+});
+
+describe('the story of an event', () => {
+  const story = storyOf([
+    { at, step: 'match', outcome: 'matched', notification: 'note', detail: 'note' },
+    decide('ada', 'notice', 'inbox on (default), mobile no endpoint, email on (chosen for this category)', 'ntc_1'),
+    { at, step: 'plan', outcome: 'planned', recipient: 'ada', notice: 'ntc_1', channel: 'email' },
+    attempt('ada', 'ntc_1', 'retry'),
+    decide('alan', 'notice', 'inbox off (chosen for this category), email on (default)', 'ntc_2'),
+    attempt('alan', 'ntc_2', 'dead'),
+    decide('grace', 'silent', "inbox off (the person's condition does not match)"),
+  ]);
+
+  it('tells what is about the event apart from what is about people', () => {
+    expect(story.about.map(({ step }) => step)).toEqual(['match']);
+    expect(story.people.map(({ recipient }) => recipient)).toEqual(['ada', 'alan', 'grace']);
+  });
+
+  it('tells each channel with its reason and its end', () => {
+    expect(story.people[0]?.channels.map(({ channel, end, why }) => [channel, end, why])).toEqual([
+      ['inbox', 'kept', 'default'],
+      ['mobile', 'no endpoint', undefined],
+      ['email', 'retry', 'chosen for this category'],
+    ]);
+  });
+
+  it('comes to one word per person', () => {
+    expect(story.people.map(verdictOf)).toEqual(['told', 'not reached', 'not told']);
+  });
+
+  it('shows words as they are that are not about channels', () => {
+    expect(parseDecision('everybody, by broadcast')).toBeUndefined();
+    expect(storyOf([decide('ada', 'notice', 'inbox on (a (nested) reason)')]).people[0]).toMatchObject({
+      channels: [],
+      words: 'inbox on (a (nested) reason)',
+    });
+  });
+});
