@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
+import { eventually } from '../../test/support/eventually.ts';
 import { sqlState, statement } from './database.ts';
 
 describe('database', () => {
@@ -19,6 +20,19 @@ describe('database', () => {
     });
     await expect(work).rejects.toThrow('no');
     expect(await database.query('select id from thing')).toEqual([]);
+  });
+
+  it('survives a connection that dies between two statements of a transaction', async () => {
+    const work = database.transaction(async (tx) => {
+      const [{ pid }] = (await tx.query<{ pid: number }>('select pg_backend_pid() as pid')) as [{ pid: number }];
+      await database.query('select pg_terminate_backend($1)', [pid]);
+      await eventually(async () =>
+        expect(await database.query('select 1 from pg_stat_activity where pid = $1', [pid])).toEqual([]),
+      );
+      await tx.query('select 1');
+    });
+    await expect(work).rejects.toThrow();
+    expect(await database.query('select 1 as one')).toEqual([{ one: 1 }]);
   });
 
   it('tells the SQLSTATE of an error', async () => {

@@ -52,8 +52,10 @@ export class Database implements Sql {
       connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
       types,
     });
-    // A connection that dies while idle in the pool is replaced at its next use; the user of a busy one gets the error.
+    // A connection that dies while idle in the pool is replaced at its next use; the user of a busy one gets the error
+    // from its next statement. Without the listeners, a death between two statements would end the process.
     this.#pool.on('error', () => {});
+    this.#pool.on('connect', (client) => client.on('error', () => {}));
   }
 
   async query<R = Row>(stmt: Statement | string, values?: readonly unknown[]): Promise<R[]> {

@@ -99,7 +99,16 @@ export class ServerProcess {
     return (text === '' ? undefined : JSON.parse(text)) as T;
   }
 
+  /** Fails with the server's last words if the process has ended by itself. */
+  assertAlive(): void {
+    const child = this.#child;
+    if (child && (child.exitCode !== null || child.signalCode !== null)) {
+      throw new Error(`The server ended with ${child.exitCode ?? child.signalCode}:\n${this.#output}`);
+    }
+  }
+
   fetch(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+    this.assertAlive();
     const type = body === undefined ? {} : { 'content-type': 'application/json' };
     const all = { authorization: `Bearer ${ADMIN_KEY}`, ...type, ...headers };
     const init = { method, headers: all, signal: AbortSignal.timeout(30_000) };
