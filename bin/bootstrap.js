@@ -1,7 +1,7 @@
-// What stands between a fresh clone and the program: the packages of the lock file, the web pages, the pinned Node.
-// Plain JavaScript for any Node >= 20. Each step looks first and does nothing when there is nothing to do.
+// What stands between a fresh clone and the program: the packages of the lock file and the pinned Node. Plain JavaScript
+// for any Node >= 20. Each step looks first and does nothing when there is nothing to do.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -16,7 +16,8 @@ export function install({ dev }) {
   const all = dev || Object.values(installed).some((entry) => entry.dev);
   say(`installing packages${all ? ' (with those for tests)' : ''} ...`);
   const began = Date.now();
-  npm(['ci', '--no-audit', '--no-fund', '--loglevel=error', ...(all ? [] : ['--omit=dev'])]);
+  // No package needs its install script: what the embedded PostgreSQL's does, our launcher does as well.
+  npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...(all ? [] : ['--omit=dev'])]);
   say(`packages installed in ${seconds(began)}`);
 }
 
@@ -34,27 +35,6 @@ function runsHere(entry) {
   if (!entry.os && !entry.cpu) return false;
   const fits = (list, value) => !list || list.includes(value);
   return !entry.libc && fits(entry.os, process.platform) && fits(entry.cpu, process.arch);
-}
-
-/** Builds the web pages when there is no build or a source is newer than it. Without `required` a failure is told. */
-export function pages({ required }) {
-  if (!existsSync(join(root, 'web/index.html'))) return;
-  const built = modified(join(root, 'web/dist/index.html'));
-  const sources = ['web', 'package-lock.json'].map((path) => newest(join(root, path)));
-  if (built > Math.max(...sources)) return;
-  say('building the web pages ...');
-  const began = Date.now();
-  const result = spawnSync(nodePath(), [join(root, 'node_modules/vite/bin/vite.js'), 'build', 'web'], {
-    cwd: root,
-    encoding: 'utf8',
-    env: { ...process.env, NODE_ENV: 'production' },
-  });
-  if (result.status !== 0) {
-    const said = `The web pages could not be built:\n${result.stdout}${result.stderr}`;
-    if (required) throw new Error(said);
-    return say(`${said}\ncarillon: starting without fresh pages`);
-  }
-  say(`web pages built in ${seconds(began)}`);
 }
 
 /** Runs a TypeScript file of ours with the pinned Node: in this process if it is that one, else in a child. */
@@ -125,17 +105,6 @@ function npm(args) {
 function readJson(path) {
   const file = join(root, path);
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
-}
-
-function newest(path) {
-  if (!existsSync(path)) return 0;
-  if (!statSync(path).isDirectory()) return modified(path);
-  const inside = readdirSync(path).filter((name) => name !== 'dist' && name !== 'node_modules');
-  return Math.max(0, ...inside.map((name) => newest(join(path, name))));
-}
-
-function modified(path) {
-  return existsSync(path) ? statSync(path).mtimeMs : 0;
 }
 
 function seconds(since) {

@@ -1,12 +1,10 @@
 #!/usr/bin/env node
 // The command line. Plain JavaScript for any Node >= 20, so that it runs on a fresh clone with nothing installed.
-import { install, pages, runEntry } from './bootstrap.js';
+import { install, runEntry } from './bootstrap.js';
 
 const [command, ...rest] = process.argv.slice(2);
-const serves = command === 'start' || command === 'dev';
 try {
   install({ dev: false });
-  if (serves) pages({ required: false });
   if (command === 'dev') await runEntry('src/main/cli.ts', ['start', ...rest], ['--watch', '--watch-preserve-output']);
   else await runEntry('src/main/cli.ts', process.argv.slice(2));
 } catch (error) {

@@ -1,10 +1,9 @@
 #!/usr/bin/env node
 // `npm test` on a fresh clone: installs what the tests need, then runs all of them.
-import { install, pages, runEntry } from './bootstrap.js';
+import { install, runEntry } from './bootstrap.js';
 
 try {
   install({ dev: true });
-  pages({ required: true });
   await runEntry('scripts/test.ts', process.argv.slice(2));
 } catch (error) {
   console.error(`carillon: ${error.message}`);

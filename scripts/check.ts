@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { lockFile, lockGaps } from './check-lock.ts';
 import { checkRooms, sourceFolder } from './check-rooms.ts';
 import { stalePages } from './print.ts';
 
@@ -22,6 +23,7 @@ export function runChecks(report: (result: CheckResult) => void): Promise<CheckR
     ['lint and format', () => tool('biome', ['check', '--max-diagnostics=50'])],
     ['arrows between rooms', async () => roomProblems()],
     ['printed pages', async () => pageProblems()],
+    ['lock file', async () => lockProblems()],
   ];
   return Promise.all(
     checks.map(async ([name, check]) => {
@@ -53,6 +55,11 @@ function roomProblems(): string | undefined {
 function pageProblems(): string | undefined {
   const stale = stalePages();
   return stale.length === 0 ? undefined : `Not what the code prints: ${stale.join(', ')}. Run: npm run print`;
+}
+
+function lockProblems(): string | undefined {
+  const gaps = lockGaps(lockFile);
+  return gaps.length === 0 ? undefined : `package-lock.json lacks ${gaps.join(', ')}.`;
 }
 
 if (import.meta.main) {

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ensurePages } from '../src/main/pages.ts';
 import { printCheck, runChecks } from './check.ts';
 import { ensureTools } from './tools.ts';
 
@@ -22,6 +23,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const filters = process.argv.slice(2);
 
 await ensureTools();
+await ensurePages();
 const checks = await runChecks(printCheck);
 const failedChecks = checks.filter(({ problem }) => problem !== undefined).length;
 const tests = await runVitest(filters);

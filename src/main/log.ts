@@ -14,6 +14,8 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'engine.lost': 'warn',
   'engine.restart_failed': 'error',
   'schema.migrated': 'info',
+  'pages.built': 'info',
+  'pages.failed': 'error',
   'http.failed': 'error',
   'handler.refused': 'warn',
   'lane.paused': 'warn',

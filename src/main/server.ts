@@ -1,6 +1,6 @@
 // The wiring: every room built once, in the order in which they need each other, and stopped in the reverse order.
 import { chmod, mkdir, realpath } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { Access } from '../access/access.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
 import { emailChannel, emailPolicy } from '../email/channel.ts';
@@ -11,7 +11,7 @@ import { Handler } from '../handler/handler.ts';
 import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
-import type { Signals } from '../kit/signals.ts';
+import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
 import { Housekeeping } from './housekeeping.ts';
@@ -19,9 +19,10 @@ import { type OwnKeys, ownKeys } from './keys.ts';
 import { letterFinder } from './letters.ts';
 import { FolderLock } from './lock.ts';
 import { Metrics } from './metrics.ts';
+import { ensurePages, pagesFolder } from './pages.ts';
 import type { Settings } from './settings-table.ts';
 import { openDatabase } from './storage.ts';
-import { projectFolder, version } from './version.ts';
+import { version } from './version.ts';
 
 /** What the parts of the wiring pass on to each other. */
 type Wiring = {
@@ -32,6 +33,10 @@ type Wiring = {
   readonly signals: Signals;
   readonly stack: AsyncDisposableStack;
 };
+
+export type PagesSignal =
+  | { readonly name: 'pages.built'; readonly tookMs: number }
+  | { readonly name: 'pages.failed'; readonly error: unknown };
 
 export class CarillonServer {
   readonly #stack: AsyncDisposableStack;
@@ -53,7 +58,9 @@ export class CarillonServer {
     const folder = await makeFolder(settings.dataDir);
     const lock = stack.use(await FolderLock.take(folder));
     const keys = await ownKeys(settings, folder);
+    const pages = preparePages(signals.emit);
     const database = await openDatabase(settings, folder, { emit: signals.emit, stack });
+    await pages;
     const { access, url } = await startRooms({ settings, config, keys, database, signals, stack });
     lock.announce(url);
     return new CarillonServer(stack.move(), { access, url, folder });
@@ -83,9 +90,19 @@ async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string
   const finders = settings.smtpUrl ? { email: emailEndpoints } : {};
   const { definitions } = config;
   const started = stack.use(startDispatcher(wiring, http.url));
-  stack.use(await Handler.start({ broker, definitions, finders, inbox, wake, emit }));
+  stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
   dispatcher = started;
   return { access, url: http.url };
+}
+
+/** The API is of use without its pages, so that a build that fails is told and not fatal. */
+async function preparePages(emit: Emit<PagesSignal>): Promise<void> {
+  const began = performance.now();
+  try {
+    if (await ensurePages()) emit({ name: 'pages.built', tookMs: performance.now() - began });
+  } catch (error) {
+    emit({ name: 'pages.failed', error });
+  }
 }
 
 async function startBroker({ config, keys, database, signals, stack }: Wiring): Promise<Broker> {
@@ -136,10 +153,9 @@ function startHttp({ settings, config, database, signals, stack }: Wiring, parts
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
     metrics: () => metrics.text(),
   };
-  const webFolder = join(projectFolder, 'web/dist');
   const stopWithinMs = (settings.stopTimeout * 1000) / 2;
-  return HttpServer.start(deps, { host, port, publicUrl, version, webFolder, stopWithinMs }).catch((error) =>
-    explainListen(error, '--port', 'CARILLON_PORT', host, port),
+  return HttpServer.start(deps, { host, port, publicUrl, version, webFolder: pagesFolder, stopWithinMs }).catch(
+    (error) => explainListen(error, '--port', 'CARILLON_PORT', host, port),
   );
 }
 
