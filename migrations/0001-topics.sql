@@ -162,7 +162,7 @@ create table held (
   subscription int not null references subscription on delete cascade,
   part smallint not null,
   sequence bigint not null,
-  state text not null check (state in ('retry', 'deferred', 'dead')),
+  state text not null check (state in ('retry', 'deferred', 'dead', 'transfer')),
   delivery_count int not null,
   enqueued_at timestamptz not null,
   expires_at timestamptz,

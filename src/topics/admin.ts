@@ -4,7 +4,8 @@ import { type Database, type Sql, sqlState, statement, type Tx } from '../kit/da
 import { Refusal } from '../kit/refusal.ts';
 import { readHeads } from './append.ts';
 import { QUEUE_SUBSCRIPTION } from './catalogue.ts';
-import { checkFilter, DEFAULT_RULE, filterToJson, type Rule } from './rule.ts';
+import { checkRule } from './matcher.ts';
+import { DEFAULT_RULE, filterToJson, type Rule } from './rule.ts';
 import {
   checkEntityName,
   checkShortName,
@@ -135,7 +136,7 @@ async function insertSubscription(
 
 async function insertRule(sql: Sql, subscription: number, rule: Rule, now: Date): Promise<void> {
   checkShortName(rule.name);
-  checkFilter(rule.filter);
+  checkRule(rule);
   await sql.query(INSERT_RULE, [subscription, rule.name, filterToJson(rule.filter), rule.action ?? null, now]);
 }
 

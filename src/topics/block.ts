@@ -17,6 +17,7 @@ export class Block {
   readonly enqueuedAt: Date;
   readonly body: Buffer;
   readonly bits: readonly Bits[];
+  readonly shortestLifeMs: number | undefined;
   readonly #offsets: readonly number[];
   readonly #copies: ReadonlySet<number> | undefined;
   readonly #messages: (Message | undefined)[];
@@ -34,6 +35,7 @@ export class Block {
     this.enqueuedAt = place.enqueuedAt;
     this.body = body;
     this.bits = index.bits;
+    this.shortestLifeMs = index.shortestLifeMs;
     this.#offsets = index.offsets;
     this.#copies = index.copies;
     this.#messages = new Array<Message | undefined>(index.offsets.length);
@@ -81,6 +83,8 @@ export type BlockIndex = {
   readonly offsets: readonly number[];
   readonly bits: readonly Bits[];
   readonly copies: ReadonlySet<number> | undefined;
+  /** Milliseconds; undefined: not known, or nothing in it expires. */
+  readonly shortestLifeMs?: number | undefined;
 };
 
 function indexRecords(body: Buffer): BlockIndex {
@@ -111,6 +115,7 @@ export class BlockWriter {
   readonly #offsets: number[] = [];
   readonly #bits: Bits[] = [];
   #copies: Set<number> | undefined;
+  #shortestLifeMs = Infinity;
 
   constructor() {
     this.#out.u8(VERSION);
@@ -131,12 +136,14 @@ export class BlockWriter {
       this.#copies ??= new Set();
       this.#copies.add(this.#offsets.length);
     }
+    if (extras.lifetimeMs !== undefined) this.#shortestLifeMs = Math.min(this.#shortestLifeMs, extras.lifetimeMs);
     this.#bits.push(extras.bits);
     return this.#offsets.push(at + 4) - 1;
   }
 
   finish(): { body: Buffer; tally: Buffer; index: BlockIndex } {
-    const index = { offsets: this.#offsets, bits: this.#bits, copies: this.#copies };
+    const shortestLifeMs = this.#shortestLifeMs === Infinity ? undefined : this.#shortestLifeMs;
+    const index = { offsets: this.#offsets, bits: this.#bits, copies: this.#copies, shortestLifeMs };
     return { body: this.#out.finish(), tally: encodeTally(this.#bits), index };
   }
 }

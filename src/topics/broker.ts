@@ -11,9 +11,12 @@ import { type Counts, countsOf } from './counts.ts';
 import type { CursorDeps } from './cursor.ts';
 import type { Message, OutgoingMessage, Receipt } from './message.ts';
 import { Owners } from './owners.ts';
+import { findEntity } from './path.ts';
 import { Progress } from './progress.ts';
 import { Publisher, type PublishLimits, publishLimits } from './publish.ts';
+import { Receiver, type ReceiverOptions, type SessionChoice } from './receiver.ts';
 import { DEFAULT_RULE, type Rule } from './rule.ts';
+import { acceptSession, listSessions, localSeats, type SessionPage } from './seats.ts';
 import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
 import type { EmitTopics } from './signals.ts';
 
@@ -93,6 +96,42 @@ export class Broker {
     const consumer = startConsumer({ database: deps.database, owners, emit: deps.emit }, place, options, onBatch);
     this.#consumers.add(consumer);
     return consumer;
+  }
+
+  /**
+   * A receiver of `topic/Subscriptions/name`, of a queue, or of the dead letters of either. Close it; closing does not
+   * release locks.
+   */
+  receiver(path: string, options: ReceiverOptions = {}): Receiver {
+    return new Receiver(path, this.#receiverDeps(path), options);
+  }
+
+  /** A receiver that holds one session; undefined when no session had messages in time. Throws `session_locked`. */
+  async acceptSession(
+    path: string,
+    choice: SessionChoice = {},
+    options: ReceiverOptions = {},
+  ): Promise<Receiver | undefined> {
+    const deps = this.#receiverDeps(path);
+    const session = await acceptSession(deps.entity().topic, await deps.seats(), choice);
+    return session && new Receiver(path, deps, options, session);
+  }
+
+  /** Sessions that have messages, or (with `updatedAfter`) whose state was set since. Sorted. */
+  async sessions(path: string, page: SessionPage = {}): Promise<string[]> {
+    const deps = this.#receiverDeps(path);
+    return listSessions(deps.sql, deps.entity().subscription.id, await deps.seats(), page);
+  }
+
+  #receiverDeps(path: string) {
+    const { catalogue, owners, deps } = this.#parts;
+    const entity = () => findEntity(catalogue, path);
+    entity();
+    const seats = async () => {
+      await owners.updated();
+      return localSeats(owners, entity());
+    };
+    return { sql: deps.database, entity, seats };
   }
 
   /** The log itself, whoever has read what. */
@@ -245,7 +284,7 @@ export class Broker {
   async counts(topic: string, subscription: string = QUEUE_SUBSCRIPTION): Promise<Counts> {
     const entry = this.topic(topic);
     await this.#parts.owners.updated();
-    return countsOf(this.#parts.deps.database, this.#parts.owners.owned(entry.id), subscriptionOf(entry, subscription));
+    return countsOf(this.#parts.owners.owned(entry.id), subscriptionOf(entry, subscription));
   }
 
   #topicOnly(name: string): TopicEntry {

@@ -12,7 +12,13 @@ export function checkMessages(topic: TopicEntry, messages: readonly OutgoingMess
   if (status === 'disabled' || status === 'sendDisabled') {
     throw new Refusal('entity_disabled', `"${topic.name}" does not accept messages now.`);
   }
-  for (const message of messages) checkMessage(message, maxMessageBytes);
+  const sessions = topic.kind === 'queue' && topic.subscriptions[0]?.settings.requiresSession;
+  for (const message of messages) {
+    checkMessage(message, maxMessageBytes);
+    if (sessions && message.sessionId === undefined) {
+      throw new Refusal('bad_request', `"${topic.name}" requires sessions: every message needs a session id.`);
+    }
+  }
 }
 
 function checkMessage(message: OutgoingMessage, maxBytes: number): void {

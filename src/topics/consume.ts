@@ -5,12 +5,13 @@
 import type { Database, Tx } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { isOutage, waitFor } from './connection.ts';
-import type { Cursor, Entry } from './cursor.ts';
-import type { HeldRow } from './held.ts';
+import type { Cursor } from './cursor.ts';
+import { type Entry, messageOf } from './entry.ts';
+import { heldRow } from './held.ts';
 import type { Message } from './message.ts';
 import type { Owners } from './owners.ts';
-import type { Partition } from './partition.ts';
 import { appendIn } from './progress.ts';
+import { type Buried, buried, completion, finished, pathOf, settle, tellDead } from './settle.ts';
 import type { EmitTopics } from './signals.ts';
 
 /** What becomes of one message of a batch; those without a verdict complete. */
@@ -62,14 +63,16 @@ export function startConsumer(
 ): Consumer {
   const stop = new AbortController();
   const loops = new Set<Promise<void>>();
-  const follow = (partition: Partition) => {
-    const cursor = partition.cursors.get(place.subscriptionId);
-    if (partition.topic.id !== place.topicId || !cursor) return;
+  const follow = (cursor: Cursor) => {
+    if (cursor.subscription.id !== place.subscriptionId) return;
     const loop = new Loop(deps, cursor, options, onBatch, stop.signal).run().finally(() => loops.delete(loop));
     loops.add(loop);
   };
-  const unfollow = deps.owners.onClaimed(follow);
-  for (const partition of deps.owners.owned(place.topicId)) follow(partition);
+  const unfollow = deps.owners.onCursor(follow);
+  for (const partition of deps.owners.owned(place.topicId)) {
+    const cursor = partition.cursors.get(place.subscriptionId);
+    if (cursor) follow(cursor);
+  }
   const end = async () => {
     stop.abort();
     unfollow();
@@ -100,7 +103,7 @@ class Loop {
   async run(): Promise<void> {
     while (!this.#signal.aborted) {
       const options = { max: this.#limit, waitMs: Infinity, lockMs: Infinity, signal: this.#signal };
-      const entries = await this.#cursor.receive(options).catch(() => []);
+      const entries = await this.#cursor.desk.receive(options);
       if (entries.length > 0) await this.#handle(entries);
     }
   }
@@ -128,9 +131,7 @@ class Loop {
       topic: cursor.partition.topic.name,
       subscription: cursor.subscription.name,
       partition: cursor.partition.part,
-      messages: entries.map(({ message, deliveryCount }) =>
-        deliveryCount === 0 ? message : { ...message, deliveryCount },
-      ),
+      messages: entries.map(messageOf),
       signal: this.#signal,
       commit: async (work) => {
         await this.#commit(entries, work);
@@ -141,22 +142,29 @@ class Loop {
 
   async #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
     const cursor = this.#cursor;
+    for (const entry of entries) entry.state = 'settling';
     const sorted = await this.#deps.database.transaction(async (tx) => {
       const outcome = sort(cursor, entries, (await work(tx)) ?? []);
-      await appendIn(tx, cursor, cursor.begin(outcome.finished, outcome.held));
+      const { done, held } = completion(outcome.completed);
+      const buried = outcome.buried.map(({ entry }) => entry);
+      const change = {
+        done: [...done, ...buried.filter(({ home }) => home === 'log').map(({ sequence }) => sequence)],
+        held: { put: outcome.buried.map(({ row }) => row), removed: held?.removed ?? [] },
+      };
+      await appendIn(tx, cursor, change);
       return outcome;
     });
-    cursor.ended(sorted.finished);
-    if (sorted.abandoned.length > 0) await cursor.giveBack(sorted.abandoned, true);
-    this.#count(sorted);
+    finished(cursor, sorted.completed);
+    buried(cursor, sorted.buried);
+    if (sorted.abandoned.length > 0) await settle(cursor, sorted.abandoned, { kind: 'abandon' });
+    this.#count(sorted.completed.length, sorted.buried);
   }
 
-  #count({ finished, held }: Sorted): void {
+  #count(completed: number, dead: readonly Buried[]): void {
     const place = { topic: this.#cursor.partition.topic.name, subscription: this.#cursor.subscription.name };
-    this.#deps.emit({ name: 'topics.completed', ...place, count: finished.length - held.length });
-    for (const [reason, rows] of Map.groupBy(held, (row) => row.reason ?? '')) {
-      this.#deps.emit({ name: 'topics.dead_lettered', ...place, count: rows.length, reason });
-    }
+    if (completed > 0) this.#deps.emit({ name: 'topics.completed', ...place, count: completed });
+    for (const [reason, rows] of Map.groupBy(dead, ({ row }) => row.reason ?? ''))
+      tellDead(this.#cursor, rows.length, reason);
   }
 
   async #failed(entries: readonly Entry[], error: unknown): Promise<void> {
@@ -168,20 +176,9 @@ class Loop {
     for (const entry of entries) entry.state = 'locked';
     if (!innocent) this.#limit = Math.max(1, Math.ceil(entries.length / 2));
     await waitFor(pause, this.#signal);
-    if (!innocent && entries.length === 1 && (await this.#buried(entries[0]!, error))) return;
-    await this.#cursor.giveBack(entries, !innocent && entries.length === 1).catch(() => {});
-  }
-
-  /** Dead-letters a message that failed alone for the last allowed time. */
-  async #buried(entry: Entry, error: unknown): Promise<boolean> {
-    const cursor = this.#cursor;
-    if (entry.deliveryCount + 1 < cursor.subscription.settings.maxDeliveryCount) return false;
-    entry.deliveryCount++;
-    const words = `Message could not be consumed after ${entry.deliveryCount} delivery attempts. ${describe(error)}`;
-    const held = [cursor.deadLetter(entry, 'MaxDeliveryCountExceeded', words)];
-    await cursor.finish([entry], held).catch(() => {});
-    this.#count({ finished: [entry], abandoned: [], held });
-    return true;
+    // Only a message that fails alone is to blame; the count of the last allowed delivery sends it to the dead letters.
+    const counted = !innocent && entries.length === 1;
+    await settle(this.#cursor, entries, { kind: 'abandon', counted }).catch(() => {});
   }
 
   #tell(entries: readonly Entry[], error: unknown, retryInMs: number): void {
@@ -197,23 +194,23 @@ class Loop {
   }
 }
 
-type Sorted = { readonly finished: Entry[]; readonly abandoned: Entry[]; readonly held: HeldRow[] };
+type Sorted = { readonly completed: Entry[]; readonly abandoned: Entry[]; readonly buried: Buried[] };
 
 function sort(cursor: Cursor, entries: readonly Entry[], verdicts: readonly Verdict[]): Sorted {
   const bySequence = new Map(verdicts.map((verdict) => [verdict.sequence, verdict]));
-  const sorted: Sorted = { finished: [], abandoned: [], held: [] };
+  const sorted: Sorted = { completed: [], abandoned: [], buried: [] };
+  const source = pathOf(cursor);
   for (const entry of entries) {
     const verdict = bySequence.get(entry.sequence);
-    if (verdict?.verdict === 'abandon') {
-      sorted.abandoned.push(entry);
-      continue;
+    if (!verdict) sorted.completed.push(entry);
+    else if (verdict.verdict === 'abandon') sorted.abandoned.push(entry);
+    else {
+      const { reason, description } = verdict;
+      sorted.buried.push({
+        entry,
+        row: heldRow(messageOf(entry), 'dead', new Date(), { reason, description, source }),
+      });
     }
-    sorted.finished.push(entry);
-    if (verdict) sorted.held.push(cursor.deadLetter(entry, verdict.reason, verdict.description ?? ''));
   }
   return sorted;
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

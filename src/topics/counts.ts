@@ -1,5 +1,4 @@
-// How many messages of a subscription are in which state.
-import { type Sql, statement } from '../kit/database.ts';
+// How many messages of a subscription are in which state, at their owners.
 import type { SubscriptionEntry } from './catalogue.ts';
 import type { Partition } from './partition.ts';
 
@@ -9,27 +8,20 @@ export type Counts = {
   readonly locked: number;
   readonly deferred: number;
   readonly deadLettered: number;
+  /** Could not be forwarded. */
+  readonly transferDeadLettered: number;
 };
 
-const HELD = statement(
-  'topics.counts.held',
-  `select count(*) filter (where state = 'retry')::int as retry, count(*) filter (where state = 'deferred')::int as deferred,
-          count(*) filter (where state = 'dead')::int as dead
-     from held where subscription = $1`,
-);
-
-export async function countsOf(
-  sql: Sql,
-  partitions: readonly Partition[],
-  subscription: SubscriptionEntry,
-): Promise<Counts> {
-  const [held] = await sql.query<{ retry: number; deferred: number; dead: number }>(HELD, [subscription.id]);
-  let active = held!.retry;
-  let locked = 0;
+export function countsOf(partitions: readonly Partition[], subscription: SubscriptionEntry): Counts {
+  const counts = { active: 0, locked: 0, deferred: 0, deadLettered: 0, transferDeadLettered: 0 };
   for (const partition of partitions) {
     const cursor = partition.cursors.get(subscription.id);
-    active += cursor?.active ?? 0;
-    locked += cursor?.locked ?? 0;
+    if (!cursor) continue;
+    counts.active += cursor.active;
+    counts.locked += cursor.locked;
+    counts.deferred += cursor.deferred;
+    counts.deadLettered += cursor.dead.count;
+    counts.transferDeadLettered += cursor.transfer.count;
   }
-  return { active, locked, deferred: held!.deferred, deadLettered: held!.dead };
+  return counts;
 }

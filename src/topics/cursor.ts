@@ -2,45 +2,32 @@
 //
 //   log --take--> locked --complete--> settling --durable--> done
 //                   |  `--abandon, lock expired--> ready --take--> locked (delivery count + 1)
-//                   `--defer, dead-letter--> settling --durable (with its held row)--> done
+//                   `--defer, dead-letter, abandon with changes--> settling --durable, with its held row--> done
 //
 // `next` is the first sequence that was not looked at; `outstanding` holds, in sequence order, what was taken and is not
 // done. Everything below `next` that is not outstanding is done or was not selected. That is all the state there is;
-// progress.ts appends what changes, recovery (owners.ts) brings it back.
+// progress.ts appends what changes, recovery (recover.ts) brings it back. What consumers decide is in settle.ts.
 import { Refusal } from '../kit/refusal.ts';
 import { hasBit } from './bits.ts';
 import type { Block } from './block.ts';
 import type { SubscriptionEntry } from './catalogue.ts';
-import { Heap } from './heap.ts';
-import { type HeldRow, heldRow } from './held.ts';
+import { Dispenser } from './dispenser.ts';
+import { type Entry, newEntry } from './entry.ts';
+import { type HeldCounts, loadHeld } from './held.ts';
+import { Matcher } from './matcher.ts';
 import type { Message } from './message.ts';
 import type { Partition } from './partition.ts';
 import type { Change, Progress, Recovered } from './progress.ts';
 import type { Ranges } from './ranges.ts';
+import { Sessions } from './sessions.ts';
+import { bury, expire, unlockExpired } from './settle.ts';
+import { Shelf } from './shelf.ts';
 import type { EmitTopics } from './signals.ts';
 
-export type Entry = {
-  readonly message: Message;
-  readonly sequence: number;
-  deliveryCount: number;
-  state: 'locked' | 'ready' | 'settling' | 'done';
-  /** Milliseconds; Infinity for consumers inside the process, which need no clock. */
-  lockedUntil: number;
-  /** Which lock this is: an older lock of the same message has another number. */
-  attempt: number;
-};
-
-export type TakeOptions = {
-  readonly max: number;
-  /** How long to wait for the first message; 0 means not at all. */
-  readonly waitMs: number;
-  readonly lockMs: number;
-  readonly signal?: AbortSignal | undefined;
-};
-
-type Waiter = { readonly options: TakeOptions; readonly give: (entries: Entry[]) => void };
-
 export type CursorDeps = { readonly progress: Progress; readonly emit: EmitTopics };
+
+/** How many messages of a subscription with sessions are sorted ahead, at most. */
+const SESSION_WINDOW = 50_000;
 
 export class Cursor {
   readonly partition: Partition;
@@ -48,29 +35,51 @@ export class Cursor {
   next: number;
   /** Selected messages from `next` to the end of the log. */
   unread = 0;
-  readonly #deps: CursorDeps;
+  deferred: number;
+  readonly desk: Dispenser;
+  readonly retry: Shelf;
+  readonly dead: Shelf;
+  readonly transfer: Shelf;
+  readonly sessions: Sessions | undefined;
+  readonly deps: CursorDeps;
+  /** Deferred messages that somebody has locked. */
+  readonly deferredLocked = new Map<number, Entry>();
   readonly #outstanding = new Map<number, Entry>();
-  readonly #ready = new Heap<Entry>((a, b) => a.sequence < b.sequence);
   readonly #skip: Ranges;
   readonly #counts: Map<number, number>;
-  #redeliveredBelow: number;
-  #waiters: Waiter[] = [];
+  readonly #redeliveredBelow: number;
+  readonly #closing = new AbortController();
   #current: Block | undefined;
   #loading = false;
-  #attempts = 0;
-  #locks = 0;
   #expiryTimer: NodeJS.Timeout | undefined;
-  readonly #closing = new AbortController();
+  #expiryAt = Infinity;
+  /** For messages that are older than the subscription: its bit says nothing about them. */
+  #ownRules: Matcher | undefined;
 
-  constructor(partition: Partition, subscription: SubscriptionEntry, recovered: Recovered, deps: CursorDeps) {
+  constructor(
+    partition: Partition,
+    subscription: SubscriptionEntry,
+    recovered: Recovered,
+    held: HeldCounts,
+    deps: CursorDeps,
+  ) {
     this.partition = partition;
     this.subscription = subscription;
-    this.#deps = deps;
+    this.deps = deps;
     this.#skip = recovered.done;
     this.#skip.dropBelow(recovered.floor);
     this.#counts = recovered.counts;
     this.#redeliveredBelow = recovered.handedOut;
     this.next = recovered.floor;
+    this.deferred = held.deferred;
+    const unlocked = (entries: Entry[]) => unlockExpired(this, entries);
+    this.desk = new Dispenser({ next: () => this.#nextEntry(), expired: (entry) => expire(this, entry), unlocked });
+    const load = (home: 'retry' | 'dead' | 'transfer') => (from: number, limit: number) =>
+      loadHeld(partition.sql, this, home, { from, limit });
+    this.retry = new Shelf('retry', held.retry, load('retry'), unlocked, this.desk);
+    this.dead = new Shelf('dead', held.dead, load('dead'), unlocked);
+    this.transfer = new Shelf('transfer', held.transfer, load('transfer'), unlocked);
+    if (subscription.settings.requiresSession) this.sessions = new Sessions(this);
   }
 
   /** Aborts when the partition is not this node's any more, or the subscription is gone. */
@@ -79,12 +88,16 @@ export class Cursor {
   }
 
   get locked(): number {
-    return this.#locks;
+    return this.desk.lockedEntries.size + (this.sessions?.locked ?? 0);
   }
 
-  /** Messages that wait or are locked: everything that is not done. */
+  /** Messages that wait or are locked: everything that is not done, deferred or dead. */
   get active(): number {
-    return this.unread + this.#outstanding.size;
+    return this.unread + this.#outstanding.size + this.retry.count;
+  }
+
+  get outstanding(): ReadonlyMap<number, Entry> {
+    return this.#outstanding;
   }
 
   /** Everything below is done, once `done` is. */
@@ -94,86 +107,63 @@ export class Cursor {
     return this.#skip.nextOutside(this.next);
   }
 
+  /** The log grew by `block`. */
   appended(block: Block): void {
     const selected = block.selectedBy(this.subscription.bit);
     // Nothing of it is for this cursor, and nothing before it waits: step over it without looking at it again.
     if (selected === 0 && this.next === block.first) this.next = block.end;
-    else this.grew(selected);
+    else if (selected > 0) {
+      this.grew(selected);
+      this.watchExpiry(block.enqueuedAt.getTime() + (block.shortestLifeMs ?? this.#defaultLife));
+    }
+  }
+
+  get #defaultLife(): number {
+    return this.subscription.settings.defaultTimeToLiveMs ?? Infinity;
   }
 
   /** The log grew by a block of which this many are for this cursor. */
   grew(selected: number): void {
     this.unread += selected;
-    if (this.#waiters.length > 0) this.#pump();
+    if (this.sessions) this.#distribute();
+    else if (this.desk.waiting > 0) this.desk.pump();
   }
 
-  /** Takes up to `max` messages, waiting for the first. Gives none when the time is up or the signal aborts. */
-  receive(options: TakeOptions): Promise<Entry[]> {
-    if (this.closed.aborted) return Promise.reject(ownerMoved());
-    return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined;
-      const waiter: Waiter = {
-        options,
-        give: (entries) => {
-          clearTimeout(timer);
-          options.signal?.removeEventListener('abort', giveUp);
-          resolve(entries);
-        },
-      };
-      const giveUp = () => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter);
-        waiter.give([]);
-      };
-      this.#waiters.push(waiter);
-      this.#pump();
-      if (!this.#waiters.includes(waiter)) return;
-      if (options.signal?.aborted || (options.waitMs <= 0 && !this.#loading)) return giveUp();
-      options.signal?.addEventListener('abort', giveUp);
-      if (options.waitMs < 2 ** 31) timer = setTimeout(giveUp, options.waitMs <= 0 ? 5_000 : options.waitMs);
-    });
-  }
-
-  /** Serves those who wait, in their order, as far as there is something. */
-  #pump(): void {
-    while (this.#waiters.length > 0 && !this.#loading) {
-      const waiter = this.#waiters[0]!;
-      const entries = this.#take(waiter.options);
-      if (entries.length === 0 && this.#loading) return;
-      if (entries.length === 0 && waiter.options.waitMs > 0) return;
-      this.#waiters.shift();
-      waiter.give(entries);
+  /** For a subscription with sessions: sorts what is unread to the sessions, within bounds. */
+  #distribute(): void {
+    while (this.#outstanding.size < SESSION_WINDOW) {
+      const entry = this.#nextEntry();
+      if (entry === undefined || entry === 'later') return;
+      this.sessions!.offer(entry);
     }
   }
 
-  #take({ max, lockMs }: TakeOptions): Entry[] {
-    const entries: Entry[] = [];
-    const lockedUntil = Date.now() + lockMs;
-    while (entries.length < max) {
-      const entry = this.#ready.pop() ?? this.#readNext();
-      if (!entry) break;
-      if (entry.state !== 'ready') continue;
-      entry.state = 'locked';
-      entry.lockedUntil = lockedUntil;
-      entry.attempt = ++this.#attempts;
-      entries.push(entry);
-    }
-    this.#locks += entries.length;
-    if (entries.length > 0 && lockMs !== Infinity) this.#watchLocks(lockMs);
-    return entries;
+  /** There may be something new to hand out. */
+  pump(): void {
+    if (this.closed.aborted) return;
+    if (this.sessions) this.#distribute();
+    else this.desk.pump();
   }
 
-  /** The next selected message of the log, or undefined at its end, or when a block must be loaded first. */
-  #readNext(): Entry | undefined {
+  #nextEntry(): Entry | undefined | 'later' {
+    const retried = this.retry.next();
+    return retried ?? this.#readNext();
+  }
+
+  /** The next selected message of the log; undefined at its end. */
+  #readNext(): Entry | undefined | 'later' {
     while (this.next < this.partition.end) {
       const block = this.#blockAt(this.next);
       if (!block) {
         this.#load();
-        return undefined;
+        return 'later';
       }
-      const from = this.next - block.first;
-      const at = this.#findSelected(block, from);
+      const at = this.#findSelected(block, this.next - block.first);
       this.next = block.first + Math.min(at + 1, block.count);
-      if (at < block.count) return this.#admit(block.message(at));
+      if (at >= block.count) continue;
+      const entry = this.#admit(block.message(at));
+      if (entry.message.filterFault === undefined) return entry;
+      void bury(this, [entry], 'FilterEvaluationException', entry.message.filterFault);
     }
     return undefined;
   }
@@ -181,12 +171,23 @@ export class Cursor {
   #findSelected(block: Block, from: number): number {
     const bit = this.subscription.bit;
     const skipping = this.#skip.list.length > 0;
+    const trusted = this.subscription.starts[this.partition.part] ?? 0;
     for (let i = from; i < block.count; i++) {
-      if (!hasBit(block.bits[i]!, bit)) continue;
-      if (skipping && this.#skip.has(block.first + i)) continue;
+      const sequence = block.first + i;
+      if (sequence < trusted ? !this.#selectsOld(block, i) : !hasBit(block.bits[i]!, bit)) continue;
+      if (skipping && this.#skip.has(sequence)) continue;
       return i;
     }
     return block.count;
+  }
+
+  #selectsOld(block: Block, index: number): boolean {
+    if (block.isCopy(index)) return false;
+    this.#ownRules ??= new Matcher([this.subscription]);
+    const match = this.#ownRules.match(block.message(index));
+    const selected = hasBit(match.bits, this.subscription.bit) || match.copies.length > 0;
+    if (!selected) this.unread = Math.max(0, this.unread - 1);
+    return selected;
   }
 
   #admit(message: Message): Entry {
@@ -195,9 +196,14 @@ export class Cursor {
     let deliveryCount = this.#counts.get(sequence) ?? 0;
     if (this.#counts.size > 0) this.#counts.delete(sequence);
     if (sequence < this.#redeliveredBelow) deliveryCount++;
-    const entry: Entry = { message, sequence, deliveryCount, state: 'ready', lockedUntil: 0, attempt: 0 };
+    const entry = newEntry(message, 'log', deliveryCount, this.expiryOf(message));
     this.#outstanding.set(sequence, entry);
     return entry;
+  }
+
+  /** When the message expires here: its own time to live, or the subscription's if that is shorter. */
+  expiryOf(message: Message): number {
+    return Math.min(message.expiresAt?.getTime() ?? Infinity, message.enqueuedAt.getTime() + this.#defaultLife);
   }
 
   #blockAt(sequence: number): Block | undefined {
@@ -208,112 +214,104 @@ export class Cursor {
   }
 
   #load(): void {
+    if (this.#loading) return;
     this.#loading = true;
-    const wanted = this.next;
-    void this.partition
-      .load(wanted)
-      .then(
-        (block) => {
-          // A gap can only be what retention dropped before this cursor had read it.
-          if (block && block.first > wanted) this.next = block.first;
-          if (block) this.#current = block;
-          else if (wanted === this.next) this.next = this.partition.end;
-        },
-        async (error: unknown) => {
-          this.#deps.emit({ name: 'topics.database_away', where: 'read', error });
-          await new Promise((resolve) => setTimeout(resolve, 250));
-        },
-      )
-      .then(() => {
-        this.#loading = false;
-        if (!this.closed.aborted) this.#pump();
-      });
+    void this.#loadFrom(this.next).then(() => {
+      this.#loading = false;
+      this.pump();
+    });
   }
 
-  /** Whether the lock that `attempt` names still holds. */
-  holds(entry: Entry, attempt: number): boolean {
-    return (
-      entry.state === 'locked' && entry.attempt === attempt && entry.lockedUntil > Date.now() && !this.closed.aborted
-    );
+  async #loadFrom(wanted: number): Promise<void> {
+    try {
+      const block = await this.partition.load(wanted);
+      // A gap can only be what retention dropped before this cursor had read it.
+      if (block && block.first > wanted && this.next === wanted) this.next = block.first;
+      if (block) this.#current = block;
+      else if (this.next === wanted) this.next = this.partition.end;
+    } catch (error) {
+      this.deps.emit({ name: 'topics.database_away', where: 'read', error });
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
   }
 
   find(sequence: number): Entry | undefined {
-    return this.#outstanding.get(sequence);
+    return this.#outstanding.get(sequence) ?? this.retry.find(sequence) ?? this.deferredLocked.get(sequence);
   }
 
-  /** Done with these locked messages; resolves when that is durable. `held` goes with it in one statement. */
-  async finish(entries: readonly Entry[], held: readonly HeldRow[] = []): Promise<void> {
-    const change = this.begin(entries, held);
-    await this.#deps.progress.record(this, change);
-    this.ended(entries);
+  /** Which dispenser holds the entry's lock. */
+  deskOf(entry: Entry): Dispenser {
+    if (entry.home === 'dead') return this.dead.desk;
+    if (entry.home === 'transfer') return this.transfer.desk;
+    return (entry.home !== 'deferred' && this.sessions?.deskOf(entry)) || this.desk;
+  }
+
+  /** Resolves when the change is durable. Throws `lock_lost` when this node is not the owner any more. */
+  async record(change: Change): Promise<void> {
+    await this.deps.progress.record(this, change);
     if (this.closed.aborted) throw ownerMoved();
   }
 
-  /** The change that finishing means, for callers that write it in a transaction of their own; then `ended`. */
-  begin(entries: readonly Entry[], held: readonly HeldRow[] = []): Change {
-    const done: number[] = [];
-    for (const entry of entries) {
-      entry.state = 'settling';
-      done.push(entry.sequence);
-    }
-    return { done, held: held.length > 0 ? { put: held, removed: [] } : undefined };
+  /** The entry's log record is done with, durably. */
+  leaveLog(entry: Entry): void {
+    this.#outstanding.delete(entry.sequence);
+    if (this.sessions && this.#outstanding.size === SESSION_WINDOW - 1) this.#distribute();
   }
 
-  ended(entries: readonly Entry[]): void {
-    for (const entry of entries) {
+  /** Forgets what waits (not what is locked), up to the end of the log. Returns the sequences that stay outstanding. */
+  skipToEnd(): void {
+    this.next = this.partition.end;
+    this.unread = 0;
+    for (const [sequence, entry] of this.#outstanding) {
+      if (entry.state !== 'ready') continue;
       entry.state = 'done';
-      this.#outstanding.delete(entry.sequence);
+      this.#outstanding.delete(sequence);
     }
-    this.#locks -= entries.length;
   }
 
-  /** Gives locked messages back. With `counted`, their delivery count rises, and the count is made durable. */
-  async giveBack(entries: readonly Entry[], counted: boolean): Promise<void> {
-    const counts = new Map<number, number>();
-    for (const entry of entries) {
-      entry.state = 'ready';
-      entry.lockedUntil = 0;
-      if (counted) counts.set(entry.sequence, ++entry.deliveryCount);
-      this.#ready.push(entry);
-    }
-    this.#locks -= entries.length;
-    const durable = counted ? this.#deps.progress.record(this, { done: [], counts }) : undefined;
-    this.#pump();
-    await durable;
+  /** Something expires at `at`: looks then, even if nobody receives. */
+  watchExpiry(at: number): void {
+    if (at >= this.#expiryAt || at === Infinity) return;
+    clearTimeout(this.#expiryTimer);
+    this.#expiryAt = at;
+    const wait = Math.min(Math.max(at - Date.now(), 0) + 5, 2 ** 31 - 1);
+    this.#expiryTimer = setTimeout(() => this.#sweepExpired(), wait).unref();
   }
 
-  /** The held row that dead-letters the entry. */
-  deadLetter(entry: Entry, reason: string, description: string): HeldRow {
-    const source = `${this.partition.topic.name}/Subscriptions/${this.subscription.name}`;
-    const message = { ...entry.message, deliveryCount: entry.deliveryCount };
-    return heldRow(message, 'dead', new Date(), { reason, description, source });
-  }
-
-  #watchLocks(afterMs: number): void {
-    this.#expiryTimer ??= setTimeout(() => this.#expireLocks(), afterMs + 1).unref();
-  }
-
-  #expireLocks(): void {
-    this.#expiryTimer = undefined;
+  /** Takes what is expired at the front. What is behind a message that lives longer is found when it is reached. */
+  #sweepExpired(): void {
+    this.#expiryAt = Infinity;
     const now = Date.now();
-    const expired: Entry[] = [];
-    let earliest = Infinity;
-    for (const entry of this.#outstanding.values()) {
-      if (entry.state !== 'locked') continue;
-      if (entry.lockedUntil <= now) expired.push(entry);
-      else earliest = Math.min(earliest, entry.lockedUntil);
+    const desk = this.sessions ? undefined : this.desk;
+    for (let entry = desk?.peekReady() ?? this.#peekNext(); entry; entry = desk?.peekReady() ?? this.#peekNext()) {
+      if (entry.expiresAt > now) {
+        this.watchExpiry(entry.expiresAt);
+        break;
+      }
+      expire(this, entry);
     }
-    if (earliest !== Infinity) this.#watchLocks(Math.max(earliest - now, 20));
-    if (expired.length > 0) void this.giveBack(expired, true).catch(() => {});
+    for (const entry of this.sessions?.expired(now) ?? []) expire(this, entry);
+  }
+
+  /** Reads one entry ahead and offers it, so that it can be looked at. */
+  #peekNext(): Entry | undefined {
+    const entry = this.#nextEntry();
+    if (entry === 'later') {
+      this.watchExpiry(Date.now() + 1_000);
+      return undefined;
+    }
+    if (!entry) return undefined;
+    if (this.sessions) this.sessions.offer(entry);
+    else this.desk.offer(entry);
+    return entry;
   }
 
   /** The partition is not this node's any more: those who wait get nothing, locks are lost. */
   close(): void {
     this.#closing.abort();
     clearTimeout(this.#expiryTimer);
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter.give([]);
+    for (const desk of [this.desk, this.dead.desk, this.transfer.desk]) desk.close();
+    this.sessions?.close();
   }
 }
 

@@ -1,101 +1,158 @@
-// Which subscriptions of a topic select a message. Built once per version of a topic. Rules without action set the
-// subscription's bit; each matching rule with an action makes a copy of its own. Correlation filters are found by hash:
-// all filters over the same fields share one map from the values of those fields to subscriptions, so a hundred thousand
-// of them cost one lookup per distinct set of fields.
+// Which subscriptions of a topic select a message. Rules without action set the subscription's bit; each matching rule
+// with an action makes a copy of its own; a rule that cannot be evaluated on the message makes a faulty copy, which its
+// subscription dead-letters (or nothing, if the subscription says so). Correlation and SQL filters lie in the indexes of
+// filter/, so that a hundred thousand of the first or thousands of the second cost little per message.
+//
+// There is one matcher per topic; a new version of the topic changes it rule by rule.
 import { type Bits, bitsOf } from './bits.ts';
 import type { SubscriptionEntry, TopicEntry } from './catalogue.ts';
+import { type Action, compileAction } from './filter/action.ts';
+import { CorrelationIndex } from './filter/correlation.ts';
+import type { FilterFault } from './filter/fault.ts';
+import { compileFilter } from './filter/filter.ts';
+import { FilterIndex } from './filter/filter-index.ts';
+import type { Lookup } from './filter/lookup.ts';
 import type { OutgoingMessage, PropertyValue } from './message.ts';
 import { CORRELATION_FIELDS, type CorrelationFilter, type Rule } from './rule.ts';
+import { fieldOf, lookupOf } from './sample.ts';
 
-export type Selected = { readonly bit: number; readonly rule: Rule };
-
-/** `bits`: who gets the message as it is. `copies`: matching rules with an action. */
-export type Match = { readonly bits: Bits; readonly copies: readonly Selected[] };
+type Target = {
+  readonly bit: number;
+  readonly rule: Rule;
+  readonly action: Action | undefined;
+  readonly keepFaults: boolean;
+};
 
 type Sample = OutgoingMessage & { readonly messageId: string };
-type Target = { readonly bit: number; readonly rule: Rule; readonly action: boolean };
 
-/** The filters over one set of fields. */
-type Shape = {
-  readonly fields: readonly (typeof CORRELATION_FIELDS)[number][];
-  readonly properties: readonly string[];
-  readonly byValues: Map<string, Target[]>;
-};
+/** A record of its own for one subscription. `fault` says why its rule could not be evaluated. */
+export type Copy<M> = { readonly bit: number; readonly message: M; readonly fault?: string };
+
+/** `bits`: who gets the message as it is. */
+export type Match<M> = { readonly bits: Bits; readonly copies: readonly Copy<M>[] };
+
+const NO_COPIES: readonly [] = [];
 
 export class Matcher {
-  readonly #always: Bits;
-  readonly #alwaysMatch: Match;
-  readonly #shapes: readonly Shape[];
-  readonly #alwaysCopies: readonly Selected[];
+  readonly #targets = new Map<number, { entry: SubscriptionEntry; byRule: Map<Rule, Target> }>();
+  readonly #always = new Set<Target>();
+  readonly #correlations = new CorrelationIndex<Target>();
+  readonly #filters = new FilterIndex<Target>();
+  #alwaysBits: Bits = bitsOf([]);
+  /** Nothing has to be looked at: every message matches the same subscriptions. */
+  #constant = true;
 
   constructor(subscriptions: readonly SubscriptionEntry[]) {
-    const always: number[] = [];
-    const copies: Selected[] = [];
-    const shapes = new Map<string, Shape>();
-    for (const { bit, rules } of subscriptions) {
-      for (const rule of rules) {
-        if (rule.filter.type === 'true' && rule.action === undefined) always.push(bit);
-        else if (rule.filter.type === 'true') copies.push({ bit, rule });
-        else if (rule.filter.type === 'correlation') indexCorrelation(shapes, rule.filter, bit, rule);
-      }
-    }
-    this.#always = bitsOf(always);
-    this.#alwaysCopies = copies;
-    this.#alwaysMatch = { bits: this.#always, copies };
-    this.#shapes = [...shapes.values()];
+    this.update(subscriptions);
   }
 
-  match(message: Sample): Match {
-    if (this.#shapes.length === 0) return this.#alwaysMatch;
+  update(subscriptions: readonly SubscriptionEntry[]): void {
+    const wanted = new Map(subscriptions.map((entry) => [entry.id, entry]));
+    for (const [id, { entry }] of this.#targets) if (!wanted.has(id)) this.#change(entry, undefined);
+    for (const entry of subscriptions) {
+      const known = this.#targets.get(entry.id)?.entry;
+      if (known?.rules !== entry.rules || known.settings !== entry.settings) this.#change(known, entry);
+    }
+    const always = [...this.#always].filter((target) => !target.action);
+    this.#alwaysBits = bitsOf(always.map((target) => target.bit));
+    this.#constant = this.#correlations.size + this.#filters.size === 0 && always.length === this.#always.size;
+  }
+
+  #change(before: SubscriptionEntry | undefined, after: SubscriptionEntry | undefined): void {
+    const known = before && this.#targets.get(before.id);
+    const kept = new Map<Rule, Target>();
+    const keepFaults = after?.settings.deadLetterOnFilterError ?? false;
+    const same = after !== undefined && known?.entry.settings.deadLetterOnFilterError === keepFaults;
+    for (const rule of after?.rules ?? []) {
+      const old = same ? known?.byRule.get(rule) : undefined;
+      kept.set(rule, old ?? { bit: after!.bit, rule, action: compiledAction(rule), keepFaults });
+    }
+    for (const target of known?.byRule.values() ?? []) if (kept.get(target.rule) !== target) this.#remove(target);
+    for (const target of kept.values()) if (known?.byRule.get(target.rule) !== target) this.#add(target);
+    if (after) this.#targets.set(after.id, { entry: after, byRule: kept });
+    else if (before) this.#targets.delete(before.id);
+  }
+
+  #add(target: Target): void {
+    const { filter } = target.rule;
+    if (filter.type === 'true') this.#always.add(target);
+    else if (filter.type === 'sql') this.#filters.add(target, compileFilter(filter.expression, parametersOf(filter)));
+    else if (filter.type === 'correlation') this.#correlations.add(target, toCorrelation(filter));
+  }
+
+  #remove(target: Target): void {
+    this.#always.delete(target);
+    this.#filters.remove(target);
+    this.#correlations.remove(target);
+  }
+
+  match<M extends Sample>(message: M): Match<M> {
+    if (this.#constant) return { bits: this.#alwaysBits, copies: NO_COPIES };
+    const lookup = lookupOf(message);
     const members: number[] = [];
-    const copies: Selected[] = [...this.#alwaysCopies];
-    for (const shape of this.#shapes) {
-      for (const target of shape.byValues.get(valuesOf(shape, message)) ?? []) {
-        if (target.action) copies.push(target);
-        else members.push(target.bit);
-      }
-    }
-    if (members.length === 0) return { bits: this.#always, copies };
-    return { bits: union(this.#always, members), copies };
+    const copies: Copy<M>[] = [];
+    const matched = (target: Target) => {
+      if (target.action) copies.push(...copyOf(target, target.action, message, lookup));
+      else members.push(target.bit);
+    };
+    for (const target of this.#always) if (target.action) matched(target);
+    this.#correlations.match(lookup, matched);
+    this.#filters.match(lookup, matched, (target, fault) => copies.push(...faulty(target, fault, message)));
+    const bits = members.length === 0 ? this.#alwaysBits : union(this.#alwaysBits, members);
+    return { bits, copies };
   }
 }
 
-function indexCorrelation(shapes: Map<string, Shape>, filter: CorrelationFilter, bit: number, rule: Rule): void {
-  const fields = CORRELATION_FIELDS.filter((field) => filter[field] !== undefined);
-  const properties = Object.keys(filter.properties ?? {}).sort();
-  const key = JSON.stringify([fields, properties]);
-  let shape = shapes.get(key);
-  if (!shape) {
-    shape = { fields, properties, byValues: new Map() };
-    shapes.set(key, shape);
+function compiledAction(rule: Rule): Action | undefined {
+  return rule.action === undefined ? undefined : compileAction(rule.action);
+}
+
+function parametersOf(filter: { readonly parameters?: Readonly<Record<string, PropertyValue>> }) {
+  return filter.parameters ? { parameters: filter.parameters } : {};
+}
+
+/** Throws `filter_invalid` for what could never be evaluated. */
+export function checkRule(rule: Rule): void {
+  compiledAction(rule);
+  if (rule.filter.type === 'sql') compileFilter(rule.filter.expression, parametersOf(rule.filter));
+  if (rule.filter.type === 'correlation') new CorrelationIndex<number>().add(0, toCorrelation(rule.filter));
+}
+
+function toCorrelation(filter: CorrelationFilter) {
+  const system: Record<string, string> = {};
+  for (const field of CORRELATION_FIELDS) {
+    const value = filter[field];
+    if (value !== undefined) system[field[0]!.toUpperCase() + field.slice(1)] = value;
   }
-  const values = valuesOf(shape, filter);
-  const target = { bit, rule, action: rule.action !== undefined };
-  const targets = shape.byValues.get(values);
-  if (targets) targets.push(target);
-  else shape.byValues.set(values, [target]);
+  return { system, properties: filter.properties ?? {} };
 }
 
-type Fields = Pick<CorrelationFilter, (typeof CORRELATION_FIELDS)[number]> & {
-  readonly properties?: Readonly<Record<string, PropertyValue>> | undefined;
-};
-
-function valuesOf(shape: Shape, from: { [K in keyof Fields]?: Fields[K] | undefined }): string {
-  let key = '';
-  for (const field of shape.fields) key += typed(from[field]);
-  for (const name of shape.properties) key += typed(from.properties?.[name]);
-  return key;
+function copyOf<M extends Sample>(target: Target, action: Action, message: M, lookup: Lookup): Copy<M>[] {
+  const fields: Record<string, unknown> = {};
+  const properties: Record<string, PropertyValue> = { ...message.properties, RuleName: target.rule.name };
+  const fault = action.apply(lookup, (scope, name, value, folded) => {
+    if (scope === 'user') setProperty(properties, name, folded, value);
+    else fields[fieldOf(folded) ?? name] = value === null ? undefined : value;
+  });
+  if (fault) return faulty(target, fault, message);
+  return [{ bit: target.bit, message: { ...message, ...fields, properties } }];
 }
 
-/** Equal text for equal values: numbers compare by value whatever their wire type, strings by case. */
-function typed(value: PropertyValue | undefined): string {
-  if (value === undefined) return 'u;';
-  if (value === null) return 'z;';
-  if (typeof value === 'string') return `s${value.length}:${value}`;
-  if (typeof value === 'boolean') return value ? 't;' : 'f;';
-  if (typeof value === 'number' || typeof value === 'bigint') return `n${value};`;
-  if (value instanceof Date) return `d${value.getTime()};`;
-  return `b${Buffer.from(value).toString('base64')};`;
+/** Property names are case-insensitive: the spelling that is there stays. */
+export function setProperty(
+  properties: Record<string, PropertyValue>,
+  name: string,
+  folded: string,
+  value: PropertyValue | undefined,
+): void {
+  const known = Object.keys(properties).find((key) => key.toLowerCase() === folded) ?? name;
+  if (value === undefined) delete properties[known];
+  else Object.defineProperty(properties, known, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function faulty<M>(target: Target, fault: FilterFault, message: M): Copy<M>[] {
+  if (!target.keepFaults) return [];
+  return [{ bit: target.bit, message, fault: `Rule ${target.rule.name}: ${fault.message}` }];
 }
 
 function union(base: Bits, members: readonly number[]): Bits {
@@ -106,19 +163,20 @@ function union(base: Bits, members: readonly number[]): Bits {
   return bytes;
 }
 
-const cache = new WeakMap<TopicEntry, Matcher>();
+/** The matchers of the topics, brought up to the version that is asked for. */
+export class Matchers {
+  readonly #byTopic = new Map<number, { topic: TopicEntry; matcher: Matcher }>();
 
-/** The matcher of this version of the topic. */
-export function matcherOf(topic: TopicEntry): Matcher {
-  let matcher = cache.get(topic);
-  if (!matcher) {
-    matcher = new Matcher(topic.subscriptions);
-    cache.set(topic, matcher);
+  of(topic: TopicEntry): Matcher {
+    const known = this.#byTopic.get(topic.id);
+    if (known?.topic === topic) return known.matcher;
+    const matcher = known?.matcher ?? new Matcher([]);
+    matcher.update(topic.subscriptions);
+    this.#byTopic.set(topic.id, { topic, matcher });
+    return matcher;
   }
-  return matcher;
-}
 
-/** The copy that a rule with an action makes: the action's changes, and the rule's name as a property. */
-export function applyAction<M extends OutgoingMessage>(rule: Rule, message: M): M {
-  return { ...message, properties: { ...message.properties, RuleName: rule.name } };
+  forget(topicId: number): void {
+    this.#byTopic.delete(topicId);
+  }
 }

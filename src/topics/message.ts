@@ -39,6 +39,8 @@ export type Message = OutgoingMessage & {
   readonly hops?: number | undefined;
   /** The number it got where it was first sent, when it was forwarded since. */
   readonly originalSequence?: number | undefined;
+  /** Why a rule of the subscription could not be evaluated on it. */
+  readonly filterFault?: string | undefined;
   /** Path of the entity in which it died, once it was dead-lettered. */
   readonly deadLetterSource?: string | undefined;
   readonly deadLetterReason?: string | undefined;

@@ -2,20 +2,16 @@
 // an epoch that rises with every change of owner, and every write of progress compares it. A node whose lease ended can
 // be robbed; it finds out when its next write is refused. A node that starts under the id of an earlier run takes that
 // run's partitions at once.
-import { type Database, type Sql, statement } from '../kit/database.ts';
+import { type Database, statement } from '../kit/database.ts';
 import { readHeads } from './append.ts';
 import { int2Array, int4Array } from './arrays.ts';
-import { hasBit } from './bits.ts';
 import type { Block } from './block.ts';
-import type { Catalogue, SubscriptionEntry, TopicEntry } from './catalogue.ts';
+import type { Catalogue, TopicEntry } from './catalogue.ts';
 import { throughOutages, waitFor } from './connection.ts';
-import { Cursor, type CursorDeps } from './cursor.ts';
-import { PARTITION_SPAN } from './message.ts';
+import type { Cursor, CursorDeps } from './cursor.ts';
 import { type MemoryBudget, Partition } from './partition.ts';
 import { headKey } from './plan.ts';
-import { decodeProgress, type Recovered, readProgress } from './progress.ts';
-import { Ranges } from './ranges.ts';
-import { readTallies } from './read.ts';
+import { openCursor, readPasts } from './recover.ts';
 
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_500;
@@ -49,7 +45,7 @@ export class Owners {
   readonly #deps: OwnersDeps;
   readonly #partitions = new Map<string, Partition>();
   readonly #stop = new AbortController();
-  readonly #listeners = new Set<(partition: Partition) => void>();
+  readonly #listeners = new Set<(cursor: Cursor) => void>();
   #renewing: Promise<void> | undefined;
   #updating: Promise<void> = Promise.resolve();
 
@@ -71,8 +67,8 @@ export class Owners {
     return [...this.#partitions.values()].filter((partition) => partition.topic.id === topicId);
   }
 
-  /** Called for every partition that this node comes to own. */
-  onClaimed(listener: (partition: Partition) => void): () => void {
+  /** Called for every cursor that this node comes to own. */
+  onCursor(listener: (cursor: Cursor) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -94,21 +90,17 @@ export class Owners {
     if (claimed.length === 0) return;
     const { database, catalogue, budget, cursorDeps } = this.#deps;
     const heads = await readHeads(database, claimed);
-    const pasts = await readPasts(database, claimed);
+    const pasts = await readPasts(database, [...new Set(claimed.map(({ topic }) => topic))]);
     for (const { topic: id, part, epoch } of claimed) {
       const topic = catalogue.byId(id);
       if (!topic) continue;
       const end = heads.find((head) => head.topic === id && head.part === part)!.next;
       const partition = new Partition({ topic, part, epoch, end }, database, budget);
-      for (const subscription of topic.subscriptions) {
-        const past = pasts.get(pastKey(subscription.id, part, subscription.incarnation));
-        const recovered = recover(subscription, part, past ?? []);
-        await openCursor(database, partition, subscription, recovered, cursorDeps);
-      }
+      for (const subscription of topic.subscriptions) await openCursor(partition, subscription, pasts, cursorDeps);
       this.#partitions.set(headKey(id, part), partition);
       // What was published between reading the head and now was not handed over.
       await partition.catchUp();
-      for (const listener of this.#listeners) listener(partition);
+      for (const cursor of partition.cursors.values()) for (const listener of this.#listeners) listener(cursor);
     }
   }
 
@@ -144,10 +136,12 @@ export class Owners {
         partition.cursors.delete(id);
       }
     }
-    for (const subscription of entry.subscriptions) {
-      if (partition.cursors.has(subscription.id)) continue;
-      const recovered = recover(subscription, partition.part, []);
-      await openCursor(this.#deps.database, partition, subscription, recovered, this.#deps.cursorDeps);
+    const missing = entry.subscriptions.filter((subscription) => !partition.cursors.has(subscription.id));
+    if (missing.length === 0) return;
+    const pasts = await readPasts(this.#deps.database, [entry.id]);
+    for (const subscription of missing) {
+      await openCursor(partition, subscription, pasts, this.#deps.cursorDeps);
+      for (const listener of this.#listeners) listener(partition.cursors.get(subscription.id)!);
     }
   }
 
@@ -183,60 +177,4 @@ export class Owners {
     for (const partition of [...this.#partitions.values()]) this.drop(partition);
     await this.#deps.database.query(LEAVE, [this.#deps.node.id]).catch(() => {});
   }
-}
-
-function pastKey(subscription: number, part: number, incarnation: number): string {
-  return `${subscription}/${part}/${incarnation}`;
-}
-
-async function readPasts(sql: Sql, claimed: readonly Claimed[]): Promise<Map<string, Buffer[]>> {
-  const rows = await readProgress(sql, [...new Set(claimed.map(({ topic }) => topic))]);
-  const pasts = new Map<string, Buffer[]>();
-  for (const { subscription, part, incarnation, data } of rows) {
-    const key = pastKey(subscription, part, incarnation);
-    const past = pasts.get(key);
-    if (past) past.push(data);
-    else pasts.set(key, [data]);
-  }
-  return pasts;
-}
-
-function recover(subscription: SubscriptionEntry, part: number, past: readonly Buffer[]): Recovered {
-  const floor = (subscription.bases[part] ?? part * PARTITION_SPAN) + 1;
-  const recovered: Recovered = { floor, handedOut: floor, done: new Ranges(), counts: new Map() };
-  for (const data of past) decodeProgress(data, recovered);
-  recovered.floor = recovered.done.nextOutside(recovered.floor);
-  for (const sequence of recovered.counts.keys()) {
-    if (sequence < recovered.floor || recovered.done.has(sequence)) recovered.counts.delete(sequence);
-  }
-  return recovered;
-}
-
-async function openCursor(
-  sql: Sql,
-  partition: Partition,
-  subscription: SubscriptionEntry,
-  recovered: Recovered,
-  deps: CursorDeps,
-): Promise<void> {
-  const cursor = new Cursor(partition, subscription, recovered, deps);
-  // Registered before the count, so that what is appended meanwhile is seen; `end` says up to where to count here.
-  const end = partition.end;
-  const ahead = recovered.done.size;
-  partition.cursors.set(subscription.id, cursor);
-  if (cursor.next < end) cursor.unread += (await countUnread(sql, partition, cursor, end)) - ahead;
-}
-
-/** Selected messages from the cursor to `end`: whole blocks by their tally, the first one by its bits. */
-async function countUnread(sql: Sql, partition: Partition, cursor: Cursor, end: number): Promise<number> {
-  const { bit } = cursor.subscription;
-  const from = cursor.next;
-  const first = await partition.load(from);
-  let count = 0;
-  for (let i = Math.max(0, from - (first?.first ?? from)); first && i < first.count; i++) {
-    const bits = first.bits[i]!;
-    if (hasBit(bits, bit)) count++;
-  }
-  const tallies = await readTallies(sql, partition.topic.id, partition.part, first?.end ?? from, end);
-  return tallies.reduce((sum, tally) => sum + (tally.selected.get(bit) ?? 0), count);
 }

@@ -18,7 +18,7 @@ export class Partition {
   lost = false;
   /** The sequence after the last of the log. */
   end: number;
-  readonly #sql: Sql;
+  readonly sql: Sql;
   readonly #budget: MemoryBudget;
   /** Contiguous, ends at `end` (or is empty). */
   #tail: Block[] = [];
@@ -32,7 +32,7 @@ export class Partition {
     this.part = place.part;
     this.epoch = place.epoch;
     this.end = place.end;
-    this.#sql = sql;
+    this.sql = sql;
     this.#budget = budget;
   }
 
@@ -53,7 +53,7 @@ export class Partition {
 
   /** Learns what was appended without this owner seeing it. */
   async catchUp(): Promise<void> {
-    const rows = await readTallies(this.#sql, this.topic.id, this.part, this.end);
+    const rows = await readTallies(this.sql, this.topic.id, this.part, this.end);
     for (const row of rows) {
       if (row.first !== this.end || this.lost) continue;
       this.#dropTail(this.#tail.length);
@@ -80,7 +80,7 @@ export class Partition {
 
   async #load(sequence: number): Promise<Block | undefined> {
     const place = { topicId: this.topic.id, topic: this.topic.name, partition: this.part };
-    const blocks = await readBlocks(this.#sql, place, sequence);
+    const blocks = await readBlocks(this.sql, place, sequence);
     for (const block of blocks) this.#addPage(block);
     return blocks[0];
   }

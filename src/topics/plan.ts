@@ -7,7 +7,7 @@ import { bitsOf } from './bits.ts';
 import { Block, type BlockIndex, BlockWriter } from './block.ts';
 import type { TopicEntry } from './catalogue.ts';
 import { type DedupRow, idHash, placeOf, type RecentIds } from './dedup.ts';
-import { applyAction, matcherOf } from './matcher.ts';
+import type { Matchers } from './matcher.ts';
 import type { OutgoingMessage, Receipt } from './message.ts';
 
 /** What a forwarded or redriven message brings along. */
@@ -51,6 +51,7 @@ export type PlanState = {
   readonly now: Date;
   readonly heads: ReadonlyMap<string, number>;
   readonly recent: RecentIds;
+  readonly matchers: Matchers;
   readonly topicOf: (id: number) => TopicEntry | undefined;
 };
 
@@ -128,19 +129,18 @@ function addMessage(
     const id = idHash(message.messageId);
     ids.push({ ...place, topic: topic.id, part, id, sequence: next, messageId: message.messageId });
   }
-  writeRecords(target, message);
+  writeRecords(target, message, state.matchers);
   return { sequence: next, partition: part, duplicate: false, enqueuedAt: state.now };
 }
 
-function writeRecords(target: Target, message: Outgoing): void {
+function writeRecords(target: Target, message: Outgoing, matchers: Matchers): void {
   const { topic, writer } = target;
-  const match = matcherOf(topic).match(message);
+  const match = matchers.of(topic).match(message);
   const lifetimeMs = shortest(message.timeToLiveMs, topic.settings.defaultTimeToLiveMs);
   const { hops, originalSequence } = message;
   writer.add(message, { bits: match.bits, lifetimeMs, hops, originalSequence });
-  for (const { bit, rule } of match.copies) {
-    const changed = applyAction(rule, message);
-    writer.add(changed, { bits: bitsOf([bit]), lifetimeMs, copy: true, hops, originalSequence });
+  for (const { bit, message: changed, fault } of match.copies) {
+    writer.add(changed, { bits: bitsOf([bit]), lifetimeMs, copy: true, hops, originalSequence, fault });
   }
 }
 

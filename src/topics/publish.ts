@@ -15,6 +15,7 @@ import type { Block } from './block.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
 import { isOutage, waitFor } from './connection.ts';
 import { findDuplicates, RecentIds } from './dedup.ts';
+import { Matchers } from './matcher.ts';
 import type { OutgoingMessage, Receipt } from './message.ts';
 import { headKey, type Outgoing, type Plan, planFlush, type Request, toBlock } from './plan.ts';
 import type { EmitTopics } from './signals.ts';
@@ -49,6 +50,7 @@ export class Publisher {
   readonly #deps: Deps;
   readonly #appender: Appender;
   readonly #recent = new RecentIds();
+  readonly #matchers = new Matchers();
   readonly #heads = new Map<string, number>();
   readonly #stop = new AbortController();
   #queue: Request[] = [];
@@ -167,7 +169,14 @@ export class Publisher {
 
   #plan(group: readonly Request[]): Plan {
     const topicOf = (id: number) => this.#deps.catalogue.byId(id);
-    return planFlush(group, { gen: this.#gen, now: new Date(), heads: this.#heads, recent: this.#recent, topicOf });
+    return planFlush(group, {
+      gen: this.#gen,
+      now: new Date(),
+      heads: this.#heads,
+      recent: this.#recent,
+      matchers: this.#matchers,
+      topicOf,
+    });
   }
 
   #done(plan: Plan): void {

@@ -13,6 +13,8 @@ export type RecordExtras = {
   readonly copy?: boolean | undefined;
   readonly hops?: number | undefined;
   readonly originalSequence?: number | undefined;
+  /** Why a rule could not be evaluated on the message: the copy is dead on arrival. */
+  readonly fault?: string | undefined;
 };
 
 const TEXTS = [
@@ -33,6 +35,7 @@ const PROPERTIES = 1 << 12;
 const COPY = 1 << 13;
 const HOPS = 1 << 14;
 const ORIGINAL = 1 << 15;
+const FAULT = 1 << 16;
 
 /** Appends the record. Returns where in the writer its body begins. */
 export function writeRecord(
@@ -58,6 +61,7 @@ export function writeRecord(
   if (message.properties !== undefined) writeProperties(out, message.properties);
   if (extras.hops) out.varint(extras.hops);
   if (extras.originalSequence !== undefined) out.varint(extras.originalSequence);
+  if (extras.fault !== undefined) out.string(extras.fault);
   return out.bytes(message.body);
 }
 
@@ -79,6 +83,7 @@ function flagsOf(message: OutgoingMessage, extras: RecordExtras): number {
   if (extras.copy) flags |= COPY;
   if (extras.hops) flags |= HOPS;
   if (extras.originalSequence !== undefined) flags |= ORIGINAL;
+  if (extras.fault !== undefined) flags |= FAULT;
   return flags;
 }
 
@@ -108,6 +113,7 @@ export function readRecord(from: Reader, place: Place): Message {
   const properties = flags & PROPERTIES ? readProperties(from) : undefined;
   const hops = flags & HOPS ? from.varint() : undefined;
   const originalSequence = flags & ORIGINAL ? from.varint() : undefined;
+  const filterFault = flags & FAULT ? from.string() : undefined;
   return {
     messageId,
     sessionId: texts[0],
@@ -131,6 +137,7 @@ export function readRecord(from: Reader, place: Place): Message {
     deliveryCount: 0,
     hops,
     originalSequence,
+    filterFault,
     deadLetterSource: undefined,
     deadLetterReason: undefined,
     deadLetterDescription: undefined,

@@ -1,5 +1,4 @@
 // Rules as they are given, stored and shown. How they are evaluated: matcher.ts.
-import { Refusal } from '../kit/refusal.ts';
 import type { PropertyValue } from './message.ts';
 
 export type CorrelationFilter = {
@@ -65,12 +64,4 @@ function revive(value: unknown): unknown {
   if ('$date' in value) return new Date(Number(value.$date));
   if ('$bytes' in value) return Buffer.from(String(value.$bytes), 'base64');
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, revive(part)]));
-}
-
-export function checkFilter(filter: RuleFilter): void {
-  if (filter.type !== 'correlation') return;
-  const fields = CORRELATION_FIELDS.filter((field) => filter[field] !== undefined).length;
-  if (fields + Object.keys(filter.properties ?? {}).length === 0) {
-    throw new Refusal('bad_request', 'A correlation filter needs at least one field.');
-  }
 }

@@ -1,0 +1,291 @@
+// What a consumer outside the handler holds: a subscription, a queue or a dead-letter queue, over all its partitions.
+// Locks belong to messages, not to receivers: any receiver of the entity may settle by token, and closing a receiver
+// releases nothing (but a session receiver releases its session).
+import type { Sql } from '../kit/database.ts';
+import { Refusal } from '../kit/refusal.ts';
+import { type Message, partitionOf } from './message.ts';
+import type { Entity } from './path.ts';
+import type { Handed, Hold, Peeked, Seat, SessionGrant } from './seat.ts';
+import { getSessionState, setSessionState } from './session-state.ts';
+import type { Properties, Settlement } from './settle.ts';
+import { formatToken, parseToken, type Token } from './token.ts';
+
+/** A message with its lock. */
+export type Received = Message & {
+  /** A UUID. */
+  readonly lockToken: string;
+  /** Absent when it was received and deleted. */
+  readonly lockedUntil: Date | undefined;
+};
+
+/** What names a locked message: the message itself or its token. */
+export type Locked = Received | string;
+
+export type ReceiverOptions = {
+  /** `receiveAndDelete`: messages are done with, durably, before they are handed out. */
+  readonly mode?: 'peekLock' | 'receiveAndDelete' | undefined;
+};
+
+/** `{ id }` of one session, or the next that has messages. */
+export type SessionChoice = {
+  readonly id?: string | undefined;
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+};
+
+type Deps = {
+  readonly sql: Sql;
+  /** Asked again for every call: subscriptions change, partitions move. */
+  readonly entity: () => Entity;
+  readonly seats: () => Promise<readonly Seat[]>;
+};
+
+export class Receiver {
+  readonly path: string;
+  readonly mode: 'peekLock' | 'receiveAndDelete';
+  readonly #deps: Deps;
+  readonly #session: { readonly seat: Seat; grant: SessionGrant } | undefined;
+  readonly #closing = new AbortController();
+
+  constructor(
+    path: string,
+    deps: Deps,
+    options: ReceiverOptions,
+    session?: { readonly seat: Seat; readonly grant: SessionGrant },
+  ) {
+    this.path = path;
+    this.mode = options.mode ?? 'peekLock';
+    this.#deps = deps;
+    this.#session = session && { ...session };
+  }
+
+  get sessionId(): string | undefined {
+    return this.#session?.grant.id;
+  }
+
+  get sessionLockedUntil(): Date | undefined {
+    return this.#session && new Date(this.#session.grant.until);
+  }
+
+  /** Up to `max` messages (1 unless told), waiting up to `waitMs` for the first (0 unless told: no wait). */
+  async receive(
+    options: { readonly max?: number; readonly waitMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Received[]> {
+    checkReceivable(this.#deps.entity());
+    const { max = 1, waitMs = 0 } = options;
+    const signal = options.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal;
+    const destructive = this.mode === 'receiveAndDelete';
+    if (this.#session) {
+      const { seat, grant } = this.#session;
+      const handed = await seat.receive({ max, waitMs, destructive, signal, session: grant });
+      return handed.map((each) => this.#received(seat, each));
+    }
+    const seats = await this.#deps.seats();
+    if (seats.length === 1) {
+      const handed = await seats[0]!.receive({ max, waitMs, destructive, signal });
+      return handed.map((each) => this.#received(seats[0]!, each));
+    }
+    return this.#receiveFromAny(seats, { max, waitMs, destructive, signal });
+  }
+
+  async #receiveFromAny(
+    seats: readonly Seat[],
+    options: { max: number; waitMs: number; destructive: boolean; signal: AbortSignal },
+  ): Promise<Received[]> {
+    const from = Math.floor(Math.random() * seats.length);
+    const turn = [...seats.slice(from), ...seats.slice(0, from)];
+    const received: Received[] = [];
+    for (const seat of turn) {
+      const max = options.max - received.length;
+      if (max <= 0) break;
+      const handed = await seat.receive({ ...options, max, waitMs: 0 });
+      received.push(...handed.map((each) => this.#received(seat, each)));
+    }
+    if (received.length > 0 || options.waitMs <= 0) return received;
+    // Whoever is first ends the others' wait; a message that came at the same moment is handed out as well.
+    const first = new AbortController();
+    const signal = AbortSignal.any([options.signal, first.signal]);
+    const all = await Promise.all(
+      turn.map(async (seat) => {
+        const handed = await seat.receive({ ...options, signal });
+        if (handed.length > 0) first.abort();
+        return handed.map((each) => this.#received(seat, each));
+      }),
+    );
+    return all.flat();
+  }
+
+  #received(seat: Seat, { message, attempt, until }: Handed): Received {
+    const lockToken = formatToken({ part: seat.part, epoch: seat.epoch, attempt, sequence: message.sequence });
+    const lockedUntil = this.mode === 'receiveAndDelete' ? undefined : new Date(until);
+    return { ...message, lockToken, lockedUntil };
+  }
+
+  /** Done with these messages; resolves when that is durable. Throws `lock_lost` if any lock is lost (the others settle). */
+  complete(messages: Locked | readonly Locked[]): Promise<void> {
+    return this.#settle(messages, { kind: 'complete' });
+  }
+
+  /** Gives the messages back, to be delivered again with a delivery count one higher. */
+  abandon(messages: Locked | readonly Locked[], properties?: Properties): Promise<void> {
+    return this.#settle(messages, { kind: 'abandon', properties });
+  }
+
+  /** Gives the messages back as if they had not been delivered. */
+  release(messages: Locked | readonly Locked[]): Promise<void> {
+    return this.#settle(messages, { kind: 'abandon', counted: false });
+  }
+
+  /** Puts the messages aside; they come only to `receiveDeferred`. */
+  defer(messages: Locked | readonly Locked[], properties?: Properties): Promise<void> {
+    return this.#settle(messages, { kind: 'defer', properties });
+  }
+
+  deadLetter(
+    messages: Locked | readonly Locked[],
+    why: { readonly reason?: string; readonly description?: string; readonly properties?: Properties } = {},
+  ): Promise<void> {
+    return this.#settle(messages, { kind: 'deadLetter', ...why });
+  }
+
+  async #settle(messages: Locked | readonly Locked[], how: Settlement): Promise<void> {
+    const lost = (await this.trySettle(messages, how)).filter((settled) => !settled).length;
+    if (lost === 0) return;
+    if (this.#session && !(await this.#session.seat.sessionHeld(this.#session.grant))) {
+      throw new Refusal('session_lock_lost', `The lock of session "${this.#session.grant.id}" is lost.`);
+    }
+    throw new Refusal('lock_lost', `${lost} of the locks are lost: they ran out, or the messages are settled already.`);
+  }
+
+  /** Settles what it can; tells for each message whether its lock was held. */
+  async trySettle(messages: Locked | readonly Locked[], how: Settlement): Promise<boolean[]> {
+    const tokens = (Array.isArray(messages) ? messages : [messages]).map(tokenOf);
+    const results = new Array<boolean>(tokens.length).fill(false);
+    await this.#eachSeat(tokens, async (seat, holds, indexes) => {
+      const settled = await seat.settle(holds, how, this.#session?.grant);
+      for (const [i, index] of indexes.entries()) results[index] = settled[i]!;
+    });
+    return results;
+  }
+
+  async #eachSeat(
+    tokens: readonly (Token | undefined)[],
+    work: (seat: Seat, holds: Hold[], indexes: number[]) => Promise<void>,
+  ): Promise<void> {
+    const seats = this.#session ? [this.#session.seat] : await this.#deps.seats();
+    const calls = seats.map((seat) => {
+      const indexes = [...tokens.keys()].filter((i) => belongs(tokens[i], seat));
+      return indexes.length === 0
+        ? undefined
+        : work(
+            seat,
+            indexes.map((i) => tokens[i]!),
+            indexes,
+          );
+    });
+    await Promise.all(calls);
+  }
+
+  /** The new ends of the locks, in order. Throws `lock_lost` if any is lost. */
+  async renewLock(messages: Locked | readonly Locked[]): Promise<Date[]> {
+    const tokens = (Array.isArray(messages) ? messages : [messages]).map(tokenOf);
+    const until = new Array<number>(tokens.length).fill(0);
+    await this.#eachSeat(tokens, async (seat, holds, indexes) => {
+      const ends = await seat.renew(holds);
+      for (const [i, index] of indexes.entries()) until[index] = ends[i]!;
+    });
+    if (until.includes(0)) throw new Refusal('lock_lost', 'The lock ran out, or the message is settled already.');
+    return until.map((end) => new Date(end));
+  }
+
+  /** Looks without locking: from a sequence on (the oldest unless told), in sequence order. */
+  async peek(options: { readonly from?: number; readonly max?: number } = {}): Promise<Peeked[]> {
+    const { from = 0, max = 1 } = options;
+    const seats = await this.#deps.seats();
+    const found: Peeked[] = [];
+    for (const seat of [...seats].sort((a, b) => a.part - b.part)) {
+      if (found.length >= max || seat.part < partitionOf(from)) continue;
+      found.push(...(await seat.peek(from, max - found.length, this.#session?.grant.id)));
+    }
+    return found;
+  }
+
+  /** Deferred messages by number. Throws `message_not_found` unless all of them are deferred and free. */
+  async receiveDeferred(sequences: readonly number[]): Promise<Received[]> {
+    const destructive = this.mode === 'receiveAndDelete';
+    const seats = await this.#deps.seats();
+    const received: Received[] = [];
+    for (const [part, numbers] of Map.groupBy(sequences, partitionOf)) {
+      const seat = seats.find((each) => each.part === part);
+      if (!seat) throw new Refusal('message_not_found', `There is no message ${numbers[0]}.`);
+      const handed = await seat.receiveDeferred(numbers, destructive, this.#session?.grant);
+      received.push(...handed.map((each) => this.#received(seat, each)));
+    }
+    return received;
+  }
+
+  /** Returns the new end of the session's lock. */
+  async renewSessionLock(): Promise<Date> {
+    const session = this.#needSession();
+    const until = await session.seat.renewSession(session.grant);
+    session.grant = { ...session.grant, until };
+    return new Date(until);
+  }
+
+  async getSessionState(): Promise<Buffer | undefined> {
+    const { seat, grant } = this.#needSession();
+    await this.#holdSession(seat, grant);
+    return getSessionState(this.#deps.sql, this.#deps.entity().subscription.id, grant.id);
+  }
+
+  /** Kept when the messages are gone; `undefined` clears it. */
+  async setSessionState(state: Uint8Array | undefined): Promise<void> {
+    const { seat, grant } = this.#needSession();
+    const { topic, subscription } = this.#deps.entity();
+    if (state && state.length > topic.settings.maxMessageBytes) {
+      throw new Refusal('too_large', 'The state of a session is at most as large as a message.');
+    }
+    await this.#holdSession(seat, grant);
+    await setSessionState(this.#deps.sql, subscription.id, grant.id, state);
+  }
+
+  async #holdSession(seat: Seat, grant: SessionGrant): Promise<void> {
+    if (!(await seat.sessionHeld(grant))) {
+      throw new Refusal('session_lock_lost', `The lock of session "${grant.id}" is lost.`);
+    }
+  }
+
+  #needSession(): { readonly seat: Seat; grant: SessionGrant } {
+    if (!this.#session) throw new Refusal('bad_request', 'This receiver has no session.');
+    return this.#session;
+  }
+
+  /** Ends its waiting receives; a session is released. May be called twice. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    if (this.#session) await this.#session.seat.releaseSession(this.#session.grant);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function tokenOf(message: Locked): Token | undefined {
+  return parseToken(typeof message === 'string' ? message : message.lockToken);
+}
+
+function belongs(token: Token | undefined, seat: Seat): boolean {
+  return token !== undefined && token.part === seat.part && token.epoch === (seat.epoch & 0xffff);
+}
+
+function checkReceivable({ topic, subscription }: Entity): void {
+  for (const { status } of [topic.settings, subscription.settings]) {
+    if (status === 'disabled' || status === 'receiveDisabled') {
+      throw new Refusal('entity_disabled', `"${topic.name}" does not hand out messages now.`);
+    }
+  }
+  if (subscription.settings.forwardTo !== null) {
+    throw new Refusal('conflict', `Messages of this entity are forwarded to "${subscription.settings.forwardTo}".`);
+  }
+}
