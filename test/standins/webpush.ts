@@ -47,7 +47,7 @@ export class WebPushStandin {
     const standin = new WebPushStandin(options.now ?? Date.now);
     const answer = (request: StandinRequest): StandinAnswer => standin.answer(request);
     const { certificate, port = 0, maxStreams = 100 } = options;
-    standin.service = await Service.start({ certificate, port, maxStreams, answer });
+    standin.service = await Service.start({ certificate, port, maxStreams, http1: 'too', answer });
     return standin;
   }
 
