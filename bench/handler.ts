@@ -84,7 +84,7 @@ class Count {
   batches = 0;
 
   readonly listen = (signal: HandlerSignal): void => {
-    if (signal.name !== 'handler.batch') throw new Error(`${signal.name}: ${signal.description}`);
+    if (signal.name !== 'handler.batch') throw new Error(JSON.stringify(signal));
     this.events += signal.events;
     this.notices += signal.notices;
     this.deliveries += signal.deliveries;
@@ -198,6 +198,7 @@ async function main(): Promise<void> {
   const definitions = compileDefinitions([debited as Notification], categories);
   const finders = { email: emailEndpoints };
   const handler = await Handler.start({
+    database,
     broker,
     definitions,
     finders,

@@ -40,3 +40,22 @@ create table inbox_item (
   unique (recipient_id, notice_id),
   check (read_at is null or seen_at is not null)
 ) with (fillfactor = 90);
+
+-- Notifications for a rule or for everyone: the handler writes one row, whatever the number of people, and a walker goes
+-- through the people in order of id, some hundred per transaction. `after_id` is how far it has come; a row that is gone
+-- is done. `due_at` is the turn of the walk: several take turns, and one that failed waits.
+create table audience_walk (
+  id           text collate "C" primary key,
+  topic        text not null,
+  partition    int not null,
+  sequence     bigint not null,
+  notification text not null,
+  event        json not null,
+  condition    text,
+  after_id     text collate "C" not null default '',
+  people       int not null default 0,
+  notices      int not null default 0,
+  failures     int not null default 0,
+  created_at   timestamptz not null,
+  due_at       timestamptz not null
+) with (fillfactor = 50);

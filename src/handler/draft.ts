@@ -5,13 +5,13 @@ import type { PlannedDelivery } from '../deliveries/plan.ts';
 import { PLANNED, type TraceRow } from '../deliveries/trace.ts';
 import type { NewNotice } from '../inbox/append.ts';
 import type { Notice } from '../inbox/notice.ts';
-import { cardJson, parseCard } from '../kit/card.ts';
+import { type Card, cardJson, parseCard } from '../kit/card.ts';
 import { derivedId } from '../kit/ids.ts';
 import type { Person } from '../people/preference-records.ts';
 import { type Decision, decideChannels, type Reason } from '../people/preferences.ts';
 import { type Endpoint, endpointsOf, type FoundEndpoints } from './endpoints.ts';
-import { attempt, Failure, type Matched, type Refused, refused, type Wish } from './match.ts';
-import type { Category } from './notification.ts';
+import { attempt, Failure, type Matched, type Refused, refused } from './match.ts';
+import type { Category, Defined } from './notification.ts';
 
 /** A notice that is to be written, with what follows from it if it is new. */
 export type Draft = NewNotice & { readonly plans: readonly PlannedDelivery[]; readonly trace: readonly TraceRow[] };
@@ -52,7 +52,7 @@ export function draftEvent(matched: Matched, known: Known): Drafted | Refused {
   for (const wish of matched.wishes) {
     if (wish.audience.kind !== 'list') continue;
     for (const id of wish.audience.ids) {
-      const draft = draftNotice(matched, wish, known.people.get(id)!, known);
+      const draft = draftNotice(matched, wish.definition, known.people.get(id)!, known);
       if (draft instanceof Failure) return refused(matched.message, wish.definition.name, 'content', draft);
       if ('notice' in draft) drafts.push(draft);
       else trace.push(draft);
@@ -62,8 +62,12 @@ export function draftEvent(matched: Matched, known: Known): Drafted | Refused {
 }
 
 /** A draft, or the trace row that says why this person gets nothing. */
-export function draftNotice(matched: Matched, wish: Wish, person: Person, known: Known): Draft | TraceRow | Failure {
-  const { definition } = wish;
+export function draftNotice(
+  matched: Matched,
+  definition: Defined,
+  person: Person,
+  known: Known,
+): Draft | TraceRow | Failure {
   const policy = known.categories.get(definition.category);
   const decisions = decideChannels(definition, person.settings, policy, matched.lookup);
   const reached = decisions.map((decision) => reach(decision, person, known));
@@ -77,7 +81,7 @@ export function draftNotice(matched: Matched, wish: Wish, person: Person, known:
     return parsed;
   });
   if (card instanceof Failure) return card;
-  return makeDraft(noticeOf(matched, wish, person.id, card, known.now), reached, row);
+  return makeDraft(noticeOf(matched, definition, person.id, card, known.now), reached, row);
 }
 
 type Reached = { readonly decision: Decision; readonly endpoints: readonly Endpoint[] | undefined };
@@ -92,9 +96,9 @@ function reach(decision: Decision, person: Person, known: Known): Reached {
 
 function noticeOf(
   { message, event }: Matched,
-  { definition }: Wish,
+  definition: Defined,
   recipientId: string,
-  card: Notice['card'],
+  card: Card,
   now: Date,
 ): Notice {
   return {
@@ -133,7 +137,7 @@ function planOf(notice: Notice, channel: ChannelName, endpoint: Endpoint): Plann
   return { noticeId, recipientId, channel, endpoint, urgency, dueAt };
 }
 
-function rowBase({ message, event }: Matched, at: Date) {
+export function rowBase({ message, event }: Matched, at: Date) {
   const { topic, partition, sequence } = message;
   return { topic, partition, sequence, eventId: event.id, at };
 }

@@ -59,6 +59,7 @@ describe('the handler', () => {
     const signals: HandlerSignal[] = [];
     let wakes = 0;
     const deps = {
+      database,
       broker,
       definitions: compileDefinitions(define(topic), options.categories),
       finders: options.finders ?? { email: emailEndpoints },
@@ -230,6 +231,56 @@ describe('the handler', () => {
     expect(counted).toEqual({ count: 40 });
     for (const id of people) expect(await listInbox(database, id)).toMatchObject({ position: 40, unread: 40 });
     expect([...first.signals, ...second.signals].filter((signal) => signal.name === 'handler.refused')).toEqual([]);
+  });
+
+  it('walks through the people whom a rule matches, and notes how many', async () => {
+    const rule = { where: "team = 'sales'" };
+    const { topic, broker, signals, stream } = await start((topic) => [note(topic, { audience: () => rule })]);
+    await database.query(
+      `insert into recipient (id, attributes, created_at, updated_at)
+       select 'walk-' || n, jsonb_build_object('team', case when n % 2 = 0 then 'sales' else 'hr' end), now(), now()
+       from generate_series(1, 1200) as n`,
+    );
+    await prefer('walk-2', { categories: { notes: { inbox: false } } });
+    const reader = stream.reader('walk-1000', 0);
+    expect(await reader.next()).toMatchObject({ kind: 'counts' });
+    await broker.publish(topic, [event({ to: [], text: 'All of sales' })]);
+    await eventually(() =>
+      expect(signals).toContainEqual(expect.objectContaining({ name: 'handler.walked', done: true })),
+    );
+    const [counted] = await database.query(
+      "select count(*) from notice where recipient_id like 'walk-%' and topic = $1",
+      [topic],
+    );
+    expect(counted).toEqual({ count: 599 });
+    expect(await titles('walk-1')).toEqual([]);
+    expect(await database.query('select id from audience_walk')).toEqual([]);
+    expect(await trace(topic)).toContainEqual(
+      expect.objectContaining({ step: 'audience', outcome: 'walked', detail: '600 people, 599 new notices' }),
+    );
+    expect(await reader.next()).toMatchObject({ item: { title: 'All of sales, walk-1000' } });
+    reader.close();
+  });
+
+  it('tells everyone but those for whom the content fails', async () => {
+    const content: Notification<Data>['content'] = (_event, { id }) => {
+      if (id === 'walk-7') throw new Error('no words');
+      return { title: 'Everyone' };
+    };
+    const { topic, broker, signals } = await start((topic) => [
+      note(topic, { audience: () => ({ everyone: true }), content }),
+    ]);
+    await broker.publish(topic, [event({ to: [] })]);
+    const done = () => signals.filter((signal) => signal.name === 'handler.walked' && signal.done).length;
+    await eventually(() => expect(done()).toBe(1));
+    expect((await titles('walk-8')).filter((title) => title === 'Everyone')).toHaveLength(1);
+    expect(await trace(topic)).toContainEqual(
+      expect.objectContaining({
+        recipient_id: 'walk-7',
+        outcome: 'refused',
+        detail: 'The content failed: Error: no words',
+      }),
+    );
   });
 
   it('tells an open stream at once', async () => {

@@ -3,15 +3,19 @@
 //   match (match.ts)  which notifications, which audience      -> or the event is refused
 //   draft (draft.ts)  what each person wanted and is told      -> or the event is refused
 //   write (write.ts)  notices, inbox, deliveries, trace, in the transaction that completes the batch
+// Audiences whose size is not the event's (a rule, everyone) are only noted in that transaction; walker.ts goes through
+// the people afterwards.
 // A refused event is dead-lettered with its cause and holds nobody up. What follows after the commit (open streams, the
 // dispatcher) may be lost with the process: streams resume by position, and the dispatcher finds what is due.
 import type { InboxStream } from '../inbox/stream.ts';
+import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
 import type { Broker } from '../topics/broker.ts';
 import type { Batch, Consumer, Verdict } from '../topics/consume.ts';
 import type { Finders } from './endpoints.ts';
 import { type Matched, matchMessage, type Refused } from './match.ts';
 import type { Definitions } from './notification.ts';
+import { AudienceWalker, type WalkSignal } from './walker.ts';
 import { type Written, writeEvents } from './write.ts';
 
 export const HANDLER_SUBSCRIPTION = 'carillon-handler';
@@ -31,9 +35,11 @@ export type HandlerSignal =
       readonly sequence: number;
       readonly reason: Refused['reason'];
       readonly description: string;
-    };
+    }
+  | WalkSignal;
 
 export type HandlerDeps = {
+  readonly database: Database;
   readonly broker: Pick<Broker, 'ensureSubscription' | 'consume'>;
   readonly definitions: Definitions;
   /** Who knows where people can be reached; a channel that is left out reaches nobody. */
@@ -49,14 +55,17 @@ export type HandlerSettings = { readonly maxBatch: number };
 export class Handler {
   readonly #deps: HandlerDeps;
   readonly #consumers: Consumer[] = [];
+  readonly #walker: AudienceWalker;
 
   private constructor(deps: HandlerDeps) {
     this.#deps = deps;
+    this.#walker = new AudienceWalker(deps);
   }
 
   /** The topics must be there. Handles what was published since its subscription exists. */
   static async start(deps: HandlerDeps, settings: Partial<HandlerSettings> = {}): Promise<Handler> {
     const handler = new Handler(deps);
+    handler.#walker.start();
     try {
       for (const topic of topicsOf(deps.definitions)) await handler.#consume(topic, settings);
     } catch (error) {
@@ -68,7 +77,7 @@ export class Handler {
 
   /** Lets the batches under way end. */
   async stop(): Promise<void> {
-    await Promise.all(this.#consumers.splice(0).map((consumer) => consumer.stop()));
+    await Promise.all([this.#walker.stop(), ...this.#consumers.splice(0).map((consumer) => consumer.stop())]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -89,6 +98,7 @@ export class Handler {
     const written = await commit(batch, this.#deps, events);
     this.#deps.inbox.appended(written.appended);
     if (written.deliveries > 0) this.#deps.wake();
+    if (written.walks > 0) this.#walker.wake();
     this.#tell(batch, written, performance.now() - began);
   }
 

@@ -11,9 +11,12 @@ import type { Defined, Definitions } from './notification.ts';
 /** One notification that an event asks for. */
 export type Wish = { readonly definition: Defined; readonly audience: Named };
 
+/** Where an event stands in the log. */
+export type Origin = Pick<Message, 'topic' | 'partition' | 'sequence' | 'messageId'>;
+
 export type Matched = {
   readonly kind: 'matched';
-  readonly message: Message;
+  readonly message: Origin;
   readonly event: CloudEvent;
   readonly lookup: Lookup;
   readonly wishes: readonly Wish[];
@@ -24,7 +27,7 @@ export type Matched = {
 /** An event that is dead-lettered: the message is no event, or a definition failed on it. */
 export type Refused = {
   readonly kind: 'refused';
-  readonly message: Message;
+  readonly message: Origin;
   readonly reason: 'EventUnreadable' | 'NotificationFailed' | 'EventNotStorable';
   readonly description: string;
   readonly notification: string | undefined;
@@ -69,7 +72,7 @@ export function attempt<T>(work: () => T): T | Failure {
   }
 }
 
-export function refused(message: Message, notification: string, part: string, failure: Failure): Refused {
+export function refused(message: Origin, notification: string, part: string, failure: Failure): Refused {
   const description = `The ${part} of notification ${notification} failed: ${failure.words}`;
   return { kind: 'refused', message, reason: 'NotificationFailed', description, notification };
 }

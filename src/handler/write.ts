@@ -9,11 +9,14 @@ import { type Draft, type Drafted, draftEvent, type Known, rowOfRefused } from '
 import { type Finders, findEndpoints } from './endpoints.ts';
 import type { Matched, Refused } from './match.ts';
 import type { Definitions } from './notification.ts';
+import { startWalks } from './walk.ts';
 
 export type Written = {
   readonly appended: readonly Appended<Draft>[];
   readonly refused: readonly Refused[];
   readonly deliveries: number;
+  /** Audiences that a walker has to go through. */
+  readonly walks: number;
 };
 
 export type WriteDeps = { readonly definitions: Definitions; readonly finders: Finders };
@@ -39,6 +42,7 @@ export async function writeEvents(
     appended: parts.flatMap((part) => part.appended),
     refused: parts.flatMap((part) => part.refused),
     deliveries: parts.reduce((sum, part) => sum + part.deliveries, 0),
+    walks: parts.reduce((sum, part) => sum + part.walks, 0),
   };
 }
 
@@ -59,7 +63,12 @@ async function writeTogether(
   const plans = appended.flatMap(({ given }) => given.plans);
   await planDeliveries(tx, plans);
   await writeTrace(tx, traceOf(drafted, appended, refused, now));
-  return { appended, refused, deliveries: plans.length };
+  const walks = await startWalks(
+    tx,
+    drafted.map(({ matched }) => matched),
+    now,
+  );
+  return { appended, refused, deliveries: plans.length, walks };
 }
 
 /** The people whom the events list and where they can be reached. */
@@ -121,5 +130,5 @@ async function writeRefused(tx: Tx, refused: readonly Refused[], now: Date): Pro
     tx,
     refused.map((each) => rowOfRefused(each, now)),
   );
-  return { appended: [], refused, deliveries: 0 };
+  return { appended: [], refused, deliveries: 0, walks: 0 };
 }

@@ -96,7 +96,7 @@ export class InboxStream {
 
   /**
    * Opens a stream of one person's inbox: first the counts, then the items after the position `after` (a client's
-   * `Last-Event-ID`; left out: only what comes from now on), then what happens. The caller iterates, and stops
+   * `Last-Event-ID`; left out: only what comes after the first `next()`), then what happens. The caller iterates, and stops
    * iterating or calls `close()` when its client is gone. Throws `busy` or `stopping`.
    */
   reader(recipientId: string, after?: number): InboxReader {

@@ -29,6 +29,17 @@ const READ_PEOPLE = statement(
    where r.id = any($1::text[])`,
 );
 
+// Whoever has no preference record (yet) has the defaults.
+const PAGE_OF_PEOPLE = statement(
+  'people.page-of-people',
+  `select r.id, r.display_name, r.email, r.locale, r.time_zone, r.attributes, r.addresses, r.created_at, r.updated_at,
+     coalesce(p.settings, '{}') as settings
+   from (select id, display_name, email, locale, time_zone, attributes, addresses, created_at, updated_at
+     from recipient where id > $1 order by id limit $2) r
+   left join preference p on p.recipient_id = r.id
+   order by r.id`,
+);
+
 // In order of id: two handlers that see the same new people wait for each other, they never deadlock.
 const MAKE_PEOPLE = statement(
   'people.make-people',
@@ -67,6 +78,11 @@ async function readPeople(sql: Sql, ids: readonly string[]): Promise<Map<string,
   if (ids.length === 0) return new Map();
   const rows = await sql.query<PersonRow>(READ_PEOPLE, [ids]);
   return new Map(rows.map((row) => [row.id, personOf(row)]));
+}
+
+/** The next people in order of id, from after `afterId`. */
+export async function pageOfPeople(sql: Sql, afterId: string, limit: number): Promise<Person[]> {
+  return (await sql.query<PersonRow>(PAGE_OF_PEOPLE, [afterId, limit])).map(personOf);
 }
 
 /** What a recipient wants; the defaults where there is no record (yet). */

@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest';
+import { useDatabase } from '../../test/support/database.ts';
+import { eventually } from '../../test/support/eventually.ts';
+import { makeEvent } from '../events/cloudevent.ts';
+import { toMessage } from '../events/to-message.ts';
+import { listInbox } from '../inbox/feed.ts';
+import type { Message } from '../topics/message.ts';
+import { emailEndpoints } from './endpoints.ts';
+import type { HandlerSignal } from './handler.ts';
+import { matchMessage } from './match.ts';
+import { compileDefinitions, type Notification } from './notification.ts';
+import { AudienceWalker } from './walker.ts';
+import { writeEvents } from './write.ts';
+
+const told: Notification = {
+  name: 'told',
+  topic: 'hr',
+  category: 'hr',
+  channels: ['inbox', 'email'],
+  audience: ({ data }) => data as string[],
+  content: ({ id }) => ({ title: id }),
+};
+const toEveryone: Notification = {
+  ...told,
+  name: 'everyone',
+  when: "type = 'all'",
+  audience: () => ({ everyone: true }),
+};
+const definitions = compileDefinitions([{ ...told, when: "type = 'told'" }, toEveryone]);
+let sequence = 0;
+
+function message(to: readonly string[], type = 'told'): Message {
+  const attributes = {
+    specversion: '1.0',
+    id: `e${++sequence}`,
+    source: '/t',
+    type,
+    datacontenttype: 'application/json',
+  };
+  const raw = Buffer.from(JSON.stringify(to));
+  const outgoing = toMessage(makeEvent(attributes, { data: to, raw }, new Date()));
+  const place = { topic: 'hr', partition: 0, sequence, enqueuedAt: new Date(), deliveryCount: 0 };
+  return { ...outgoing, ...place, messageId: outgoing.messageId! };
+}
+
+describe('a batch', () => {
+  const { database } = useDatabase();
+  const deps = { definitions, finders: { email: emailEndpoints } };
+  const write = (messages: readonly Message[], fail = false) =>
+    database.transaction(async (tx) => {
+      const events = messages.map((each) => matchMessage(each, definitions));
+      const written = await writeEvents(tx, deps, events, new Date());
+      if (fail) throw new Error('the power went');
+      return written;
+    });
+  const count = async (table: string, recipient: string) =>
+    (await database.query(`select 1 from ${table} where recipient_id = $1`, [recipient])).length;
+  const walker = (signals: HandlerSignal[], fail: () => boolean = () => false) =>
+    new AudienceWalker({
+      database,
+      definitions,
+      finders: {
+        email: (tx, people) => {
+          if (fail()) throw new Error('the power went');
+          return emailEndpoints(tx, people);
+        },
+      },
+      inbox: { appended: () => {} },
+      wake: () => {},
+      emit: (signal) => signals.push(signal),
+    });
+
+  it('that is handled again makes no second notice, item or delivery', async () => {
+    await database.query(
+      `insert into recipient (id, email, created_at, updated_at) values ('again', 'a@b', now(), now())`,
+    );
+    const batch = [message(['again']), message(['again', 'other'])];
+    expect(await write(batch)).toMatchObject({ deliveries: 2 });
+    expect(await write(batch)).toMatchObject({ deliveries: 0, appended: [] });
+    expect(await write([...batch, message(['again'])])).toMatchObject({ deliveries: 1 });
+    expect(await listInbox(database, 'again')).toMatchObject({ unread: 3, position: 3 });
+    expect(await count('delivery', 'again')).toBe(3);
+    expect(await count('notice', 'other')).toBe(1);
+  });
+
+  it('that fails leaves nothing behind, and is whole when it comes again', async () => {
+    const batch = [message(['lost']), message(['lost'])];
+    await expect(write(batch, true)).rejects.toThrow('the power went');
+    expect((await database.query("select 1 from recipient where id = 'lost'")).length).toBe(0);
+    expect(await count('notice', 'lost')).toBe(0);
+    await write(batch);
+    expect(await listInbox(database, 'lost')).toMatchObject({ unread: 2, position: 2 });
+  });
+
+  it('keeps the order of its events in the inbox', async () => {
+    const batch = Array.from({ length: 20 }, () => message(['ordered', 'ordered-too']));
+    await write(batch);
+    const titles = (await listInbox(database, 'ordered')).items.map((item) => item.title);
+    expect(titles.reverse()).toEqual(batch.map(({ sequence }) => `e${sequence}`));
+  });
+
+  it('notes a walk once, and the walk goes on where it was after a failure', async () => {
+    await database.query(
+      `insert into recipient (id, created_at, updated_at) select 'w' || n, now(), now() from generate_series(1, 1300) n`,
+    );
+    const all = message([], 'all');
+    expect(await write([all])).toMatchObject({ walks: 1, appended: [] });
+    expect(await write([all])).toMatchObject({ walks: 0 });
+    const signals: HandlerSignal[] = [];
+    let chunks = 0;
+    const stumbling = walker(signals, () => ++chunks === 2);
+    stumbling.start();
+    await eventually(() => expect(signals.some((signal) => signal.name === 'handler.walk-failed')).toBe(true));
+    await stumbling.stop();
+    const [walk] = await database.query('select failures, people from audience_walk');
+    expect(walk).toEqual({ failures: 1, people: 500 });
+    await database.query('update audience_walk set due_at = now()');
+    const second = walker(signals);
+    second.start();
+    await eventually(() => expect(signals.at(-1)).toMatchObject({ name: 'handler.walked', done: true }));
+    await second.stop();
+    const [{ people }] = (await database.query('select count(*)::int as people from recipient')) as [
+      { people: number },
+    ];
+    const [made] = await database.query(
+      `select count(*)::int as notices, count(distinct recipient_id)::int as people from notice where notification = 'everyone'`,
+    );
+    expect(made).toEqual({ notices: people, people });
+  });
+
+  it('ends a walk whose notification is no longer defined, and says so', async () => {
+    await write([message([], 'all')]);
+    const signals: HandlerSignal[] = [];
+    const without = new AudienceWalker({
+      database,
+      definitions: compileDefinitions([]),
+      finders: {},
+      inbox: { appended: () => {} },
+      wake: () => {},
+      emit: (signal) => signals.push(signal),
+    });
+    without.start();
+    await eventually(() => expect(signals).toMatchObject([{ name: 'handler.walked', people: 0, done: true }]));
+    await without.stop();
+    const [row] = await database.query(
+      "select outcome, detail from trace where step = 'audience' order by id desc limit 1",
+    );
+    expect(row).toEqual({ outcome: 'refused', detail: 'The notification is no longer defined.' });
+  });
+});
