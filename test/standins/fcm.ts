@@ -44,6 +44,7 @@ const statusNames: Readonly<Record<number, string>> = {
 
 export class FcmStandin {
   readonly messages = new Shelf<FcmMessage>();
+  readonly certificate: LocalCertificate;
   /** Access tokens given out so far. */
   tokensIssued = 0;
   account!: ServiceAccount;
@@ -53,7 +54,8 @@ export class FcmStandin {
   readonly #now: () => number;
   readonly #tokens = new Map<string, number>();
 
-  private constructor(now: () => number) {
+  private constructor(certificate: LocalCertificate, now: () => number) {
+    this.certificate = certificate;
     const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
     this.#publicKey = pair.publicKey;
     this.#privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -65,7 +67,7 @@ export class FcmStandin {
     port?: number;
     now?: () => number;
   }): Promise<FcmStandin> {
-    const standin = new FcmStandin(options.now ?? Date.now);
+    const standin = new FcmStandin(options.certificate, options.now ?? Date.now);
     const answer = (request: StandinRequest): StandinAnswer => standin.answer(request);
     standin.service = await Service.start({
       certificate: options.certificate,

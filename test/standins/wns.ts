@@ -28,13 +28,15 @@ const scripts: Readonly<Record<string, StandinAnswer>> = {
 
 export class WnsStandin {
   readonly pushes = new Shelf<WnsPush>();
+  readonly certificate: LocalCertificate;
   readonly credentials = { packageSid: 'ms-app://s-1-15-2-example', secret: 'wns-secret' };
   tokensIssued = 0;
   service!: Service;
   readonly #tokens = new Map<string, number>();
   readonly #now: () => number;
 
-  private constructor(now: () => number) {
+  private constructor(certificate: LocalCertificate, now: () => number) {
+    this.certificate = certificate;
     this.#now = now;
   }
 
@@ -43,7 +45,7 @@ export class WnsStandin {
     port?: number;
     now?: () => number;
   }): Promise<WnsStandin> {
-    const standin = new WnsStandin(options.now ?? Date.now);
+    const standin = new WnsStandin(options.certificate, options.now ?? Date.now);
     const answer = (request: StandinRequest): StandinAnswer => standin.answer(request);
     standin.service = await Service.start({
       certificate: options.certificate,

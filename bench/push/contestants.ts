@@ -1,0 +1,216 @@
+// Who runs: our drivers on our HTTP/2 client, the same drivers on node:http2, and the libraries that people use today. All do the same
+// work: a payload made per push (the libraries' own way where they make it), a push, the outcome noted per device.
+
+import { createECDH, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { Agent } from 'node:https';
+import apn from '@parse/node-apn';
+import webpush from 'web-push';
+import { ApnsDriver } from '../../src/hub/drivers/apns.ts';
+import type { Driver, PushOutcome } from '../../src/hub/drivers/driver.ts';
+import { FcmDriver } from '../../src/hub/drivers/fcm.ts';
+import { type WebPushAddress, WebPushDriver } from '../../src/hub/drivers/webpush.ts';
+import { WnsDriver } from '../../src/hub/drivers/wns.ts';
+import type { Http2Options, Transport } from '../../src/hub/http2/port.ts';
+import { nodeClient } from '../../src/hub/http2/reference.ts';
+import { FcmStandin } from '../../test/standins/fcm.ts';
+import { WnsStandin } from '../../test/standins/wns.ts';
+import type { Sink } from './sinks.ts';
+
+/** `run` pushes for about `ms` and resolves with how many were delivered, once every outcome is in. */
+export type Contestant = { readonly name: string; run(ms: number): Promise<number>; stop(): Promise<void> };
+
+const devices = 5000;
+const apnsKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  .privateKey.export({ type: 'pkcs8', format: 'pem' })
+  .toString();
+const apnsCredentials = { keyId: 'KEY1234567', teamId: 'TEAM123456', privateKey: apnsKey, bundleId: 'com.example.app' };
+const vapid = { ...webpush.generateVAPIDKeys(), subject: 'mailto:push@example.com' };
+const tokens = Array.from({ length: devices }, () => randomBytes(32).toString('hex'));
+
+/** Pushes through a driver as fast as it takes them. */
+async function fanOut<A, P>(
+  driver: Driver<A, P>,
+  plan: P,
+  address: (n: number) => A,
+  payload: (n: number) => string,
+  ms: number,
+): Promise<number> {
+  const outcomes = new Map<number, PushOutcome['kind']>();
+  const end = performance.now() + ms;
+  const all = Promise.withResolvers<void>();
+  let sent = 0;
+  let settled = 0;
+  let delivered = 0;
+  let over = false;
+  const push = (n: number): boolean =>
+    driver.push(plan, {
+      address: address(n % devices),
+      payload: payload(n),
+      settle: (outcome) => {
+        outcomes.set(n % devices, outcome.kind);
+        if (outcome.kind === 'delivered') delivered += 1;
+        settled += 1;
+        if (over && settled === sent) all.resolve();
+      },
+    });
+  while (performance.now() < end) for (let i = 0; i < 50; i += 1) if (!push(sent++)) await driver.whenRoom();
+  over = true;
+  if (settled === sent) all.resolve();
+  await all.promise;
+  return delivered;
+}
+
+function contestant<A, P>(
+  name: string,
+  driver: Driver<A, P>,
+  plan: P,
+  address: (n: number) => A,
+  payload: (n: number) => string,
+): Contestant {
+  return { name, run: (ms) => fanOut(driver, plan, address, payload, ms), stop: () => driver.close() };
+}
+
+type Make = { readonly makeClient?: (options: Http2Options) => Transport };
+const onNode: Make = { makeClient: nodeClient };
+
+export function apns(name: string, sink: Sink, more: Make = {}): Contestant {
+  const endpoint = { host: '127.0.0.1', port: sink.port, ca: sink.ca };
+  const connection = { maxConnections: 1 };
+  const driver = new ApnsDriver({
+    credentials: apnsCredentials,
+    environment: 'sandbox',
+    endpoint,
+    connection,
+    ...more,
+  });
+  const payload = (n: number): string =>
+    JSON.stringify({
+      aps: { alert: { title: 'Your order', body: `Order ${n} is on its way` }, sound: 'default' },
+      notice: `ntc_${n}`,
+    });
+  return contestant(name, driver, driver.plan({ urgency: 'high', ttlSeconds: 3600 }), (n) => tokens[n]!, payload);
+}
+
+export const apnsOnNode = (name: string, sink: Sink): Contestant => apns(name, sink, onNode);
+
+/** Batches of a thousand: what it takes without losing any. One payload per batch, which is less than the others do. */
+export function nodeApn(name: string, sink: Sink): Contestant {
+  const { keyId, teamId, privateKey, bundleId } = apnsCredentials;
+  const token = { key: Buffer.from(privateKey), keyId, teamId };
+  // Its types lack what its code takes: where to connect and whom to trust.
+  const provider = new apn.Provider({
+    token,
+    ...({ address: '127.0.0.1', port: sink.port, ca: sink.ca } as object),
+    production: false,
+  });
+  const run = async (ms: number): Promise<number> => {
+    const end = performance.now() + ms;
+    let delivered = 0;
+    for (let n = 0; performance.now() < end; n += 1) {
+      const alert = { title: 'Your order', body: `Order ${n} is on its way` };
+      const note = new apn.Notification({
+        topic: bundleId,
+        pushType: 'alert',
+        alert,
+        sound: 'default',
+        payload: { notice: `ntc_${n}` },
+      });
+      const from = (n % 5) * 1000;
+      delivered += (await provider.send(note, tokens.slice(from, from + 1000))).sent.length;
+    }
+    return delivered;
+  };
+  return { name, run, stop: async () => void (await provider.shutdown()) };
+}
+
+/** The token comes from the full stand-in, once; the messages go to the fast one. */
+export async function fcm(name: string, sink: Sink, more: Make = {}): Promise<Contestant> {
+  const standin = await FcmStandin.start({
+    certificate: (await import('../../src/kit/certificate.ts')).makeCertificate(),
+  });
+  const { ca } = standinTrust(standin, sink);
+  const driver = new FcmDriver({
+    credentials: standin.account,
+    endpoint: { host: '127.0.0.1', port: sink.port, ca },
+    connection: { maxConnections: 4 },
+    ...more,
+  });
+  const payload = (n: number): string =>
+    JSON.stringify({
+      message: {
+        notification: { title: 'Your order', body: `Order ${n} is on its way` },
+        data: { notice: `ntc_${n}` },
+      },
+    });
+  const made = contestant(name, driver, driver.plan({ urgency: 'high' }), (n) => tokens[n]!, payload);
+  return { ...made, stop: async () => void (await Promise.all([driver.close(), standin.stop()])) };
+}
+
+export const fcmOnNode = (name: string, sink: Sink): Promise<Contestant> => fcm(name, sink, onNode);
+
+function standinTrust(standin: { readonly certificate: { readonly ca: string } }, sink: Sink): { readonly ca: string } {
+  return { ca: `${standin.certificate.ca}\n${sink.ca}` };
+}
+
+function subscriptions(port: number): readonly WebPushAddress[] {
+  return tokens.map((token) => {
+    const p256dh = createECDH('prime256v1').generateKeys().toString('base64url');
+    return { endpoint: `https://127.0.0.1:${port}/push/${token}`, p256dh, auth: randomBytes(16).toString('base64url') };
+  });
+}
+
+const browserPayload = (n: number): string =>
+  JSON.stringify({ title: 'Your order', body: `Order ${n} is on its way`, notice: `ntc_${n}` });
+
+export function ownWebPush(name: string, sink: Sink, more: Make & { messagesPerKey?: number } = {}): Contestant {
+  const addresses = subscriptions(sink.port);
+  const connection = { maxConnections: 1 };
+  const driver = new WebPushDriver({ credentials: vapid, allowPrivate: true, ca: sink.ca, connection, ...more });
+  return contestant(
+    name,
+    driver,
+    driver.plan({ urgency: 'high', ttlSeconds: 3600 }),
+    (n) => addresses[n]!,
+    browserPayload,
+  );
+}
+
+export const webPushOnNode = (name: string, sink: Sink): Contestant => ownWebPush(name, sink, onNode);
+
+/** With a keep-alive agent and 100 in flight: its best. */
+export function webPushLibrary(name: string, sink: Sink): Contestant {
+  const targets = subscriptions(sink.port).map(({ endpoint, p256dh, auth }) => ({ endpoint, keys: { p256dh, auth } }));
+  const agent = new Agent({ keepAlive: true, maxSockets: 100, ca: sink.ca });
+  const options = { vapidDetails: vapid, agent, TTL: 3600, urgency: 'high' } as const;
+  const run = async (ms: number): Promise<number> => {
+    const end = performance.now() + ms;
+    let sent = 0;
+    const worker = async (): Promise<void> => {
+      while (performance.now() < end) {
+        const n = sent++;
+        await webpush.sendNotification(targets[n % devices]!, browserPayload(n), options);
+      }
+    };
+    await Promise.all(Array.from({ length: 100 }, worker));
+    return sent;
+  };
+  return { name, run, stop: async () => agent.destroy() };
+}
+
+export async function wns(name: string, sink: Sink): Promise<Contestant> {
+  const standin = await WnsStandin.start({
+    certificate: (await import('../../src/kit/certificate.ts')).makeCertificate(),
+  });
+  const { ca } = standinTrust(standin, sink);
+  const driver = new WnsDriver({
+    credentials: standin.credentials,
+    tokenUrl: standin.tokenUrl,
+    allowedHosts: [`127.0.0.1:${sink.port}`],
+    ca,
+  });
+  const plan = driver.plan({ headers: { 'X-WNS-Type': 'wns/toast' } });
+  const payload = (n: number): string =>
+    `<toast><visual><binding template="ToastGeneric"><text>Order ${n}</text></binding></visual></toast>`;
+  const made = contestant(name, driver, plan, (n) => `https://127.0.0.1:${sink.port}/w/?token=${tokens[n]}`, payload);
+  return { ...made, stop: async () => void (await Promise.all([driver.close(), standin.stop()])) };
+}
