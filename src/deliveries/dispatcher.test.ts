@@ -278,6 +278,30 @@ describe('dispatcher', () => {
     expect(await pending()).toBe(0);
   });
 
+  it('however its clock jumps, never sends one twice at a time, nor again after it was delivered', async () => {
+    const sending = new Set<string>();
+    const done = new Set<string>();
+    const wrong: string[] = [];
+    const channel = new ScriptedChannel('email', async ({ id }) => {
+      if (sending.has(id) || done.has(id)) wrong.push(id);
+      sending.add(id);
+      for (let i = Math.random() * 30; i > 0; i--) await new Promise(setImmediate);
+      sending.delete(id);
+      if (Math.random() < 0.3) return retry(0);
+      done.add(id);
+      return delivered;
+    });
+    await plan(database, ...Array.from({ length: 150 }, (_, i) => planned(`jump-${i}`)));
+    const retryPolicy = { backoff: { baseMs: 1, capMs: 1 }, maxAttempts: 100, maxAgeMs: 1e12 };
+    start(channel, { batchSize: 1, concurrency: 10, leaseMs: 1_000, retry: retryPolicy });
+    await eventually(async () => {
+      clock.advance(1_500); // every lease lapses, all the time
+      expect(await pending()).toBe(0);
+    });
+    expect(wrong).toEqual([]);
+    expect(done.size).toBe(150);
+  });
+
   it('says so when its outcome comes after another worker took the delivery', async () => {
     const channel = new ScriptedChannel('email');
     const gate = Promise.withResolvers<Outcome>();

@@ -41,6 +41,7 @@ export class Lane {
   #breaker: Breaker = closed;
   #slotsTaken = 0;
   #claiming = false;
+  #claim: Promise<unknown> = Promise.resolve();
   #claimAgain = false;
   #mayHaveMore = false;
   #stopped = false;
@@ -105,9 +106,12 @@ export class Lane {
     const now = new Date(this.#deps.clock.now());
     const { database } = this.#deps;
     const { leaseMs, pollMs } = this.#policy;
-    const deliveries = await claimDue(database, { channel: this.#channel.name, limit, now, leaseMs });
-    this.#send(deliveries);
-    if (deliveries.length === limit) return true;
+    const claim = claimDue(database, { channel: this.#channel.name, limit, now, leaseMs }).then((deliveries) => {
+      this.#send(deliveries);
+      return deliveries.length;
+    });
+    this.#claim = claim;
+    if ((await claim) === limit) return true;
     const next = await nextDue(database, this.#channel.name, now);
     this.#wakeIn(Math.min(pollMs, next ? Math.max(next.getTime() - this.#deps.clock.now(), 1) : pollMs));
     return false;
@@ -215,7 +219,10 @@ export class Lane {
     for (let open = settlements; open.length > 0; ) {
       const current = open.map((each) => ({ ...each, delivery: this.#held.get(each.delivery.id) ?? each.delivery }));
       try {
-        open = this.#finish(current, await this.#deps.settler.settle(current));
+        const settled = await this.#deps.settler.settle(current);
+        // What was not ours any more may have been taken by our own claim, whose answer is still on its way.
+        if (current.some((each) => !settled.has(each.delivery.id))) await this.#claim.catch(() => {});
+        open = current.filter((each) => !this.#finish(each, settled.has(each.delivery.id)));
       } catch (error) {
         this.#failed('settle', error);
         await new Promise<void>((resolve) => this.#deps.clock.after(DATABASE_PAUSE_MS, resolve));
@@ -223,20 +230,20 @@ export class Lane {
     }
   }
 
-  /** Returns those that were claimed anew by this lane while they were being settled. */
-  #finish(settlements: readonly Settlement[], settled: ReadonlySet<string>): Settlement[] {
-    const again: Settlement[] = [];
-    for (const each of settlements) {
-      const { id, attempt } = each.delivery;
-      if (!settled.has(id) && (this.#held.get(id)?.attempt ?? 0) > attempt) again.push(each);
-      else this.#settled(each, settled.has(id));
-    }
-    return again;
+  /** False if this lane has claimed the delivery anew before the settlement: it is to be settled by the new claim. */
+  #finish(settlement: Settlement, wasOurs: boolean): boolean {
+    const { id, attempt } = settlement.delivery;
+    const held = this.#held.get(id);
+    const claimedAnew = held !== undefined && held.attempt > attempt;
+    if (claimedAnew && !wasOurs) return false;
+    this.#held.delete(id);
+    this.#settled(settlement, wasOurs);
+    if (claimedAnew) this.#send([held]); // claimed again after the settlement, which is how a retry comes back
+    return true;
   }
 
   #settled({ delivery, verdict, tookMs }: Settlement, wasOurs: boolean): void {
     const { id, attempt, channel } = delivery;
-    this.#held.delete(id);
     if (this.#held.size === 0) this.#endRenewal();
     if (!wasOurs) this.#deps.emit({ name: 'delivery.fenced', channel, deliveryId: id, attempt });
     else this.#tell(delivery, verdict, tookMs);
