@@ -55,13 +55,21 @@ function Tiles({ history, latest }: { readonly history: readonly Stats[]; readon
     <dl className="tiles">
       <Tile
         name="Events in"
+        total={publishedOf(latest)}
         value={rate(recent(published))}
         unit="per second"
         chart={<Sparkline values={published} />}
       />
-      <Tile name="Notices" value={rate(recent(notices))} unit="per second" chart={<Sparkline values={notices} />} />
+      <Tile
+        name="Notices"
+        total={latest.notices}
+        value={rate(recent(notices))}
+        unit="per second"
+        chart={<Sparkline values={notices} />}
+      />
       <Tile
         name="Delivered"
+        total={deliveredOf(latest)}
         value={rate(recent(delivered))}
         unit="per second"
         chart={<Sparkline values={delivered} />}
@@ -87,15 +95,20 @@ type TileProps = {
   readonly name: string;
   readonly value: string;
   readonly unit: string;
+  /** Since the server's start. */
+  readonly total?: number;
   readonly chart?: ReactNode;
   readonly tone?: 'bad' | undefined;
   readonly href?: string | undefined;
 };
 
-function Tile({ name, value, unit, chart, tone, href }: TileProps) {
+function Tile({ name, value, unit, total, chart, tone, href }: TileProps) {
   return (
     <div className={tone ? `tile tile-${tone}` : 'tile'}>
-      <dt>{href ? <a href={href}>{name}</a> : name}</dt>
+      <dt>
+        {href ? <a href={href}>{name}</a> : name}
+        {total !== undefined && <span className="tile-total">{count(total)} in all</span>}
+      </dt>
       <dd>
         <span className="tile-value">{value}</span> <span className="tile-unit">{unit}</span>
       </dd>
@@ -115,6 +128,9 @@ function Topics({ history, topics }: { readonly history: readonly Stats[]; reado
           </th>
           <th scope="col" className="number">
             Events/s
+          </th>
+          <th scope="col" className="number grid-wide">
+            In all
           </th>
           <th scope="col" className="number grid-wide">
             Subscriptions
@@ -154,6 +170,7 @@ function TopicRow({ topic, history }: { readonly topic: TopicStats; readonly his
         <Sparkline values={values} />
       </td>
       <td className="number">{rate(recent(values))}</td>
+      <td className="number grid-wide">{count(topic.published)}</td>
       <td className="number grid-wide">{topic.subscriptions.length}</td>
       <td className="number">{count(behind)}</td>
       <td className={dead > 0 ? 'number bad' : 'number'}>{count(dead)}</td>

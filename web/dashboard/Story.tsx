@@ -32,6 +32,7 @@ const whyWords: Readonly<Record<string, string>> = {
   default: 'on unless switched off',
   mandatory: 'cannot be switched off',
   'chosen for this category': 'their choice for this category',
+  "the person's condition does not match": 'the condition for this category does not hold',
   'switched off for this channel': 'their general switch is off',
 };
 
@@ -56,21 +57,30 @@ export function PersonCard({ story, heading }: { readonly story: PersonStory; re
         <span className={`verdict ${verdictTones[verdict]}`}>{verdict}</span>
       </header>
       <ul className="channel-stories">
-        {story.channels.map((channel) => (
-          <ChannelLine key={channel.channel} story={channel} />
-        ))}
+        {isOneReason(story.channels) ? (
+          <ChannelLine story={story.channels[0]} name="All channels" />
+        ) : (
+          story.channels.map((channel) => <ChannelLine key={channel.channel} story={channel} />)
+        )}
       </ul>
       {story.words && <p className="quiet">{story.words}</p>}
     </article>
   );
 }
 
-function ChannelLine({ story }: { readonly story: ChannelStory }) {
+/** Nothing was sent over any channel, always for the same reason: one line says it. */
+function isOneReason(channels: readonly ChannelStory[]): channels is readonly [ChannelStory, ...ChannelStory[]] {
+  const [first, ...others] = channels;
+  if (first?.end !== 'off' || others.length === 0) return false;
+  return others.every(({ end, why }) => end === first.end && why === first.why);
+}
+
+function ChannelLine({ story, name }: { readonly story: ChannelStory; readonly name?: string }) {
   const end = ends[story.end];
   return (
     <li className={`channel-story tone-${end.tone}`}>
       <span className="channel-end">{end.icon}</span>
-      <span className="channel-name">{channelWords[story.channel].name}</span>
+      <span className="channel-name">{name ?? channelWords[story.channel].name}</span>
       <span className="channel-words">
         {end.words}
         {story.why && <span className="quiet"> · {whyWords[story.why] ?? story.why}</span>}

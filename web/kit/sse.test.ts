@@ -8,8 +8,10 @@ describe('FrameReader', () => {
     expect(frames).toEqual([{ event: 'item', id: '7', data: '{"a":\n1}' }]);
   });
 
-  it('calls a frame without a name a message, and passes over comments', () => {
-    expect(new FrameReader().read(': ping\n\ndata: x\n\n')).toEqual([{ event: 'message', id: undefined, data: 'x' }]);
+  it('calls a frame without a name a message, and passes over what carries no data', () => {
+    expect(new FrameReader().read(': ping\n\nretry: 1000\n\ndata: x\n\n')).toEqual([
+      { event: 'message', id: undefined, data: 'x' },
+    ]);
   });
 
   it('keeps a frame back until its blank line has come', () => {

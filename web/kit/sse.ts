@@ -15,8 +15,8 @@ export class FrameReader {
 
 function parseBlock(block: string): Frame | undefined {
   const fields = block.split('\n').filter((line) => line !== '' && !line.startsWith(':'));
-  if (fields.length === 0) return undefined;
   const all = (name: string) => fields.filter((line) => line.startsWith(`${name}:`)).map((line) => value(line, name));
+  if (all('data').length === 0) return undefined; // a comment, or a bare `retry`
   return { event: all('event').at(-1) ?? 'message', data: all('data').join('\n'), id: all('id').at(-1) };
 }
 
