@@ -23,8 +23,12 @@ export const maxPlaintextBytes = 3993;
 const keyInfo = Buffer.from('Content-Encoding: aes128gcm\0\x01');
 const nonceInfo = Buffer.from('Content-Encoding: nonce\0\x01');
 const webPushInfo = Buffer.from('WebPush: info\0');
-const delimiter = Buffer.from([2]);
 const recordSize = 4096;
+const headerBytes = 86;
+const one = Buffer.from([1]);
+// Scratch space of `hmac`, which never yields: fresh buffers would cost as much as the hashes.
+const innerScratch = Buffer.alloc(64 + 256);
+const outerScratch = Buffer.alloc(64 + 32);
 
 export class Encryption {
   readonly #messagesPerKey: number;
@@ -50,25 +54,27 @@ export class Encryption {
     if (this.#left <= 0) this.#newSender();
     this.#left -= 1;
     const secret = this.#ecdh.computeSecret(keys.p256dh);
-    const ikm = expand(keys.auth, secret, Buffer.concat([webPushInfo, keys.p256dh, this.#sender, Buffer.from([1])]));
+    const ikm = expand(keys.auth, secret, Buffer.concat([webPushInfo, keys.p256dh, this.#sender, one]));
     const prk = hmac(salt, ikm);
     const key = hmac(prk, keyInfo).subarray(0, 16);
     const nonce = hmac(prk, nonceInfo).subarray(0, 12);
-    const cipher = createCipheriv('aes-128-gcm', key, nonce);
-    return this.#assemble(salt, cipher, typeof text === 'string' ? Buffer.from(text) : text);
+    return this.#assemble(salt, createCipheriv('aes-128-gcm', key, nonce), text);
   }
 
-  #assemble(salt: Buffer, cipher: CipherGCM, plain: Buffer): Buffer {
-    const body = Buffer.allocUnsafe(86 + plain.length + 1 + 16);
+  #assemble(salt: Buffer, cipher: CipherGCM, text: string | Buffer): Buffer {
+    // The delimiter goes along with the text: each call into the cipher costs some microseconds.
+    const plain = Buffer.allocUnsafe(Buffer.byteLength(text) + 1);
+    if (typeof text === 'string') plain.write(text);
+    else text.copy(plain);
+    plain[plain.length - 1] = 2;
+    const body = Buffer.allocUnsafe(headerBytes + plain.length + 16);
     salt.copy(body, 0);
     body.writeUInt32BE(recordSize, 16);
     body[20] = this.#sender.length;
     this.#sender.copy(body, 21);
-    let at = 86;
-    at += cipher.update(plain).copy(body, at);
-    at += cipher.update(delimiter).copy(body, at);
-    at += cipher.final().copy(body, at);
-    cipher.getAuthTag().copy(body, at);
+    cipher.update(plain).copy(body, headerBytes);
+    cipher.final();
+    cipher.getAuthTag().copy(body, headerBytes + plain.length);
     return body;
   }
 
@@ -92,15 +98,15 @@ function expand(salt: Buffer, ikm: Buffer, info: Buffer): Buffer {
   return hmac(hmac(salt, ikm), info);
 }
 
-/** HMAC-SHA-256 (RFC 2104) for keys of at most 64 bytes: ours have 16 or 32. */
+/** HMAC-SHA-256 (RFC 2104) for keys of at most 64 bytes (ours have 16 or 32) and messages of at most 256. */
 export function hmac(key: Buffer, message: Buffer): Buffer {
-  const inner = Buffer.alloc(64 + message.length, 0x36);
-  const outer = Buffer.alloc(96, 0x5c);
+  innerScratch.fill(0x36, key.length, 64);
+  outerScratch.fill(0x5c, key.length, 64);
   for (let i = 0; i < key.length; i += 1) {
-    inner[i] = key[i]! ^ 0x36;
-    outer[i] = key[i]! ^ 0x5c;
+    innerScratch[i] = key[i]! ^ 0x36;
+    outerScratch[i] = key[i]! ^ 0x5c;
   }
-  message.copy(inner, 64);
-  hash('sha256', inner, 'buffer').copy(outer, 64);
-  return hash('sha256', outer, 'buffer');
+  message.copy(innerScratch, 64);
+  hash('sha256', innerScratch.subarray(0, 64 + message.length), 'buffer').copy(outerScratch, 64);
+  return hash('sha256', outerScratch, 'buffer');
 }
