@@ -18,14 +18,15 @@ export type Schema = {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly maxLength?: number;
-  readonly examples?: readonly unknown[];
 };
-type Content = Readonly<Record<string, { readonly schema?: Schema }>>;
+type Media = { readonly schema?: Schema; readonly example?: unknown };
+type Content = Readonly<Record<string, Media>>;
 type Parameter = {
   readonly name: string;
   readonly in: string;
   readonly required?: boolean;
   readonly description?: string;
+  readonly example?: unknown;
   readonly schema: Schema;
 };
 export type Operation = {
@@ -78,13 +79,13 @@ function section(tag: Document['tags'][number], entries: readonly Entry[]): stri
 }
 
 function operationHtml({ method, path, operation }: Entry): string {
-  const body = operation.requestBody?.content['application/json']?.schema;
+  const bodies = Object.entries(operation.requestBody?.content ?? {});
   const answers = Object.entries(operation.responses ?? {});
   const id = operation.operationId ?? `${method}${path}`.replace(/\W+/g, '-');
   return `<details id="${escapeHtml(id)}"><summary><b class="${method.toLowerCase()}">${method}</b> <code>${escapeHtml(path)}</code> <span>${escapeHtml(operation.summary ?? '')}</span></summary>
 ${operation.description ? `<p>${prose(operation.description)}</p>` : ''}
-${parametersHtml(operation.parameters ?? [])}
-${body ? `<h4>Body</h4>${schemaHtml(body)}${exampleHtml(body)}` : ''}
+${curlHtml({ method, path, operation })}${parametersHtml(operation.parameters ?? [])}
+${bodies.map(bodyHtml).join('')}
 <h4>Answers</h4><dl>${answers.map(answerHtml).join('')}</dl></details>`;
 }
 
@@ -95,6 +96,27 @@ function parametersHtml(parameters: readonly Parameter[]): string {
       `<tr><td><code>${escapeHtml(name)}</code></td><td>${place}${required ? ', required' : ''}</td><td>${escapeHtml(kindOf(schema))}</td><td>${prose(description ?? schema.description ?? '')}</td></tr>`,
   );
   return `<h4>Parameters</h4><table>${rows.join('')}</table>`;
+}
+
+/** The first form of the body in full; others only by name and example. */
+function bodyHtml([type, { schema = {}, example }]: [string, Media], index: number): string {
+  const shape = index === 0 ? schemaHtml(schema) : `<p>${prose(schema.description ?? kindOf(schema))}</p>`;
+  return `<h4>Body <code>${escapeHtml(type)}</code></h4>${shape}${exampleHtml(example)}`;
+}
+
+/** A line for a shell: `URL` and `KEY` are the reader's. */
+function curlHtml({ method, path, operation }: Entry): string {
+  const [type, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
+  const examples = new Map(operation.parameters?.map(({ name, example }) => [name, example]));
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(String(examples.get(name) ?? name.toUpperCase())),
+  );
+  const body =
+    type === undefined
+      ? ''
+      : ` \\\n  -H 'content-type: ${type}' -d '${JSON.stringify(media?.example ?? {}).replaceAll("'", "'\\''")}'`;
+  const verb = method === 'GET' || (method === 'POST' && body !== '') ? '' : `-X ${method} `;
+  return `<pre>${escapeHtml(`curl ${verb}"$URL${filled}" -H "authorization: Bearer $KEY"${body}`)}</pre>`;
 }
 
 function answerHtml([status, answer]: [string, { readonly description?: string; readonly content?: Content }]): string {
@@ -141,8 +163,8 @@ function rangeOf({ minimum, maximum, maxLength }: Schema): string {
   return maxLength === undefined ? '' : `of at most ${maxLength}`;
 }
 
-function exampleHtml({ examples }: Schema): string {
-  return (examples ?? []).map((example) => `<pre>${escapeHtml(JSON.stringify(example, null, 2))}</pre>`).join('');
+function exampleHtml(example: unknown): string {
+  return example === undefined ? '' : `<pre>${escapeHtml(JSON.stringify(example, null, 2))}</pre>`;
 }
 
 function errorSection(): string {
@@ -162,16 +184,16 @@ export const docsStyle = `:root { color-scheme: light dark; --line: light-dark(#
 * { box-sizing: border-box; }
 body { margin: 0; font: 16px/1.5 system-ui, sans-serif; background: light-dark(#fff, #14171a); color: light-dark(#1c1f23, #e4e7eb); }
 a { color: var(--link); }
-nav { position: sticky; top: 0; display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .6rem 1.2rem; background: var(--soft); border-bottom: 1px solid var(--line); }
+nav { position: sticky; top: 0; z-index: 1; display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .6rem 1.2rem; background: var(--soft); border-bottom: 1px solid var(--line); }
 nav .home { font-weight: 600; text-decoration: none; color: inherit; margin-right: auto; }
 main { max-width: 60rem; margin: 0 auto; padding: 1rem 1.2rem 6rem; }
-section { scroll-margin-top: 4rem; } h2 { margin-top: 2.5rem; text-transform: capitalize; } h4 { margin: 1rem 0 .3rem; }
+section { scroll-margin-top: 2rem; } h2 { margin-top: 2.5rem; text-transform: capitalize; } h4 { margin: 1rem 0 .3rem; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: 0 .9rem; scroll-margin-top: 4rem; }
 details[open] { padding-bottom: .9rem; } summary { cursor: pointer; padding: .5rem 0; } summary span { opacity: .75; }
 summary b { display: inline-block; min-width: 4.2rem; font-size: .8rem; color: var(--link); } summary b.delete { color: light-dark(#a4262c, #ff9a9e); }
 code, pre { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; } pre { background: var(--soft); border-radius: 6px; padding: .7rem; overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; } td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top; }
+table { border-collapse: collapse; width: 100%; } td:first-child code { white-space: nowrap; overflow-wrap: normal; } td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top; }
 td table { margin-top: .3rem; } dt { font-weight: 600; float: left; clear: left; width: 3.2rem; } dd { margin: 0 0 .4rem 3.2rem; }
 tr:target { background: var(--soft); outline: 2px solid var(--link); }
-@media (max-width: 40rem) { td { display: block; border: 0; padding: 0 } tr { display: block; border-top: 1px solid var(--line); padding: .4rem 0; } }
+@media (max-width: 40rem) { td { display: block; border: 0; padding: 0 } section { scroll-margin-top: 5rem } tr { display: block; border-top: 1px solid var(--line); padding: .4rem 0; } }
 `;

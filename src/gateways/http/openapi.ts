@@ -1,5 +1,6 @@
 // OpenAPI 3.1 at /v1/openapi.json, generated from the schemas that validate, and its human page at /docs.
 import swagger from '@fastify/swagger';
+import type { TSchema } from 'typebox';
 import type { App } from './app.ts';
 import { pageHeaders } from './browser.ts';
 import { type Document, docsPage, docsStyle } from './docs-page.ts';
@@ -17,6 +18,13 @@ const tags = [
   { name: 'system', description: 'Figures and definitions for the dashboard.' },
   { name: 'health', description: 'For orchestrators and Prometheus.' },
 ];
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** For routes that take bytes and check them themselves: what the document says of the body. */
+    describedBody?: { readonly content: Readonly<Record<string, { readonly schema: TSchema }>> };
+  }
+}
 
 /** Call before the routes are added. */
 export async function describeRoutes(app: App, version: string): Promise<void> {
@@ -42,8 +50,17 @@ export async function describeRoutes(app: App, version: string): Promise<void> {
     refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json.$id ?? `def-${i}`) },
     transform: ({ schema, url, route }) => {
       const open = route.config?.access === 'open' ? { security: [] } : {};
-      const bodyProblems = schema?.body === undefined ? {} : { 413: problemResponse(413), 415: problemResponse(415) };
-      return { schema: { ...schema, ...open, response: { ...(schema?.response as object), ...bodyProblems } }, url };
+      const body = schema?.body ?? route.config?.describedBody;
+      const bodyProblems = body === undefined ? {} : { 413: problemResponse(413), 415: problemResponse(415) };
+      return {
+        schema: {
+          ...schema,
+          ...open,
+          ...(body === undefined ? {} : { body }),
+          response: { ...(schema?.response as object), ...bodyProblems },
+        },
+        url,
+      };
     },
   });
 }

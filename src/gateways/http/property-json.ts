@@ -1,4 +1,4 @@
-// Properties of messages in JSON. What JSON cannot say is tagged: {"$long": "9007199254740993"}, {"$date": "2026-..."},
+// Properties of messages in JSON. What JSON cannot say exactly is tagged: {"$long": "9007199254740993"}, {"$date": "2026-..."},
 // {"$bytes": "base64"}.
 import { type TSchema, Type } from 'typebox';
 import { Refusal } from '../../kit/refusal.ts';
@@ -22,10 +22,15 @@ export const PropertySchema: TSchema = Type.Union(
 export const PropertiesSchema = Type.Record(Type.String(), PropertySchema);
 
 export function propertyToJson(value: PropertyValue): JsonProperty {
-  if (typeof value === 'bigint') return { $long: String(value) };
+  if (typeof value === 'bigint') return isExact(value) ? Number(value) : { $long: String(value) };
   if (value instanceof Date) return { $date: value.toISOString() };
   if (value instanceof Uint8Array) return { $bytes: Buffer.from(value).toString('base64') };
   return value;
+}
+
+/** Whether a double, which is what JSON's readers make of a number, holds it. */
+function isExact(value: bigint): boolean {
+  return BigInt(Number(value)) === value && Number.isSafeInteger(Number(value));
 }
 
 export function propertiesToJson(properties: Readonly<Record<string, PropertyValue>>): Record<string, JsonProperty> {

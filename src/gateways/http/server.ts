@@ -20,7 +20,11 @@ import { type HealthDeps, healthRoutes } from './routes/health.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/log.ts';
+import { queueRoutes } from './routes/queues.ts';
+import { receiveRoutes } from './routes/receive.ts';
 import { recipientRoutes } from './routes/recipients.ts';
+import { sendRoutes } from './routes/send.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { signInRoutes } from './routes/sign-in.ts';
 import { statsRoutes } from './routes/stats.ts';
 import { subscriptionRoutes } from './routes/subscriptions.ts';
@@ -28,6 +32,7 @@ import { topicRoutes } from './routes/topics.ts';
 import { traceRoutes } from './routes/trace.ts';
 import { type UnsubscribeDeps, unsubscribeRoutes } from './routes/unsubscribe.ts';
 import { ProblemSchema } from './schemas.ts';
+import { SessionHolders } from './session-holders.ts';
 import { Stats } from './stats.ts';
 
 export type HttpDeps = EventDeps &
@@ -160,6 +165,11 @@ function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string
   logRoutes(app, deps);
   topicRoutes(app, deps);
   subscriptionRoutes(app, deps);
+  queueRoutes(app, deps);
+  sendRoutes(app, deps);
+  const held = { ...deps, sessions: new SessionHolders() };
+  receiveRoutes(app, held);
+  sessionRoutes(app, held);
   definitionRoutes(app, deps);
   statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);

@@ -36,16 +36,55 @@ export function eventRoutes(root: App, deps: EventDeps): void {
     takeBytes(app);
     app.post(
       '/v1/topics/:topic/events',
-      { schema: publishSchema, bodyLimit: limits.maxBatchBytes, config: { access: onTopic('send') } },
+      {
+        schema: publishSchema,
+        bodyLimit: limits.maxBatchBytes,
+        config: { access: onTopic('send'), describedBody: eventBodies },
+      },
       (request, reply) => publishEvents(deps, limits, request, reply),
     );
     app.post(
       '/v1/ingest/:mapping',
-      { schema: ingestSchema, bodyLimit: limits.maxBatchBytes, config: { access: 'known' } },
+      { schema: ingestSchema, bodyLimit: limits.maxBatchBytes, config: { access: 'known', describedBody: ingestBody } },
       (request, reply) => ingest(deps, limits, request, reply),
     );
   });
 }
+
+const EventJson = Type.Object(
+  {
+    specversion: Type.Literal('1.0'),
+    id: Type.String({ maxLength: 256 }),
+    source: Type.String({ maxLength: 1024, description: 'A URI reference.' }),
+    type: Type.String({ maxLength: 256 }),
+    subject: Type.Optional(Type.String({ maxLength: 1024 })),
+    time: Type.Optional(Type.String({ format: 'date-time' })),
+    datacontenttype: Type.Optional(Type.String({ maxLength: 256 })),
+    dataschema: Type.Optional(Type.String({ maxLength: 1024 })),
+    data: Type.Optional(Type.Unknown()),
+    data_base64: Type.Optional(Type.String()),
+  },
+  { additionalProperties: true, description: 'Further names of lower-case letters and digits are extensions.' },
+);
+const example = { specversion: '1.0', id: '1', source: '/hr', type: 'hr.employee.joined', data: { employee: 'Ada' } };
+
+const eventBodies = {
+  content: {
+    'application/cloudevents+json': { schema: { ...EventJson, examples: [example] } },
+    'application/cloudevents-batch+json': {
+      schema: Type.Array(EventJson, { examples: [[example, { ...example, id: '2' }]] }),
+    },
+    '*/*': {
+      schema: Type.Unknown({ description: 'Binary mode: the data of the event whose attributes are `ce-` headers.' }),
+    },
+  },
+};
+
+const ingestBody = {
+  content: {
+    'application/json': { schema: Type.Unknown({ examples: [{ userid: 'ada', message: 'Here is a message' }] }) },
+  },
+};
 
 const publishSchema = {
   operationId: 'publishEvents',

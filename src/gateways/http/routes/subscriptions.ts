@@ -6,6 +6,7 @@ import type { SubscriptionEntry } from '../../../topics/catalogue.ts';
 import type { SubscriptionSettings } from '../../../topics/settings.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { SubscriptionParams } from '../entity-paths.ts';
 import { onTopic } from '../identity.ts';
 import { type RuleInput, RuleInputSchema, RuleSchema, ruleFromJson, ruleToJson } from '../rule-json.ts';
 import { Nullable, PageOf, PageQuery, responses, Time, TopicParams } from '../schemas.ts';
@@ -32,6 +33,7 @@ export const counts = {
   locked: Type.Integer(),
   deferred: Type.Integer(),
   deadLettered: Type.Integer(),
+  transferDeadLettered: Type.Integer({ description: 'Could not be forwarded.' }),
 } satisfies TProperties;
 
 const SubscriptionView = Type.Object({
@@ -58,10 +60,6 @@ const SubscriptionInput = Type.Object(
   },
 );
 
-const SubscriptionParams = Type.Object({
-  ...TopicParams.properties,
-  subscription: Type.String({ maxLength: 50, examples: ['directory-sync'] }),
-});
 const RuleParams = Type.Object({
   ...SubscriptionParams.properties,
   rule: Type.String({ maxLength: 50, examples: ['joined'] }),
