@@ -15,6 +15,8 @@ export type ServerOptions = {
   readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly config?: string;
+  /** Lets the server make its admin key, as a newcomer's does; `call` then needs an authorization of its own. */
+  readonly keyOfItsOwn?: boolean;
 };
 
 export class ServerProcess {
@@ -35,7 +37,7 @@ export class ServerProcess {
       ...withoutOwnSettings(process.env),
       CARILLON_PORT: String(port),
       CARILLON_DATA_DIR: dataDir,
-      CARILLON_ADMIN_KEY: ADMIN_KEY,
+      ...(options.keyOfItsOwn ? {} : { CARILLON_ADMIN_KEY: ADMIN_KEY }),
       ...(options.config ? { CARILLON_CONFIG: options.config } : {}),
       ...options.env,
     };
