@@ -2,11 +2,14 @@
 // for any Node >= 20. Each step looks first and does nothing when there is nothing to do.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const OLDEST_NODE = 24;
+// The sources are TypeScript: with this, Node takes the types out once instead of at every start.
+const COMPILE_CACHE = join(root, 'node_modules/.cache/carillon');
 
 /** Installs the packages of package-lock.json that are missing here; `dev` also those for checks and tests. */
 export function install({ dev }) {
@@ -43,6 +46,7 @@ export async function runEntry(entry, args, nodeFlags = []) {
   const node = nodePath();
   if (node === process.execPath && nodeFlags.length === 0) {
     process.argv = [node, file, ...args];
+    module.enableCompileCache(COMPILE_CACHE);
     await import(pathToFileURL(file).href);
     return;
   }
@@ -51,7 +55,8 @@ export async function runEntry(entry, args, nodeFlags = []) {
 
 // Signals are passed on, the exit status handed back. The channel lets the child stop when this process is killed.
 function runChild(node, args) {
-  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const env = { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env };
+  const child = spawn(node, args, { stdio: ['inherit', 'inherit', 'inherit', 'ipc'], env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.once('error', reject);

@@ -2,7 +2,7 @@
 // build (about two seconds) runs beside the start of the database.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { projectFolder } from './version.ts';
@@ -20,9 +20,21 @@ export async function ensurePages(): Promise<boolean> {
   return true;
 }
 
+// Beside the old one, then in its place: another server may be reading that.
 async function build(): Promise<void> {
-  const vite = join(projectFolder, 'node_modules/vite/bin/vite.js');
-  const child = spawn(process.execPath, [vite, 'build', WEB, '--logLevel', 'warn'], {
+  const draft = `${pagesFolder}.${process.pid}`;
+  try {
+    await vite(['build', WEB, '--outDir', draft, '--logLevel', 'warn']);
+    await rm(pagesFolder, { recursive: true, force: true });
+    await rename(draft, pagesFolder);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+}
+
+async function vite(args: readonly string[]): Promise<void> {
+  const program = join(projectFolder, 'node_modules/vite/bin/vite.js');
+  const child = spawn(process.execPath, [program, ...args], {
     cwd: projectFolder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_ENV: 'production' },
@@ -36,6 +48,6 @@ async function build(): Promise<void> {
 async function newest(path: string): Promise<number> {
   const here = await stat(path);
   if (!here.isDirectory()) return here.mtimeMs;
-  const names = (await readdir(path)).filter((name) => name !== 'dist' && name !== 'node_modules');
+  const names = (await readdir(path)).filter((name) => !name.startsWith('dist') && name !== 'node_modules');
   return Math.max(0, ...(await Promise.all(names.map((name) => newest(join(path, name))))));
 }

@@ -47,6 +47,15 @@ export function url(...schemes: readonly string[]): Kind<string> {
   };
 }
 
+/** What libpq takes; more than a URL may be, because the host may be absent: postgres://user@/name?host=/socket/folder */
+export const databaseUrl: Kind<string> = {
+  shows: 'url',
+  parse: (value) => {
+    if (/^postgres(ql)?:\/\/./.test(value)) return value;
+    throw new Error('must be a URL that begins with postgres:// or postgresql://');
+  },
+};
+
 /** A key that programs send: long enough not to be guessed, and safe in a header. */
 export function secretKey(minLength: number): Kind<string> {
   return {

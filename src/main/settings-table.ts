@@ -1,7 +1,7 @@
 // Every setting of the server: its name, kind, default, and one sentence. The key of an entry gives both of its names:
 // `smtpUrl` is CARILLON_SMTP_URL in the environment and --smtp-url on the command line. Secrets have no flag, because
 // a command line is visible to every user of the machine; they may lie in a file named by <NAME>_FILE.
-import { choice, integer, type Kind, mailbox, port, secretKey, text, url } from './setting-kinds.ts';
+import { choice, databaseUrl, integer, type Kind, mailbox, port, secretKey, text, url } from './setting-kinds.ts';
 
 type Setting<T, Optional extends boolean> = {
   readonly kind: Kind<T>;
@@ -44,7 +44,7 @@ export const settingsTable = {
     'The file that defines topics, notifications and mappings; the default may be absent.',
   ),
   databaseUrl: secret(
-    url('postgres', 'postgresql'),
+    databaseUrl,
     'the embedded PostgreSQL',
     'A PostgreSQL of version 15 or newer to use instead of the embedded one.',
   ),

@@ -97,8 +97,12 @@ function readFlags(table: Table, argv: readonly string[], problems: string[]): R
   const names = Object.entries(table).flatMap(([key, { secret }]) => (secret ? [] : [flagName(key)]));
   const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
   const flags: Record<string, string> = {};
-  for (const token of parseArgs({ args: [...argv], options, strict: false, tokens: true }).tokens) {
-    if (token.kind === 'positional') problems.push(`"${token.value}" is not expected here.`);
+  const { tokens } = parseArgs({ args: [...argv], options, strict: false, tokens: true });
+  for (const [i, token] of tokens.entries()) {
+    const before = tokens[i - 1];
+    // What follows an unknown flag is taken for its value.
+    const valueOfUnknown = before?.kind === 'option' && !before.inlineValue && !names.includes(before.name);
+    if (token.kind === 'positional' && !valueOfUnknown) problems.push(`"${token.value}" is not expected here.`);
     if (token.kind !== 'option') continue;
     if (!names.includes(token.name)) problems.push(unknownFlag(table, token.name, names));
     else if (token.value === undefined) problems.push(`--${token.name} needs a value.`);

@@ -1,5 +1,4 @@
 // All commands, in the order in which help shows them.
-import { start } from '../start.ts';
 import type { Command } from './command.ts';
 import { configCommand } from './config-command.ts';
 import { doctorCommand } from './doctor.ts';
@@ -7,7 +6,12 @@ import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommand
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
 import { simulateCommand } from './simulate.ts';
 
-const startCommand: Command = { words: 'start', summary: 'Start the server', raw: start };
+const startCommand: Command = {
+  words: 'start',
+  summary: 'Start the server',
+  // Only here, so that client commands do not load the whole server.
+  raw: async (argv, env) => (await import('../start.ts')).start(argv, env),
+};
 
 export const commands: readonly Command[] = [
   startCommand,
