@@ -1,8 +1,9 @@
 // One flush: blocks for any number of topic partitions in one statement, all or nothing. The statement checks what the
 // publisher assumed (rules, generation, last sequences, no duplicates); if any of it is out of date it undoes itself
 // with SQLSTATE CA001 or 23505, the publisher learns what is new and builds the flush again.
+
+import { byteaArray, int2Array, int4Array, int8Array, uuidArray } from '../kit/arrays.ts';
 import { type Database, type Sql, statement } from '../kit/database.ts';
-import { byteaArray, int2Array, int4Array, int8Array, uuidArray } from './arrays.ts';
 import { Connection } from './connection.ts';
 import type { DedupRow } from './dedup.ts';
 import { PARTITION_SPAN } from './message.ts';

@@ -2,8 +2,8 @@
 // of window long (10 min, 1 h, 1 d, 7 d), so both together always cover the topic's window. The database decides; a
 // bounded memory of recent ids answers most repeats of one node without asking it.
 import { hash } from 'node:crypto';
+import { int2Array, int4Array, int8Array, uuidArray } from '../kit/arrays.ts';
 import { type Sql, statement } from '../kit/database.ts';
-import { int2Array, int4Array, int8Array, uuidArray } from './arrays.ts';
 import type { TopicSettings } from './settings.ts';
 
 export type DedupRow = {

@@ -1,7 +1,8 @@
 // Messages that left the log for one subscription and are kept with their content: deferred, dead-lettered, and those
 // whose properties were changed when they were given back.
+
+import { byteaArray, int2Array, int4Array, int8Array } from '../kit/arrays.ts';
 import { type Sql, statement } from '../kit/database.ts';
-import { byteaArray, int2Array, int4Array, int8Array } from './arrays.ts';
 import type { Cursor } from './cursor.ts';
 import { type Entry, newEntry } from './entry.ts';
 import type { Message } from './message.ts';

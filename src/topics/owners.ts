@@ -2,9 +2,10 @@
 // an epoch that rises with every change of owner, and every write of progress compares it. A node whose lease ended can
 // be robbed; it finds out when its next write is refused. A node that starts under the id of an earlier run takes that
 // run's partitions at once.
+
+import { int2Array, int4Array } from '../kit/arrays.ts';
 import { type Database, statement } from '../kit/database.ts';
 import { readHeads } from './append.ts';
-import { int2Array, int4Array } from './arrays.ts';
 import type { Block } from './block.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
 import { throughOutages, waitFor } from './connection.ts';

@@ -2,9 +2,10 @@
 // last flush go out in one statement. Rows are only appended; the truth is the union of a subscription's rows, so it
 // does not matter in which order two of them commit. Every row is fenced: it is written only while this node still owns
 // the partition under the same epoch.
+
+import { byteaArray, int2Array, int4Array } from '../kit/arrays.ts';
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
-import { byteaArray, int2Array, int4Array } from './arrays.ts';
 import { Reader, Writer } from './bytes.ts';
 import { Connection, throughOutages } from './connection.ts';
 import type { Cursor } from './cursor.ts';
