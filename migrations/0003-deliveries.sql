@@ -82,3 +82,12 @@ create index trace_sequence on trace (topic, sequence, partition);
 -- Only rows about the event as a whole: an index of every row by a random id would cost more than all the others.
 create index trace_event on trace (event_id) where recipient_id is null;
 create index trace_recipient on trace (recipient_id, at) where recipient_id is not null;
+
+-- Addresses that their provider called dead. Writing to them again and again costs the sender its good name.
+create table gone_endpoint (
+  channel       text        not null,
+  endpoint      text        not null,
+  cause         text        not null,
+  last_at       timestamptz not null,
+  primary key (channel, endpoint)
+);

@@ -1,5 +1,6 @@
 // Planning: the handler writes deliveries in the transaction that completes its batch, so an event is either planned
 // and completed or neither. After the commit it calls `Dispatcher.wake()`.
+import { int2Array, textArray, timestamptzArray } from '../kit/arrays.ts';
 import { statement, type Tx } from '../kit/database.ts';
 import { derivedId } from '../kit/ids.ts';
 import { type ChannelName, type Urgency, urgencies } from './channel.ts';
@@ -31,13 +32,13 @@ const INSERT = statement(
 export async function planDeliveries(tx: Tx, plans: readonly PlannedDelivery[]): Promise<void> {
   if (plans.length === 0) return;
   await tx.query(INSERT, [
-    plans.map((plan) => deliveryId(plan)),
-    plans.map((plan) => plan.noticeId),
-    plans.map((plan) => plan.recipientId),
-    plans.map((plan) => plan.channel),
-    plans.map((plan) => plan.endpoint),
-    plans.map((plan) => urgencies.indexOf(plan.urgency)),
-    plans.map((plan) => plan.dueAt),
+    textArray(plans.map((plan) => deliveryId(plan))),
+    textArray(plans.map((plan) => plan.noticeId)),
+    textArray(plans.map((plan) => plan.recipientId)),
+    textArray(plans.map((plan) => plan.channel)),
+    textArray(plans.map((plan) => plan.endpoint)),
+    int2Array(plans.map((plan) => urgencies.indexOf(plan.urgency))),
+    timestamptzArray(plans.map((plan) => plan.dueAt)),
   ]);
 }
 

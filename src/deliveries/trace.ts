@@ -1,5 +1,6 @@
 // The decision trace: why a recipient did or did not get it, as rows. The handler writes its decisions in the
 // transaction that made them; what became of each delivery afterwards stands in `attempt`. Reads show both as one story.
+import { int4Array, int8Array, textArray, timestamptzArray } from '../kit/arrays.ts';
 import { statement, type Tx } from '../kit/database.ts';
 import type { ChannelName } from './channel.ts';
 
@@ -33,22 +34,24 @@ const INSERT = statement(
      $8::text[], $9::text[], $10::text[], $11::text[], $12::text[])`,
 );
 
+type TextColumn = Exclude<keyof TraceRow, 'at' | 'partition' | 'sequence'>;
+
 /** Appends trace rows: one round trip, whatever their number. */
 export async function writeTrace(tx: Tx, rows: readonly TraceRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const column = <K extends keyof TraceRow>(key: K) => rows.map((row) => row[key] ?? null);
+  const texts = <K extends TextColumn>(key: K) => textArray(rows.map((row) => row[key] ?? null));
   await tx.query(INSERT, [
-    column('at'),
-    column('topic'),
-    column('partition'),
-    column('sequence'),
-    column('eventId'),
-    column('notification'),
-    column('recipientId'),
-    column('noticeId'),
-    column('channel'),
-    column('step'),
-    column('outcome'),
-    column('detail'),
+    timestamptzArray(rows.map((row) => row.at)),
+    texts('topic'),
+    int4Array(rows.map((row) => row.partition)),
+    int8Array(rows.map((row) => row.sequence)),
+    texts('eventId'),
+    texts('notification'),
+    texts('recipientId'),
+    texts('noticeId'),
+    texts('channel'),
+    texts('step'),
+    texts('outcome'),
+    texts('detail'),
   ]);
 }
