@@ -10,10 +10,12 @@ import Fastify, {
   type FastifyRequest,
   type RouteOptions,
 } from 'fastify';
+import type { TSchema } from 'typebox';
 import { checkDepth, decodeUtf8 } from '../../events/json.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Emit } from '../../kit/signals.ts';
 import { bugRefusal, rawProblem, toProblem, toRefusal } from './problem.ts';
+import { compileValidator } from './validate.ts';
 
 export type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
 
@@ -52,8 +54,9 @@ export function createApp({ emit, bodyLimit = DEFAULT_BODY_LIMIT }: AppOptions):
     forceCloseConnections: 'idle',
     clientErrorHandler: answerBrokenClient,
     frameworkErrors: (error, request, reply) => answerError(emit, error, request, reply as FastifyReply),
-    ajv: { customOptions: { allErrors: false, removeAdditional: false, coerceTypes: true } },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  // The schemas are TypeBox's, which Fastify types as any.
+  app.setValidatorCompiler(({ schema, httpPart }) => compileValidator(schema as TSchema, httpPart ?? 'body'));
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler((error, request, reply) => answerError(emit, error, request, reply));
   acceptJsonOnly(app);

@@ -18,19 +18,9 @@ export type Problem = {
   readonly [detail: string]: unknown;
 };
 
-/** What Ajv, through Fastify, says of a request that does not fit its schema. */
-type SchemaFault = {
-  readonly instancePath: string;
-  readonly message?: string;
-  readonly keyword: string;
-  readonly params: Readonly<Record<string, unknown>>;
-};
-
 type FrameworkError = Error & {
   readonly code?: string;
   readonly statusCode?: number;
-  readonly validation?: readonly SchemaFault[];
-  readonly validationContext?: string;
 };
 
 const byStatus: Readonly<Record<number, RefusalCode>> = {
@@ -48,8 +38,7 @@ const byStatus: Readonly<Record<number, RefusalCode>> = {
 /** The refusal that `error` amounts to; undefined when it is a bug of ours. */
 export function toRefusal(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error;
-  const { code, statusCode, validation, validationContext, message } = error as FrameworkError;
-  if (validation !== undefined) return schemaRefusal(validation, validationContext ?? 'body');
+  const { code, statusCode, message } = error as FrameworkError;
   const known = statusCode === undefined ? undefined : byStatus[statusCode];
   // Only errors that Fastify itself marks are safe to show; any other may speak of our inside.
   if (known === undefined || !code?.startsWith('FST_')) return undefined;
@@ -76,32 +65,6 @@ export function bugRefusal(): Refusal {
 
 function unsupported(message: string): string {
   return `${message}. Send application/json.`;
-}
-
-function schemaRefusal(faults: readonly SchemaFault[], context: string): Refusal {
-  const errors = faults.map((fault) => ({ field: fieldOf(fault, context), problem: problemOf(fault) }));
-  const words = errors.map(({ field, problem }) => `${field} ${problem}`).join('; ');
-  return new Refusal('bad_request', `The request is not valid: ${words}.`, { errors });
-}
-
-function fieldOf({ instancePath, keyword, params }: SchemaFault, context: string): string {
-  const path = instancePath.slice(1).replaceAll('/', '.');
-  const last =
-    keyword === 'required'
-      ? params.missingProperty
-      : keyword === 'additionalProperties'
-        ? params.additionalProperty
-        : '';
-  const place = context === 'body' ? '' : context === 'querystring' ? 'query ' : `${context} `;
-  return place + ([path, last].filter(Boolean).join('.').slice(0, 200) || context);
-}
-
-function problemOf({ keyword, message, params }: SchemaFault): string {
-  if (keyword === 'required') return 'is missing';
-  if (keyword === 'additionalProperties') return 'is not known here';
-  if (keyword === 'enum' || keyword === 'const')
-    return `must be one of ${JSON.stringify(params.allowedValues ?? params.allowedValue)}`;
-  return message ?? 'is not valid';
 }
 
 /** The answer to bytes that never became a request (Node refuses them before Fastify sees anything). */
