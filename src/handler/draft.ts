@@ -75,13 +75,14 @@ export function draftNotice(
   if (reached.every(({ endpoints }) => endpoints === undefined)) {
     return { ...row, noticeId: null, step: 'decide', outcome: 'silent', detail: inWords(reached) };
   }
+  // The size of the card is checked here as well, where a fault is still about this event alone.
   const card = attempt(() => {
     const parsed = parseCard(definition.content(matched.event, person));
-    cardJson(parsed); // its size is checked here, where a fault is still about this event alone
-    return parsed;
+    return { parsed, json: cardJson(parsed) };
   });
   if (card instanceof Failure) return card;
-  return makeDraft(noticeOf(matched, definition, person.id, card, known.now), reached, row);
+  const notice = noticeOf(matched, definition, person.id, card.parsed, known.now);
+  return { notice, card: card.json, ...followUps(notice, reached, row) };
 }
 
 type Reached = { readonly decision: Decision; readonly endpoints: readonly Endpoint[] | undefined };
@@ -118,7 +119,7 @@ function noticeOf(
 
 type RowBase = ReturnType<typeof rowBase> & { readonly notification: string; readonly recipientId: string };
 
-function makeDraft(notice: Notice, reached: readonly Reached[], row: RowBase): Draft {
+function followUps(notice: Notice, reached: readonly Reached[], row: RowBase): Omit<Draft, 'notice' | 'card'> {
   const base = { ...row, noticeId: notice.id };
   const plans: PlannedDelivery[] = [];
   const trace: TraceRow[] = [{ ...base, step: 'decide', outcome: 'notice', detail: inWords(reached) }];
@@ -129,7 +130,7 @@ function makeDraft(notice: Notice, reached: readonly Reached[], row: RowBase): D
     trace.push({ ...base, channel: decision.channel, step: 'plan', outcome: PLANNED, detail });
   }
   const toInbox = reached.some(({ decision, endpoints }) => decision.channel === 'inbox' && endpoints !== undefined);
-  return { notice, toInbox, plans, trace };
+  return { toInbox, plans, trace };
 }
 
 function planOf(notice: Notice, channel: ChannelName, endpoint: Endpoint): PlannedDelivery {

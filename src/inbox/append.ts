@@ -2,12 +2,14 @@
 //
 // Three statements, with the joins between them done here: as one statement with common table expressions PostgreSQL
 // believes each of them to have one row and joins them by nested loops, which made 500 notices cost 86 ms, not 10.
-import { cardJson } from '../kit/card.ts';
+
+import { int4Array, int8Array, textArray } from '../kit/arrays.ts';
 import { statement, type Tx } from '../kit/database.ts';
 import type { Head } from './item.ts';
 import type { Notice } from './notice.ts';
 
-export type NewNotice = { readonly notice: Notice; readonly toInbox: boolean };
+/** `card` is the card of the notice as `cardJson` gives it. */
+export type NewNotice = { readonly notice: Notice; readonly card: string; readonly toInbox: boolean };
 
 /** A notice that was new; `position` and `head` are there when it went into the inbox. */
 export type Appended<N extends NewNotice = NewNotice> = {
@@ -24,7 +26,7 @@ const INSERT_NOTICES = statement(
      created_at)
    select recipient_id, id, topic, partition, sequence, event_id, notification, category, urgency, card, $11
    from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int8[], $6::text[], $7::text[], $8::text[],
-     $9::text[], $10::json[]) as given (recipient_id, id, topic, partition, sequence, event_id, notification,
+     $9::text[], $10::text[]) as given (recipient_id, id, topic, partition, sequence, event_id, notification,
      category, urgency, card)
    on conflict do nothing
    returning id`,
@@ -65,19 +67,21 @@ export async function appendNotices<N extends NewNotice>(tx: Tx, notices: readon
   return appended;
 }
 
+type TextColumn = Exclude<keyof Notice, 'partition' | 'sequence' | 'card' | 'createdAt'>;
+
 async function insertNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<readonly N[]> {
-  const column = <K extends keyof Notice>(key: K) => notices.map(({ notice }) => notice[key]);
+  const texts = <K extends TextColumn>(key: K) => textArray(notices.map(({ notice }) => notice[key]));
   const rows = await tx.query<{ id: string }>(INSERT_NOTICES, [
-    column('recipientId'),
-    column('id'),
-    column('topic'),
-    column('partition'),
-    column('sequence'),
-    column('eventId'),
-    column('notification'),
-    column('category'),
-    column('urgency'),
-    notices.map(({ notice }) => cardJson(notice.card)),
+    texts('recipientId'),
+    texts('id'),
+    texts('topic'),
+    int4Array(notices.map(({ notice }) => notice.partition)),
+    int8Array(notices.map(({ notice }) => notice.sequence)),
+    texts('eventId'),
+    texts('notification'),
+    texts('category'),
+    texts('urgency'),
+    textArray(notices.map(({ card }) => card)),
     notices[0]!.notice.createdAt,
   ]);
   if (rows.length === notices.length) return notices;
@@ -91,7 +95,10 @@ async function moveHeads(tx: Tx, notices: readonly NewNotice[]): Promise<Map<str
   const sizes = new Map<string, number>();
   for (const { notice } of notices) sizes.set(notice.recipientId, (sizes.get(notice.recipientId) ?? 0) + 1);
   const ids = [...sizes.keys()].sort();
-  const rows = await tx.query<Head & { recipient_id: string }>(MOVE_HEADS, [ids, ids.map((id) => sizes.get(id))]);
+  const rows = await tx.query<Head & { recipient_id: string }>(MOVE_HEADS, [
+    textArray(ids),
+    int4Array(ids.map((id) => sizes.get(id)!)),
+  ]);
   return new Map(rows.map(({ recipient_id, ...head }) => [recipient_id, { head, size: sizes.get(recipient_id)! }]));
 }
 
@@ -117,9 +124,9 @@ async function insertItems(tx: Tx, appended: readonly Appended[]): Promise<void>
   const items = appended.filter(({ position }) => position !== undefined);
   if (items.length === 0) return;
   await tx.query(INSERT_ITEMS, [
-    items.map(({ given }) => given.notice.recipientId),
-    items.map(({ position }) => position),
-    items.map(({ given }) => given.notice.id),
+    textArray(items.map(({ given }) => given.notice.recipientId)),
+    int8Array(items.map(({ position }) => position!)),
+    textArray(items.map(({ given }) => given.notice.id)),
     items[0]!.given.notice.createdAt,
   ]);
 }

@@ -19,7 +19,7 @@ export type InboxPage = Counts & {
 type ItemRow = {
   id: string;
   position: number;
-  card: Card;
+  card: string;
   category: string;
   notification: string;
   topic: string;
@@ -113,12 +113,13 @@ function parseCursor(cursor: string): number {
 }
 
 function itemOf(row: ItemRow): InboxItem {
+  const card = JSON.parse(row.card) as Card; // true: appendNotices wrote a checked card
   return {
     id: row.id,
     position: row.position,
-    title: row.card.title,
-    body: row.card.body ?? '',
-    card: row.card,
+    title: card.title,
+    body: card.body ?? '',
+    card,
     category: row.category,
     notification: row.notification,
     topic: row.topic,

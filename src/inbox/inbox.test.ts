@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
+import { cardJson } from '../kit/card.ts';
 import { appendNotices, type NewNotice } from './append.ts';
 import { listInbox, readHead } from './feed.ts';
 import { forgetInbox, type Mark, markItems, marks } from './mark.ts';
@@ -24,7 +25,7 @@ function notice(recipientId: string, over: Partial<Notice> = {}): NewNotice {
     createdAt: new Date('2026-01-02T03:04:05Z'),
     ...over,
   };
-  return { notice, toInbox: true };
+  return { notice, card: cardJson(notice.card), toInbox: true };
 }
 
 describe('the inbox', () => {

@@ -31,7 +31,7 @@ type NoticeRow = {
   notification: string;
   category: string;
   urgency: Urgency;
-  card: Card;
+  card: string;
   created_at: Date;
 };
 
@@ -62,7 +62,7 @@ function noticeOf(row: NoticeRow): Notice {
     notification: row.notification,
     category: row.category,
     urgency: row.urgency,
-    card: row.card,
+    card: JSON.parse(row.card) as Card, // true: appendNotices wrote a checked card
     createdAt: row.created_at,
   };
 }

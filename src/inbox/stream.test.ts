@@ -26,6 +26,7 @@ function notice(recipientId: string): NewNotice {
       card: { title: `Notice ${made}` },
       createdAt: new Date(),
     },
+    card: `{"title":"Notice ${made}"}`,
     toInbox: true,
   };
 }

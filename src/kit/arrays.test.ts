@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
-import { textArray } from './arrays.ts';
+import { textArray, timestamptzArray } from './arrays.ts';
 
 describe('arrays in binary form', () => {
   const { database } = useDatabase();
@@ -14,6 +14,15 @@ describe('arrays in binary form', () => {
         expect(row!.got).toEqual(values);
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it('bring times to PostgreSQL to the millisecond', async () => {
+    const times = ['1969-12-31T23:59:59.999Z', '2000-01-01T00:00:00Z', '2026-11-22T08:30:00.123Z'].map(
+      (text) => new Date(text),
+    );
+    expect(await database.query('select unnest($1::timestamptz[]) as at', [timestamptzArray(times)])).toEqual(
+      times.map((at) => ({ at })),
     );
   });
 });

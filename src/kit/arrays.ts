@@ -2,8 +2,9 @@
 // into text, escaped, and read again on the other side (for a card of 250 bytes that costs 4.5 us, this 1.2 us). (Layout: array_recv in PostgreSQL's arrayfuncs.c: dimensions, null flag, element
 // type, then for the one dimension its length and lower bound, then each element with its length.)
 
-const OID = { bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, uuid: 2950 } as const;
+const OID = { bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, timestamptz: 1184, uuid: 2950 } as const;
 const HEADER = 20;
+const YEAR_2000 = Date.UTC(2000, 0, 1);
 
 function header(oid: number, count: number, bytes: number): Buffer {
   const buffer = Buffer.allocUnsafe(HEADER + bytes);
@@ -91,4 +92,11 @@ export function textArray(values: readonly (string | null)[]): Buffer {
   }
   out.writeInt32BE(values.includes(null) ? 1 : 0, 4);
   return out.subarray(0, at);
+}
+
+/** For `timestamptz[]`. PostgreSQL counts microseconds from 2000-01-01. */
+export function timestamptzArray(values: readonly Date[]): Buffer {
+  const out = int8Array(values.map((value) => (value.getTime() - YEAR_2000) * 1000));
+  out.writeInt32BE(OID.timestamptz, 8);
+  return out;
 }

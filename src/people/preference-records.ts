@@ -1,6 +1,7 @@
 // Preference records in the database. A person's record is made, with the defaults, the first time that the person is
 // seen: by an event that concerns them or by a read of their preferences. Several handlers may see a person at the same
 // moment; the unique key lets one of them write and the others find what it wrote.
+import { textArray } from '../kit/arrays.ts';
 import { type Sql, statement, type Tx } from '../kit/database.ts';
 import { type Preferences, preferencesOf, type Settings, settingsOf } from './preferences.ts';
 import type { AttributeValue, Recipient } from './recipient.ts';
@@ -69,14 +70,14 @@ export async function ensureRecipients(
   const people = await readPeople(tx, ids);
   const unseen = [...new Set(ids)].filter((id) => !people.has(id));
   if (unseen.length === 0) return people;
-  await tx.query(MAKE_PEOPLE, [unseen.sort(), now]);
+  await tx.query(MAKE_PEOPLE, [textArray(unseen.sort()), now]);
   for (const [id, person] of await readPeople(tx, unseen)) people.set(id, person);
   return people;
 }
 
 async function readPeople(sql: Sql, ids: readonly string[]): Promise<Map<string, Person>> {
   if (ids.length === 0) return new Map();
-  const rows = await sql.query<PersonRow>(READ_PEOPLE, [ids]);
+  const rows = await sql.query<PersonRow>(READ_PEOPLE, [textArray(ids)]);
   return new Map(rows.map((row) => [row.id, personOf(row)]));
 }
 
