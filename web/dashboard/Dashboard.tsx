@@ -91,7 +91,7 @@ function placesOf(current: PlaceName | undefined, { history }: LiveStats) {
 
 function NotFound() {
   return (
-    <Empty icon={<QuestionCircleRegular />} title="There is no such page">
+    <Empty icon={<QuestionCircleRegular />} title="There is no such page" whole>
       <p>
         <a href="#/">Go to the overview</a>
       </p>
@@ -102,7 +102,7 @@ function NotFound() {
 function NotTheTeam() {
   return (
     <main className="sign-in">
-      <Empty icon={<PeopleRegular />} title="This page is for the team that runs Carillon">
+      <Empty icon={<PeopleRegular />} title="This page is for the team that runs Carillon" whole>
         <p>
           You are signed in as yourself. <a href="/me">Open your inbox</a>
         </p>

@@ -40,19 +40,20 @@ export function Failure({
   );
 }
 
-export function Empty({
-  icon,
-  title,
-  children,
-}: {
+type EmptyProps = {
   readonly icon: ReactNode;
   readonly title: string;
+  /** Its title is the page's. */
+  readonly whole?: boolean;
   readonly children?: ReactNode;
-}) {
+};
+
+export function Empty({ icon, title, whole = false, children }: EmptyProps) {
+  const Title = whole ? 'h1' : 'h2';
   return (
     <div className="empty">
       <div className="empty-icon">{icon}</div>
-      <h2>{title}</h2>
+      <Title>{title}</Title>
       {children}
     </div>
   );

@@ -82,7 +82,7 @@ function useTitle(place: string, unread: number): void {
 function NotAPerson() {
   return (
     <main className="sign-in">
-      <Empty icon={<AlertOffRegular />} title="You are signed in as the platform team">
+      <Empty icon={<AlertOffRegular />} title="You are signed in as the platform team" whole>
         <p>This page is a person's own inbox, and your key is nobody's in particular.</p>
         <p>
           <a href="/#/people">Choose a person in the dashboard</a> to see their inbox and to make a sign-in link for

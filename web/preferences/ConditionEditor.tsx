@@ -49,13 +49,9 @@ export function ConditionEditor({ category, when, save }: EditorProps) {
         {always ? 'Every time' : <>Only when {inWords(inForce, category)}</>}
         {when === undefined && !always && <span className="quiet"> (set by your organisation)</span>}
       </span>
-      <Button
-        size="small"
-        appearance="transparent"
-        onClick={() => setEditing(true)}
-        aria-label={`Change when you hear about ${title}`}
-      >
+      <Button size="small" appearance="transparent" onClick={() => setEditing(true)}>
         {always ? 'Only when …' : 'Change'}
+        <span className="unseen-text"> for {title}</span>
       </Button>
     </div>
   );
