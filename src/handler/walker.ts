@@ -2,9 +2,8 @@
 // notices, inbox, deliveries, trace, and how far it has come. A crash loses at most the chunk under way, which is done
 // again; ids of notices are derived, so nobody gets a second one. The event was complete when the walk was noted, so
 // accepting and completing an event costs the same for one person and for a million.
-import { planDeliveries } from '../deliveries/plan.ts';
 import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
-import { type Appended, appendNotices } from '../inbox/append.ts';
+import type { Appended } from '../inbox/append.ts';
 import type { InboxStream } from '../inbox/stream.ts';
 import { backoffMs } from '../kit/backoff.ts';
 import type { Database, Tx } from '../kit/database.ts';
@@ -18,6 +17,7 @@ import { lookupOfEvent } from './event-lookup.ts';
 import { Failure, type Matched } from './match.ts';
 import type { Defined, Definitions } from './notification.ts';
 import { advanceWalk, claimWalk, endWalk, postponeWalk, type Walk } from './walk.ts';
+import { writeDrafts } from './write.ts';
 
 export type WalkSignal =
   | {
@@ -137,15 +137,17 @@ async function walkChunk(tx: Tx, deps: WalkerDeps, walk: Walk, now: Date): Promi
   const page = await pageOfPeople(tx, walk.afterId, CHUNK);
   const people = concerned(page, walk.condition);
   const { drafts, trace } = await draftPeople(tx, deps, { walk, definition, people, now });
-  const appended = await appendNotices(tx, drafts);
-  const plans = appended.flatMap(({ given }) => given.plans);
-  await planDeliveries(tx, plans);
+  const written = await writeDrafts(tx, drafts, trace);
   const done = page.length < CHUNK;
-  const chunk = { walk, people: people.size, appended, deliveries: plans.length, done };
-  const last = done ? [rowOfEnd(chunk, now)] : [];
-  await writeTrace(tx, [...trace, ...appended.flatMap(({ given }) => given.trace), ...last]);
-  if (done) await endWalk(tx, walk.id);
-  else await advanceWalk(tx, walk, { afterId: page.at(-1)!.id, people: people.size, notices: appended.length }, now);
+  const chunk = { walk, people: people.size, ...written, done };
+  if (done) await Promise.all([writeTrace(tx, [rowOfEnd(chunk, now)]), endWalk(tx, walk.id)]);
+  else
+    await advanceWalk(
+      tx,
+      walk,
+      { afterId: page.at(-1)!.id, people: people.size, notices: written.appended.length },
+      now,
+    );
   return chunk;
 }
 

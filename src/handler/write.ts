@@ -2,10 +2,10 @@
 // the batch, with one statement per table.
 import { planDeliveries } from '../deliveries/plan.ts';
 import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
-import { type Appended, appendNotices } from '../inbox/append.ts';
+import { type Appended, insertNotices, placeNotices } from '../inbox/append.ts';
 import { sqlState, type Tx } from '../kit/database.ts';
 import { ensureRecipients } from '../people/preference-records.ts';
-import { type Draft, type Drafted, draftEvent, type Known, rowOfRefused } from './draft.ts';
+import { type Draft, draftEvent, type Known, rowOfRefused } from './draft.ts';
 import { type Finders, findEndpoints } from './endpoints.ts';
 import type { Matched, Refused } from './match.ts';
 import type { Definitions } from './notification.ts';
@@ -56,19 +56,34 @@ async function writeTogether(
   const done = events.map((event) => (event.kind === 'matched' ? draftEvent(event, known) : event));
   const drafted = done.filter((each) => each.kind === 'drafted');
   const refused = done.filter((each) => each.kind === 'refused');
-  const appended = await appendNotices(
-    tx,
-    drafted.flatMap(({ drafts }) => drafts),
-  );
-  const plans = appended.flatMap(({ given }) => given.plans);
-  await planDeliveries(tx, plans);
-  await writeTrace(tx, traceOf(drafted, appended, refused, now));
-  const walks = await startWalks(
-    tx,
-    drafted.map(({ matched }) => matched),
-    now,
-  );
-  return { appended, refused, deliveries: plans.length, walks };
+  const drafts = drafted.flatMap((each) => each.drafts);
+  const trace = [...drafted.flatMap((each) => each.trace), ...refused.map((each) => rowOfRefused(each, now))];
+  const [written, walks] = await together([
+    writeDrafts(tx, drafts, trace),
+    startWalks(
+      tx,
+      drafted.map(({ matched }) => matched),
+      now,
+    ),
+  ]);
+  return { ...written, refused, walks };
+}
+
+/** Writes the notices that are new, what follows from each of them, and `trace`. */
+export async function writeDrafts(
+  tx: Tx,
+  drafts: readonly Draft[],
+  trace: readonly TraceRow[],
+): Promise<Pick<Written, 'appended' | 'deliveries'>> {
+  const fresh = await insertNotices(tx, drafts);
+  const plans = fresh.flatMap((draft) => draft.plans);
+  // The three do not wait for each other: one trip, and the longest of them is built while the first is carried out.
+  const [appended] = await together([
+    placeNotices(tx, fresh),
+    planDeliveries(tx, plans),
+    writeTrace(tx, [...trace, ...fresh.flatMap((draft) => draft.trace)]),
+  ]);
+  return { appended, deliveries: plans.length };
 }
 
 /** The people whom the events list and where they can be reached. */
@@ -87,17 +102,15 @@ async function findOut(tx: Tx, deps: WriteDeps, events: readonly (Matched | Refu
   return { people, endpoints, categories: deps.definitions.categories, now };
 }
 
-function traceOf(
-  drafted: readonly Drafted[],
-  appended: readonly Appended<Draft>[],
-  refused: readonly Refused[],
-  now: Date,
-): TraceRow[] {
-  return [
-    ...drafted.flatMap(({ trace }) => trace),
-    ...appended.flatMap(({ given }) => given.trace),
-    ...refused.map((each) => rowOfRefused(each, now)),
-  ];
+/**
+ * Waits for all of `parts`, also when one fails: nothing of a failed part may be on its way when its savepoint is rolled
+ * back. Throws what failed first; the parts behind it fail only because the transaction is aborted (SQLSTATE 25P02).
+ */
+async function together<T extends readonly unknown[]>(parts: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  const settled = await Promise.allSettled(parts);
+  const failures = settled.flatMap((part) => (part.status === 'rejected' ? [part.reason as unknown] : []));
+  if (failures.length > 0) throw failures.find((reason) => sqlState(reason) !== '25P02') ?? failures[0];
+  return settled.map((part) => (part as PromiseFulfilledResult<unknown>).value) as unknown as T; // true: none has failed
 }
 
 class Unstorable {
@@ -110,9 +123,11 @@ class Unstorable {
 
 /** Runs `work`; data that PostgreSQL refuses (SQLSTATE 22, 23, 54) undoes it and is returned, the transaction lives on. */
 async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unstorable> {
-  await tx.query('savepoint handler');
+  // Not waited for: the first statement of the work travels with it.
+  const set = tx.query('savepoint handler');
   try {
-    return await work();
+    const [result] = await together([work(), set]);
+    return result;
   } catch (error) {
     if (!/^(22|23|54)/.test(sqlState(error) ?? '')) throw error;
     await tx.query('rollback to savepoint handler');

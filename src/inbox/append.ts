@@ -52,24 +52,10 @@ const INSERT_ITEMS = statement(
 
 /**
  * Writes those of `notices` that are not there yet and returns them in their order. No two have the same id, and all
- * are created at the same moment.
+ * are created at the same moment. What is returned must go into the inboxes by `placeNotices`, in the same transaction.
  */
-export async function appendNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<Appended<N>[]> {
+export async function insertNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<readonly N[]> {
   if (notices.length === 0) return [];
-  const fresh = await insertNotices(tx, notices);
-  const inboxed = fresh.filter(({ toInbox }) => toInbox);
-  const heads = await moveHeads(tx, inboxed);
-  const places = new Places(heads);
-  const appended = fresh.map((given) =>
-    given.toInbox ? places.take(given) : { given, position: undefined, head: undefined },
-  );
-  await insertItems(tx, appended);
-  return appended;
-}
-
-type TextColumn = Exclude<keyof Notice, 'partition' | 'sequence' | 'card' | 'createdAt'>;
-
-async function insertNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<readonly N[]> {
   const texts = <K extends TextColumn>(key: K) => textArray(notices.map(({ notice }) => notice[key]));
   const rows = await tx.query<{ id: string }>(INSERT_NOTICES, [
     texts('recipientId'),
@@ -88,6 +74,27 @@ async function insertNotices<N extends NewNotice>(tx: Tx, notices: readonly N[])
   const made = new Set(rows.map((row) => row.id));
   return notices.filter(({ notice }) => made.has(notice.id));
 }
+
+/** Puts new notices into the inboxes of those who want them there. */
+export async function placeNotices<N extends NewNotice>(tx: Tx, fresh: readonly N[]): Promise<Appended<N>[]> {
+  const heads = await moveHeads(
+    tx,
+    fresh.filter(({ toInbox }) => toInbox),
+  );
+  const places = new Places(heads);
+  const appended = fresh.map((given) =>
+    given.toInbox ? places.take(given) : { given, position: undefined, head: undefined },
+  );
+  await insertItems(tx, appended);
+  return appended;
+}
+
+/** Both at once. */
+export async function appendNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<Appended<N>[]> {
+  return placeNotices(tx, await insertNotices(tx, notices));
+}
+
+type TextColumn = Exclude<keyof Notice, 'partition' | 'sequence' | 'card' | 'createdAt'>;
 
 /** Makes room for the notices: returns each person's head as it is after them, and how many of them there are. */
 async function moveHeads(tx: Tx, notices: readonly NewNotice[]): Promise<Map<string, { head: Head; size: number }>> {

@@ -35,6 +35,19 @@ describe('database', () => {
     expect(await database.query('select 1 as one')).toEqual([{ one: 1 }]);
   });
 
+  it('keeps a part of the work that goes on after another failed from writing anything', async () => {
+    await database.query('create table late (id int primary key)');
+    let late: Promise<unknown> | undefined;
+    const work = database.transaction(async (tx) => {
+      const slow = tx.query('select pg_sleep(0.01)').then(() => tx.query('insert into late values (1)'));
+      late = slow.catch((error: unknown) => error);
+      await Promise.all([slow, Promise.reject(new Error('no'))]);
+    });
+    await expect(work).rejects.toThrow('no');
+    expect(await late).toBeInstanceOf(Error);
+    expect(await database.query('select id from late')).toEqual([]);
+  });
+
   it('tells the SQLSTATE of an error', async () => {
     const error = await database.query('select 1/0').catch((caught: unknown) => caught);
     expect(sqlState(error)).toBe('22012');

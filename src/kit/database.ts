@@ -50,6 +50,9 @@ export class Database implements Sql {
       max: options.poolSize ?? 10,
       application_name: this.#applicationName,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+      // Statements of one transaction that do not wait for each other travel together: `Promise.all` in a transaction
+      // is one round trip.
+      pipeline: true,
       types,
     });
     // A connection that dies while idle in the pool is replaced at its next use; the user of a busy one gets the error
@@ -66,16 +69,26 @@ export class Database implements Sql {
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
     let broken: Error | undefined;
+    let open = true;
     try {
-      await client.query('begin');
+      // Not waited for: the first statement of the work travels with it. If it fails, so does everything behind it.
+      const begun = client.query('begin');
+      begun.catch(() => {});
       const tx: Tx = {
         inTransaction: true,
-        query: async (stmt, values) => rowsOf(await client.query(queryConfig(stmt, values))),
+        query: async (stmt, values) => {
+          // A part of the work that went on after another part failed must not write outside the transaction.
+          if (!open) throw new Error('the transaction has ended');
+          return rowsOf(await client.query(queryConfig(stmt, values)));
+        },
       };
       const result = await work(tx);
+      open = false;
+      await begun;
       await client.query('commit');
       return result;
     } catch (error) {
+      open = false;
       await client.query('rollback').catch((rollbackError: Error) => {
         broken = rollbackError;
       });
