@@ -256,3 +256,23 @@ test('unknown frames and unknown settings are passed over', async () => {
   expect((await reply).kind).toBe('answer');
   connection.destroy(0, 'done');
 });
+
+test('a peer that stops reading is given no more calls, and gets them when it reads again', async () => {
+  const { peer, connection, call } = await wire([[setting.initialWindowSize, 0x7fff_ffff]]);
+  peer.send(uint32Frame(frame.windowUpdate, 0, 0x7000_0000));
+  await expect.poll(() => connection.room).toBe(100);
+  peer.pause();
+  const replies: Promise<unknown>[] = [];
+  while (connection.room > 0) {
+    for (let i = 0; i < 5; i += 1) replies.push(call({ body: new Uint8Array(100_000) }));
+    await new Promise(setImmediate);
+  }
+  expect(replies.length).toBeLessThan(40);
+  peer.resume();
+  await expect.poll(() => connection.room).toBe(100 - replies.length);
+  replies.forEach((_, i) => {
+    peer.headers(1 + 2 * i);
+  });
+  await Promise.all(replies);
+  connection.destroy(0, 'done');
+});

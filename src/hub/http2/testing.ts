@@ -105,8 +105,13 @@ export class Peer {
     this.#socket.write(Buffer.concat(bytes));
   }
 
-  end(): void {
-    this.#socket.destroy();
+  /** Stops reading; what the connection sends piles up on its side. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   /** Waits for the frame that `matches`, past or to come. */
@@ -131,6 +136,14 @@ export class Peer {
   }
 }
 
+/** A pair hands over buffers by reference; a socket has copied them when it calls back, and the slabs of output.ts count on that. */
+function copyingPair(): [Duplex, Duplex] {
+  const [near, far] = duplexPair();
+  const write = near._write;
+  near._write = (chunk: Buffer, encoding, done) => write.call(near, Buffer.from(chunk), encoding, done);
+  return [near, far];
+}
+
 export type Wire = {
   readonly peer: Peer;
   readonly connection: Connection;
@@ -147,7 +160,7 @@ export async function wire(
   settings: readonly (readonly [number, number])[] | 'silent' = [],
   ours: Partial<ConnectionSettings> = {},
 ): Promise<Wire> {
-  const [near, far] = duplexPair();
+  const [near, far] = copyingPair();
   const log: string[] = [];
   const unprocessed: Call[] = [];
   const closed = Promise.withResolvers<string>();

@@ -1,0 +1,172 @@
+// Templates: a payload in the platform's own form whose values are expressions. A template is read once, when the device registers it, into
+// a list of ready texts and expressions; rendering joins them, each value escaped for its place (JSON or XML), so no property can break out.
+
+import { Refusal } from '../kit/refusal.ts';
+import { xml } from './drivers/payloads.ts';
+import {
+  type Expression,
+  evaluate,
+  isJsonNumber,
+  namesIn,
+  type Properties,
+  parseValue,
+} from './template-expression.ts';
+
+export type Template = {
+  /** `properties`: see `propertiesOf`. */
+  render(properties: Properties): string;
+  /** What it looks at, in lower case. */
+  readonly names: ReadonlySet<string>;
+};
+
+type Write = (expression: Expression, properties: Properties) => string;
+type Piece = string | Expression;
+
+/** The send's properties over the device's own (push variables); numbers and booleans count as their text. */
+export function propertiesOf(
+  sent: Readonly<Record<string, unknown>>,
+  pushVariables: Readonly<Record<string, unknown>> = {},
+): Properties {
+  const properties = new Map<string, string>();
+  for (const source of [pushVariables, sent])
+    for (const [name, value] of Object.entries(source))
+      if (value !== null && value !== undefined) properties.set(name.toLowerCase(), String(value));
+  return properties;
+}
+
+/** For all platforms but Windows' XML. Throws Refusal('bad_request') when it is no JSON or an expression is wrong. */
+export function jsonTemplate(body: string): Template {
+  const pieces: Piece[] = [];
+  appendJson(parseJson(body), '$', pieces);
+  return template(pieces, jsonText);
+}
+
+/** Attribute values and the text of elements without children are expressions; everything else stays as it is written. */
+export function xmlTemplate(body: string): Template {
+  const pieces: Piece[] = [];
+  let rest = withoutDeclaration(body);
+  let opened = false;
+  while (rest !== '') {
+    const found = xmlParts.exec(rest);
+    if (found === null)
+      throw new Refusal('bad_request', `The template is not well-formed XML near "${rest.slice(0, 30)}".`);
+    const [whole, markup, text] = found;
+    rest = rest.slice(whole.length);
+    const leaf = opened && rest.startsWith('</');
+    opened = markup !== undefined && /^<[^/!?]/.test(markup) && !markup.endsWith('/>');
+    if (markup !== undefined) appendTag(markup, pieces);
+    else if (leaf) pieces.push(parseXmlValue(text!, 'in the text of an element'));
+    else pieces.push(text!);
+  }
+  return template(pieces, xmlText);
+}
+
+/** A header value or an expiry: the text alone. */
+export function textTemplate(value: string): Template {
+  return template([parseValue(value, 'of a header')], (expression, properties) => evaluate(expression, properties));
+}
+
+function template(pieces: readonly Piece[], write: Write): Template {
+  const joined = joinTexts(pieces);
+  return {
+    names: new Set(joined.flatMap((piece) => (typeof piece === 'string' ? [] : namesIn(piece)))),
+    render(properties) {
+      let out = '';
+      for (const piece of joined) out += typeof piece === 'string' ? piece : write(piece, properties);
+      return out;
+    },
+  };
+}
+
+function joinTexts(pieces: readonly Piece[]): Piece[] {
+  const joined: Piece[] = [];
+  for (const piece of pieces) {
+    const last = joined.at(-1);
+    if (typeof piece === 'string' && typeof last === 'string') joined[joined.length - 1] = last + piece;
+    else joined.push(piece);
+  }
+  return joined;
+}
+
+function parseJson(body: string): unknown {
+  // `$body` would put the whole message in the place of the template: Azure refuses it.
+  if (body.trim() === '$body') throw new Refusal('bad_request', '$body is not allowed as a template.');
+  try {
+    return JSON.parse(body);
+  } catch (cause) {
+    throw new Refusal('bad_request', 'The template is not JSON.', {}, cause);
+  }
+}
+
+function appendJson(value: unknown, path: string, pieces: Piece[]): void {
+  if (typeof value === 'string') appendJsonText(value, path, pieces);
+  else if (Array.isArray(value)) {
+    value.forEach((item, i) => {
+      pieces.push(i === 0 ? '[' : ',');
+      appendJson(item, `${path}[${i}]`, pieces);
+    });
+    pieces.push(value.length === 0 ? '[]' : ']');
+  } else if (typeof value === 'object' && value !== null) appendObject(Object.entries(value), path, pieces);
+  else pieces.push(JSON.stringify(value));
+}
+
+function appendObject(entries: readonly (readonly [string, unknown])[], path: string, pieces: Piece[]): void {
+  entries.forEach(([name, value], i) => {
+    pieces.push(`${i === 0 ? '{' : ','}${JSON.stringify(name)}:`);
+    appendJson(value, `${path}.${name}`, pieces);
+  });
+  pieces.push(entries.length === 0 ? '{}' : '}');
+}
+
+function appendJsonText(text: string, path: string, pieces: Piece[]): void {
+  const expression = parseValue(text, `at ${path}`);
+  pieces.push(expression.kind === 'text' ? JSON.stringify(expression.text) : expression);
+}
+
+function jsonText(expression: Expression, properties: Properties): string {
+  const text = evaluate(expression, properties);
+  return expression.kind === 'number' && isJsonNumber(text) ? text : JSON.stringify(text);
+}
+
+// A tag with its attributes, a comment, a CDATA section, or the text up to the next of them.
+const xmlParts =
+  /^(?:(<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<\/?[A-Za-z_:][^\s/>]*(?:\s+[^\s=/>]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*\s*\/?>)|([^<]+))/;
+
+/** .NET clients prefix one that claims UTF-16, though the bytes are not. */
+function withoutDeclaration(body: string): string {
+  return body.replace(/^\ufeff?\s*<\?xml[^>]*\?>\s*/, '');
+}
+
+function appendTag(markup: string, pieces: Piece[]): void {
+  if (!/^<[A-Za-z_:]/.test(markup)) {
+    pieces.push(markup);
+    return;
+  }
+  let from = 0;
+  for (const found of markup.matchAll(/=\s*("[^"]*"|'[^']*')/g)) {
+    const quoted = found[1]!;
+    const start = found.index + found[0].length - quoted.length + 1;
+    pieces.push(markup.slice(from, start), parseXmlValue(quoted.slice(1, -1), 'in an attribute'));
+    from = start + quoted.length - 2;
+  }
+  pieces.push(markup.slice(from));
+}
+
+/** Literal text keeps its own escapes; only an expression is read without them. */
+function parseXmlValue(written: string, where: string): Piece {
+  const expression = parseValue(unescapeXml(written).trim(), where);
+  if (expression.kind === 'text') return written;
+  if (expression.kind === 'number')
+    throw new Refusal('bad_request', `A number expression ${where} has no meaning in XML.`);
+  return expression;
+}
+
+function xmlText(expression: Expression, properties: Properties): string {
+  return xml(evaluate(expression, properties));
+}
+
+const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+function unescapeXml(text: string): string {
+  return text.replace(/&(amp|lt|gt|quot|apos);/g, (_, name: string) => entities[name]!);
+}
