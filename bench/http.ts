@@ -20,7 +20,13 @@ import { Broker } from '../src/topics/broker.ts';
 const KEY = 'a-key-of-the-bench';
 
 type Mode = 'binary' | 'structured' | 'batched';
-type Phase = { readonly what: string; readonly mode: Mode; readonly connections: number; readonly ms: number };
+type Phase = {
+  readonly what: string;
+  readonly mode: Mode;
+  readonly connections: number;
+  readonly ms: number;
+  readonly topic?: string;
+};
 type Load = Phase & { readonly port: number };
 type Result = {
   readonly answers: number;
@@ -38,11 +44,12 @@ const phases: readonly Phase[] = [
   { what: 'structured, 64 senders', mode: 'structured', connections: 64, ms: 4_000 },
   { what: 'binary, 256 senders', mode: 'binary', connections: 256, ms: 4_000 },
   { what: 'binary, 1 sender', mode: 'binary', connections: 1, ms: 2_000 },
+  { what: 'HTTP alone, 64 senders', mode: 'binary', connections: 64, ms: 2_000, topic: 'nothing' },
   { what: `batches of ${BATCH}, 8 senders`, mode: 'batched', connections: 8, ms: 4_000 },
 ];
 
-function request(mode: Mode, id: string): string {
-  const head = `POST /v1/topics/bench/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${KEY}\r\n`;
+function request(mode: Mode, topic: string, id: string): string {
+  const head = `POST /v1/topics/${topic}/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${KEY}\r\n`;
   if (mode === 'binary') {
     const ce = `ce-specversion: 1.0\r\nce-id: ${id}\r\nce-source: /bench\r\nce-type: bench.event\r\ncontent-type: application/json\r\n`;
     return `${head}${ce}content-length: ${data.length}\r\n\r\n${data}`;
@@ -56,7 +63,12 @@ function request(mode: Mode, id: string): string {
 }
 
 /** One connection: sends the next request when the answer of the one before is complete. */
-function sender({ port, mode }: Load, name: string, until: number, latencies: number[]): Promise<number> {
+function sender(
+  { port, mode, topic = 'bench' }: Load,
+  name: string,
+  until: number,
+  latencies: number[],
+): Promise<number> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1').setNoDelay(true);
     let sent = 0;
@@ -65,7 +77,7 @@ function sender({ port, mode }: Load, name: string, until: number, latencies: nu
     let text = '';
     const send = () => {
       began = performance.now();
-      socket.write(request(mode, `${name}-${sent++}`));
+      socket.write(request(mode, topic, `${name}-${sent++}`));
     };
     socket.on('connect', send);
     socket.on('error', reject);
@@ -129,7 +141,7 @@ async function serve(database: Database): Promise<void> {
   await using http = await HttpServer.start(
     {
       database,
-      broker,
+      broker: withNothing(broker),
       inbox,
       access,
       signals,
@@ -141,6 +153,21 @@ async function serve(database: Database): Promise<void> {
     { host: '127.0.0.1', port: 0, version: '0', stopWithinMs: 500 },
   );
   for (const phase of phases) await run({ ...phase, port: http.port });
+}
+
+/** A topic that takes events and forgets them: what is left is the cost of HTTP, access and decoding. */
+function withNothing(broker: Broker): Broker {
+  const publish: Broker['publish'] = async (topic, messages) => {
+    if (topic !== 'nothing') return broker.publish(topic, messages);
+    return messages.map(() => ({ sequence: 0, partition: 0, duplicate: false, enqueuedAt: new Date(0) }));
+  };
+  return new Proxy(broker, {
+    get: (target, name) => {
+      if (name === 'publish') return publish;
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
 }
 
 async function run(phase: Load): Promise<void> {

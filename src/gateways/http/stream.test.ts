@@ -5,29 +5,34 @@ import { eventually } from '../../../test/support/eventually.ts';
 import { ADMIN_KEY, useServer } from '../../../test/support/http-server.ts';
 import { appendNotices } from '../../inbox/append.ts';
 import type { Notice } from '../../inbox/notice.ts';
+import { cardJson } from '../../kit/card.ts';
 
 const http = useServer({ pingEveryMs: 50 });
 let made = 0;
 
 async function notify(recipientId: string, count = 1, body = 'Hello'): Promise<void> {
-  const notices = Array.from({ length: count }, (): { notice: Notice; toInbox: boolean } => ({
-    toInbox: true,
-    notice: {
-      id: `ntc_${++made}`,
-      recipientId,
-      topic: 'hr',
-      partition: 0,
-      sequence: made,
-      eventId: `e${made}`,
-      notification: 'n',
-      category: 'hr',
-      urgency: 'normal',
-      card: { title: `Notice ${made}`, body },
-      createdAt: new Date(),
-    },
-  }));
+  const notices = Array.from({ length: count }, () => {
+    const card = { title: `Notice ${++made}`, body };
+    return { notice: noticeOf(recipientId, card), card: cardJson(card), toInbox: true };
+  });
   const appended = await http.database.transaction((tx) => appendNotices(tx, notices));
   http.inbox.appended(appended);
+}
+
+function noticeOf(recipientId: string, card: Notice['card']): Notice {
+  return {
+    id: `ntc_${made}`,
+    recipientId,
+    topic: 'hr',
+    partition: 0,
+    sequence: made,
+    eventId: `e${made}`,
+    notification: 'n',
+    category: 'hr',
+    urgency: 'normal',
+    card,
+    createdAt: new Date(),
+  };
 }
 
 type Frame = { event: string; id: string | undefined; data: unknown };
