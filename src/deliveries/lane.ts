@@ -217,7 +217,7 @@ export class Lane {
   /** Repeats until the database has it: an outcome that is forgotten would be sent a second time. */
   async #settle(settlements: readonly Settlement[]): Promise<void> {
     for (let open = settlements; open.length > 0; ) {
-      const current = open.map((each) => ({ ...each, delivery: this.#held.get(each.delivery.id) ?? each.delivery }));
+      const current = open.map((each) => ({ ...each, delivery: this.#latest(each.delivery) }));
       try {
         const settled = await this.#deps.settler.settle(current);
         // What was not ours any more may have been taken by our own claim, whose answer is still on its way.
@@ -228,6 +228,12 @@ export class Lane {
         await new Promise<void>((resolve) => this.#deps.clock.after(DATABASE_PAUSE_MS, resolve));
       }
     }
+  }
+
+  /** The newest claim of what is being sent. Its failures are those of before: a lapse that we outlived is none. */
+  #latest(delivery: ClaimedDelivery): ClaimedDelivery {
+    const held = this.#held.get(delivery.id);
+    return held ? { ...held, failures: delivery.failures } : delivery;
   }
 
   /** False if this lane has claimed the delivery anew before the settlement: it is to be settled by the new claim. */
@@ -262,6 +268,7 @@ export class Lane {
     if (this.#cancelRenewal || this.#held.size === 0) return;
     this.#cancelRenewal = this.#deps.clock.after(this.#policy.leaseMs / 3, () => {
       this.#cancelRenewal = undefined;
+      this.#keepLeases();
       if (this.#held.size > 0) this.#track(this.#renew());
     });
   }
@@ -278,7 +285,6 @@ export class Lane {
     } catch (error) {
       this.#failed('renew', error);
     }
-    this.#keepLeases();
   }
 
   /** Sets the timer, unless it is set to something sooner. */

@@ -29,8 +29,8 @@ const SETTLE = statement(
   'deliveries.settle',
   `with verdict as (
      select * from unnest($1::text[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[],
-       $7::text[], $8::text[], $9::text[], $10::int[])
-       as v (id, attempt, kind, at, due_at, reason, cause, detail, provider_id, took_ms)
+       $7::text[], $8::text[], $9::text[], $10::int[], $11::int[])
+       as v (id, attempt, kind, at, due_at, reason, cause, detail, provider_id, took_ms, failures)
    ), finished as (
      delete from delivery using verdict v
      where delivery.id = v.id and delivery.attempt = v.attempt and delivery.leased_until is not null
@@ -43,7 +43,7 @@ const SETTLE = statement(
        died_at = case v.kind when 'dead' then v.at end,
        reason = v.reason,
        due_at = coalesce(v.due_at, delivery.due_at),
-       failures = delivery.failures + (v.kind <> 'back')::int,
+       failures = v.failures,
        cause = coalesce(v.cause, delivery.cause),
        detail = coalesce(v.detail, delivery.detail)
      from verdict v
@@ -77,6 +77,7 @@ export async function settle(sql: Sql, settlements: readonly Settlement[]): Prom
     verdicts.map((verdict) => ('detail' in verdict ? storable(verdict.detail, 500) : undefined)),
     verdicts.map((verdict) => ('providerId' in verdict ? storable(verdict.providerId, 300) : undefined)),
     settlements.map((each) => Math.round(each.tookMs)),
+    settlements.map(({ delivery, verdict }) => delivery.failures + (verdict.kind === 'back' ? 0 : 1)),
   ]);
   return new Set(rows.map((row) => row.id));
 }
