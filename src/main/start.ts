@@ -6,7 +6,7 @@ import { readSettings } from './settings.ts';
 import type { Settings } from './settings-table.ts';
 
 // Ctrl-C reaches us from the terminal and once more from npm, which passes it on: both are one wish.
-const SAME_WISH_MS = 500;
+const SAME_WISH_MS = 1_000;
 
 /** Runs until a signal ends it. The process exits by itself. */
 export async function start(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
@@ -29,6 +29,8 @@ async function welcome(server: CarillonServer): Promise<void> {
     `  pages and API  ${server.url}`,
     `  API reference  ${server.url}/docs`,
     `  data           ${server.folder}`,
+    `  Service Bus    ${server.serviceBus.connectionString}`,
+    `  to trust       ${server.serviceBus.caFile} (for clients that use TLS: NODE_EXTRA_CA_CERTS)`,
     '  sign in (works once, within 15 minutes)',
     `    ${server.url}/v1/sign-in/${token}`,
     '',
