@@ -29,6 +29,7 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'topics.database_back': 'info',
   'topics.task_failed': 'error',
   'housekeeping.failed': 'warn',
+  'servicebus.failed': 'error',
 };
 
 const labels = { formatters: { level: (level: string) => ({ level }) } };

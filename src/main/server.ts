@@ -1,11 +1,12 @@
 // The wiring: every room built once, in the order in which they need each other, and stopped in the reverse order.
 import { chmod, mkdir, realpath } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
 import { emailChannel, emailPolicy } from '../email/channel.ts';
 import { defaultBrand } from '../email/letter.ts';
 import { HttpServer } from '../gateways/http/server.ts';
+import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
 import { Handler } from '../handler/handler.ts';
 import { InboxStream } from '../inbox/stream.ts';
@@ -32,6 +33,7 @@ type Wiring = {
   readonly database: Database;
   readonly signals: Signals;
   readonly stack: AsyncDisposableStack;
+  readonly folder: string;
 };
 
 export type PagesSignal =
@@ -44,9 +46,16 @@ export class CarillonServer {
   readonly url: string;
   readonly folder: string;
 
-  private constructor(stack: AsyncDisposableStack, parts: { access: Access; url: string; folder: string }) {
+  /** Where Service Bus clients come in. */
+  readonly serviceBus: ServiceBusDoor;
+
+  private constructor(
+    stack: AsyncDisposableStack,
+    parts: { access: Access; url: string; folder: string; serviceBus: ServiceBusDoor },
+  ) {
     this.#stack = stack;
     this.access = parts.access;
+    this.serviceBus = parts.serviceBus;
     this.url = parts.url;
     this.folder = parts.folder;
   }
@@ -61,9 +70,9 @@ export class CarillonServer {
     const pages = preparePages(signals.emit);
     const database = await openDatabase(settings, folder, { emit: signals.emit, stack });
     await pages;
-    const { access, url } = await startRooms({ settings, config, keys, database, signals, stack });
-    lock.announce(url);
-    return new CarillonServer(stack.move(), { access, url, folder });
+    const rooms = await startRooms({ settings, config, keys, database, signals, stack, folder });
+    lock.announce(rooms.url);
+    return new CarillonServer(stack.move(), { ...rooms, folder });
   }
 
   /** Ends what is under way, then everything else. A second call waits for the first. */
@@ -72,7 +81,7 @@ export class CarillonServer {
   }
 }
 
-async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string }> {
+async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string; serviceBus: ServiceBusDoor }> {
   const { settings, config, keys, database, signals, stack } = wiring;
   const { emit } = signals;
   stack.use(new Housekeeping(database, settings.historyDays, emit));
@@ -92,7 +101,30 @@ async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string
   const started = stack.use(startDispatcher(wiring, http.url));
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
   dispatcher = started;
-  return { access, url: http.url };
+  const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
+  return { access, url: http.url, serviceBus };
+}
+
+async function startServiceBus(wiring: Wiring, access: Access, broker: Broker): Promise<ServiceBusDoor> {
+  const { settings, keys, database, signals } = wiring;
+  const { host, amqpPort, amqpHttpPort } = settings;
+  const open = (options: { port: number; httpPort?: number }) =>
+    ServiceBusDoor.start({
+      broker,
+      database,
+      access,
+      emit: signals.emit,
+      rootKeys: () => [keys.sasKey],
+      secret: keys.linkKey,
+      folder: join(wiring.folder, 'servicebus'),
+      host,
+      ...options,
+    });
+  return open({ port: amqpPort, httpPort: amqpHttpPort }).catch((error: NodeJS.ErrnoException & { port?: number }) =>
+    error.port === amqpHttpPort && amqpHttpPort !== amqpPort
+      ? explainListen(error, '--amqp-http-port', 'CARILLON_AMQP_HTTP_PORT', host, amqpHttpPort)
+      : explainListen(error, '--amqp-port', 'CARILLON_AMQP_PORT', host, amqpPort),
+  );
 }
 
 /** The API is of use without its pages, so that a build that fails is told and not fatal. */

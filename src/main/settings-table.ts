@@ -28,6 +28,16 @@ function secret<T>(kind: Kind<T>, otherwise: string, sentence: string): Setting<
 export const settingsTable = {
   host: given(text('address'), '127.0.0.1', 'The address to listen on; 0.0.0.0 lets other machines in.'),
   port: given(port, '8080', 'The port of the HTTP API and the pages; 0 takes a free one.'),
+  amqpPort: given(
+    port,
+    '5672',
+    'The port of Service Bus clients: AMQP, AMQP over WebSockets and administration, with and without TLS; 0 takes a free one.',
+  ),
+  amqpHttpPort: given(
+    port,
+    '5300',
+    'A second port for the administration of Service Bus clients and for /health, as emulators have it; 0 takes a free one.',
+  ),
   publicUrl: optional(
     url('http', 'https'),
     'the address it listens on',

@@ -22,20 +22,24 @@ export type ServerOptions = {
 export class ServerProcess {
   readonly url: string;
   readonly port: number;
+  readonly amqpPort: number;
   readonly dataDir: string;
   readonly #keep: boolean;
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
   #output = '';
 
-  private constructor(port: number, dataDir: string, options: ServerOptions) {
+  private constructor(port: number, amqpPort: number, dataDir: string, options: ServerOptions) {
     this.port = port;
+    this.amqpPort = amqpPort;
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = dataDir;
     this.#keep = options.dataDir !== undefined;
     this.#env = {
       ...withoutOwnSettings(process.env),
       CARILLON_PORT: String(port),
+      CARILLON_AMQP_PORT: String(amqpPort),
+      CARILLON_AMQP_HTTP_PORT: '0',
       CARILLON_DATA_DIR: dataDir,
       ...(options.keyOfItsOwn ? {} : { CARILLON_ADMIN_KEY: ADMIN_KEY }),
       ...(options.config ? { CARILLON_CONFIG: options.config } : {}),
@@ -46,7 +50,7 @@ export class ServerProcess {
   /** Starts a server and waits until it is ready. */
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'carillon-server-')));
-    const server = new ServerProcess(options.port ?? (await freePort()), dataDir, options);
+    const server = new ServerProcess(options.port ?? (await freePort()), await freePort(), dataDir, options);
     await server.start();
     return server;
   }

@@ -62,7 +62,7 @@ function readProperties(sections: Sections): Omit<OutgoingMessage, 'body'> {
 function readTimeToLive(sections: Sections): number | undefined {
   const header = decodeSection(sections, HEADER);
   const ttl = Array.isArray(header) ? header[2] : undefined;
-  return typeof ttl === 'number' ? ttl : undefined;
+  return typeof ttl === 'number' && ttl > 0 ? ttl : undefined;
 }
 
 function applicationProperties(sections: Sections): Record<string, PropertyValue> | undefined {

@@ -24,7 +24,7 @@ export const PLAIN_FORMAT = 0xfffffffe;
 
 /** What a link of ours hears from its client. Kept beside rhea's objects, so that they need no fields of ours. */
 export type LinkHooks = {
-  /** The bytes of one transfer so far exceed this: the link is closed with `amqp:link:message-size-exceeded`. */
+  /** More bytes of one transfer than this are not kept (`isOversize`). Links that set it get raw bytes. */
   readonly maxMessageSize?: number;
   /** A disposition came for a delivery that we sent. */
   readonly onDisposition?: (delivery: Delivery, state: Typed | undefined, settled: boolean) => void;
@@ -32,8 +32,8 @@ export type LinkHooks = {
 
 const hooks = new WeakMap<InternalLink, LinkHooks>();
 
-export function hook(link: InternalLink, its: LinkHooks): void {
-  hooks.set(link, its);
+export function hook(link: object, its: LinkHooks): void {
+  hooks.set(link as InternalLink, its);
 }
 
 let mended = false;
@@ -155,7 +155,11 @@ class DeliveryMap implements DeliveryStore {
     return count;
   }
 
+  // rhea asks for deliveries in the order in which it sends them: the one before was sent. If it went out settled it is
+  // done, and must not wait for older ones that are not.
   by_id(id: number): Delivery | undefined {
+    const before = this.#byId.get(id - 1);
+    if (before?.settled && before.remote_settled) this.#byId.delete(id - 1);
     return this.#byId.get(id);
   }
 
@@ -199,7 +203,7 @@ function onDisposition(session: InternalSession, fields: DispositionFields): voi
   const wanted = last - fields.first < store.size ? range(fields.first, last) : within(store.ids, fields.first, last);
   let known = 0;
   for (const id of wanted) {
-    const delivery = store.by_id(id);
+    const delivery = id < session.outgoing.next_pending_delivery ? store.by_id(id) : undefined;
     if (!delivery) continue;
     known++;
     if (fields.settled) delivery.remote_settled = true;
@@ -228,28 +232,57 @@ export function rejectedState(condition: string, description: string): unknown {
   return rejected({ error: { condition, description } }).described();
 }
 
-// rhea decodes a message before anybody asks for it. Entity links keep the bytes. A transfer that grows beyond the
-// link's limit ends the link instead of filling the memory.
+// rhea decodes a message before anybody asks for it. Our links keep the bytes. A transfer that grows beyond the link's
+// limit loses them at once instead of filling the memory, and is refused when its end has come.
 function takeRawMessages(): void {
   const transfer = Session.prototype.on_transfer as (frame: Frame) => void;
   Session.prototype.on_transfer = function (this: InternalSession, frame: Frame) {
     const link = this._get_link(frame);
     const limit = hooks.get(link)?.maxMessageSize;
     if (limit === undefined) return transfer.call(this, frame);
-    const performative = frame.performative as unknown as { message_format: number | null };
+    const performative = frame.performative as unknown as { message_format: number | null; value: unknown[] };
     if (!performative.message_format) performative.message_format = PLAIN_FORMAT;
+    if (link.credit <= 0 && !link._incomplete) return refuseTransfer(link);
+    noteState(link, performative.value[TRANSFER_STATE]);
     transfer.call(this, frame);
-    const held = link._incomplete?.frames?.reduce((sum, part) => sum + part.length, 0) ?? 0;
-    if (held > limit) refuseOversize(link, limit);
+    keepWithin(link, limit);
   };
 }
 
-function refuseOversize(link: InternalLink, limit: number): void {
-  link._incomplete!.frames.length = 0;
-  link.close({
-    condition: 'amqp:link:message-size-exceeded',
-    description: `The message is larger than ${limit} bytes.`,
-  });
+const TRANSFER_STATE = 7;
+const states = new WeakMap<InternalLink, Typed>();
+
+/** rhea decodes the state of a transfer beyond recognition; a transaction is named in it. */
+function noteState(link: InternalLink, state: unknown): void {
+  if (link._incomplete) return;
+  if ((state as Typed | undefined)?.descriptor) states.set(link, state as Typed);
+  else states.delete(link);
+}
+
+/** The state that the client's transfer carried, such as the transaction it is part of. */
+export function stateOf(delivery: object): Typed | undefined {
+  return states.get((delivery as Delivery).link);
+}
+
+function refuseTransfer(link: InternalLink): void {
+  const condition = 'amqp:link:transfer-limit-exceeded';
+  link.close({ condition, description: 'The link has no credit for this transfer.' });
+}
+
+/** Whether a delivery was larger than its link takes: then its bytes were dropped on the way in. */
+export function isOversize(delivery: object): boolean {
+  return oversize.has(delivery);
+}
+
+const oversize = new WeakSet<object>();
+
+function keepWithin(link: InternalLink, limit: number): void {
+  const incomplete = link._incomplete;
+  if (!incomplete) return;
+  const held = incomplete.frames.reduce((sum, part) => sum + part.length, 0);
+  if (held <= limit) return;
+  oversize.add(incomplete);
+  incomplete.frames.length = 0;
 }
 
 // A coordinator as target, and outcomes inside transactions, are types that rhea does not know: it prints a line to

@@ -75,7 +75,7 @@ describe('a message onto the wire', () => {
   });
 
   it('carries changed properties, and leaves the type of the others alone', () => {
-    const wire = toWire(stored(encoded, { changes: { vip: undefined, why: 'late', amount: 13 } }));
+    const wire = toWire(stored(encoded, { properties: { rate: 2, why: 'late', amount: 13 }, deliveryCount: 1 }));
     expect(rhea.message.decode(wire).application_properties).toEqual({ rate: 2, why: 'late', amount: 13 });
     const rate = Buffer.concat([Buffer.from([0xa1, 4]), Buffer.from('rate'), Buffer.from([0x82])]);
     expect(wire.includes(rate)).toBe(true);
@@ -83,7 +83,7 @@ describe('a message onto the wire', () => {
 
   it('gets an id when its sender gave none, and properties where it had none', () => {
     const bare = rhea.message.encode({ subject: 's', body: data('x') });
-    const wire = toWire(stored(bare, { changes: { DeadLetterReason: 'why' } }));
+    const wire = toWire(stored(bare, { deadLetterReason: 'why', deadLetterSource: 'q' }));
     expect(rhea.message.decode(wire)).toMatchObject({
       message_id: 'made-up',
       subject: 's',

@@ -4,7 +4,7 @@
 import type { PropertyValue } from '../../../topics/message.ts';
 import { type AmqpValue, Reader, textEntries } from './decode.ts';
 import * as to from './encode.ts';
-import { AMQP_FORMAT } from './incoming.ts';
+import { AMQP_FORMAT, toProperty } from './incoming.ts';
 import {
   APPLICATION_PROPERTIES,
   DATA,
@@ -13,6 +13,7 @@ import {
   HEADER,
   MESSAGE_ANNOTATIONS,
   PROPERTIES,
+  rawItems,
   type Sections,
   splitSections,
 } from './sections.ts';
@@ -31,8 +32,6 @@ export type WireMessage = {
   readonly timeToLiveMs?: number | undefined;
   readonly scheduledAt?: Date | undefined;
   readonly properties?: Readonly<Record<string, PropertyValue>> | undefined;
-  /** Application properties changed since the message was sent; `undefined` stands for a removed one. */
-  readonly changes?: Readonly<Record<string, PropertyValue | undefined>> | undefined;
   readonly body: Uint8Array;
   readonly bodyFormat?: string | undefined;
   readonly sequence: number;
@@ -41,7 +40,10 @@ export type WireMessage = {
   readonly deliveryCount: number;
   readonly state?: 'active' | 'deferred' | 'scheduled' | undefined;
   readonly lockedUntil?: Date | undefined;
+  readonly hops?: number | undefined;
   readonly deadLetterSource?: string | undefined;
+  readonly deadLetterReason?: string | undefined;
+  readonly deadLetterDescription?: string | undefined;
 };
 
 const STATES = { active: 0, deferred: 1, scheduled: 2 } as const;
@@ -97,13 +99,13 @@ function brokerAnnotations(message: WireMessage): Map<string, Buffer> {
 /** The sender's own bytes. Clients fail to settle a message without an id, so a made-up one is put in. */
 function bareOf(message: WireMessage, sections: Sections, omitBody: boolean): Buffer[] {
   const parts: Buffer[] = [];
-  const lacksId = !hasMessageId(sections);
-  const changes = Object.entries(message.changes ?? {});
-  if (lacksId) parts.push(propertiesWithId(message, sections));
+  const fields = changedFields(message, sections);
+  const changes = mayHaveChanged(message) ? changesOf(message, sections) : [];
+  if (fields) parts.push(fields);
   if (changes.length > 0 && !findSection(sections, APPLICATION_PROPERTIES))
     parts.push(spliceProperties(sections, changes));
   for (const section of sections.all) {
-    if (section.code < PROPERTIES || (section.code === PROPERTIES && lacksId)) continue;
+    if (section.code < PROPERTIES || (section.code === PROPERTIES && fields)) continue;
     if (section.code > APPLICATION_PROPERTIES && omitBody) continue;
     const spliced = section.code === APPLICATION_PROPERTIES && changes.length > 0;
     parts.push(spliced ? spliceProperties(sections, changes) : sections.bytes.subarray(section.start, section.end));
@@ -111,19 +113,63 @@ function bareOf(message: WireMessage, sections: Sections, omitBody: boolean): Bu
   return parts;
 }
 
+const RULE_NAME = 'RuleName';
+
+/** Only what was delivered before, died, was forwarded or went through a rule with an action can differ from its bytes. */
+function mayHaveChanged({ deliveryCount, deadLetterSource, hops = 0, properties }: WireMessage): boolean {
+  return deliveryCount > 0 || hops > 0 || deadLetterSource !== undefined || properties?.[RULE_NAME] !== undefined;
+}
+
+type Change = readonly [string, PropertyValue | undefined];
+
+/** How the message's properties differ from those in its bytes; `undefined` stands for a removed one. */
+function changesOf(message: WireMessage, sections: Sections): Change[] {
+  const sent = new Map(textEntries(decodeSection(sections, APPLICATION_PROPERTIES)));
+  const now = new Map<string, PropertyValue>(Object.entries(propertiesOf(message)));
+  const removed: Change[] = [...sent.keys()].filter((name) => !now.has(name)).map((name) => [name, undefined]);
+  const put = [...now].filter(([name, value]) => !sent.has(name) || !isSame(toProperty(sent.get(name)!), value));
+  return [...removed, ...put];
+}
+
+/** What was set on the message, and why it died. */
+function propertiesOf(message: WireMessage): Record<string, PropertyValue> {
+  const { deadLetterReason, deadLetterDescription } = message;
+  return {
+    ...message.properties,
+    ...(deadLetterReason === undefined ? {} : { DeadLetterReason: deadLetterReason }),
+    ...(deadLetterDescription === undefined ? {} : { DeadLetterErrorDescription: deadLetterDescription }),
+  };
+}
+
+function isSame(a: PropertyValue, b: PropertyValue): boolean {
+  if (a instanceof Date && b instanceof Date) return Object.is(a.getTime(), b.getTime());
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
+  if (typeof a === 'bigint' || typeof b === 'bigint') return String(a) === String(b);
+  return Object.is(a, b);
+}
+
+/** The properties section, where it has to differ from the sender's: an id put in, fields that an action has set. */
+function changedFields(message: WireMessage, sections: Sections): Buffer | undefined {
+  const acted = message.properties?.[RULE_NAME] !== undefined;
+  if (!acted && hasMessageId(sections)) return undefined;
+  const section = findSection(sections, PROPERTIES);
+  const sent = section ? rawItems(sections.bytes, section.value) : [];
+  const ours = propertyFields(message);
+  const fields = ours.map((field, i) => (i === 0 || (acted && OWN_FIELDS.has(i)) ? field : (sent[i] ?? to.nothing())));
+  if (hasMessageId(sections)) fields[0] = sent[0]!;
+  return to.section(PROPERTIES, to.list(fields));
+}
+
+/** to, subject, reply-to, correlation-id, content-type, group-id, reply-to-group-id: what an action can set. */
+const OWN_FIELDS: ReadonlySet<number> = new Set([2, 3, 4, 5, 6, 10, 12]);
+
 function hasMessageId(sections: Sections): boolean {
   const fields = decodeSection(sections, PROPERTIES);
   return Array.isArray(fields) && fields[0] !== undefined && fields[0] !== null;
 }
 
-function propertiesWithId(message: WireMessage, sections: Sections): Buffer {
-  const section = findSection(sections, PROPERTIES);
-  const fields = section ? rawItems(sections.bytes, section.value) : [];
-  return to.section(PROPERTIES, to.list([to.string(message.messageId), ...fields.slice(1)]));
-}
-
 /** The application properties with `changes` put in; every entry that was not changed keeps its bytes and its type. */
-function spliceProperties(sections: Sections, changes: readonly [string, PropertyValue | undefined][]): Buffer {
+function spliceProperties(sections: Sections, changes: readonly Change[]): Buffer {
   const changed = new Map(changes);
   const section = findSection(sections, APPLICATION_PROPERTIES);
   const sent = section ? rawItems(sections.bytes, section.value) : [];
@@ -136,26 +182,11 @@ function spliceProperties(sections: Sections, changes: readonly [string, Propert
   return to.section(APPLICATION_PROPERTIES, to.map(entries));
 }
 
-/** The encoded items of the list or map at `position`, undecoded. */
-function rawItems(bytes: Buffer, position: number): Buffer[] {
-  const reader = new Reader(bytes, position);
-  const code = reader.byte();
-  if (code === 0x45) return [];
-  const narrow = code === 0xc0 || code === 0xc1;
-  reader.take(narrow ? 1 : 4);
-  const count = narrow ? reader.byte() : reader.uint32();
-  return Array.from({ length: count }, () => {
-    const start = reader.position;
-    reader.skip();
-    return bytes.subarray(start, reader.position);
-  });
-}
-
 function buildBare(message: WireMessage, omitBody: boolean): Buffer[] {
-  const merged = { ...message.properties, ...message.changes };
-  const entries = Object.entries(merged).flatMap(([name, value]) =>
-    value === undefined ? [] : [to.string(name), to.encode(toAmqp(value))],
-  );
+  const entries = Object.entries(propertiesOf(message)).flatMap(([name, value]) => [
+    to.string(name),
+    to.encode(toAmqp(value)),
+  ]);
   const parts = [to.section(PROPERTIES, to.list(propertyFields(message)))];
   if (entries.length > 0) parts.push(to.section(APPLICATION_PROPERTIES, to.map(entries)));
   if (!omitBody) parts.push(to.section(DATA, to.binary(message.body)));

@@ -1,6 +1,7 @@
 // The parts of rhea that its typings do not name and that a server of this protocol has to reach into.
 // rhea 3.0.x is pinned in package.json; `mend.test.ts` fails when an upgrade moves one of them.
 import { createRequire } from 'node:module';
+import { type AmqpValue, Reader } from './decode.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -56,6 +57,8 @@ export type InternalLink = {
 export type DispositionFields = { first: number; last: number | null; settled: boolean; state: Typed | null };
 
 type Outgoing = {
+  /** The first delivery that was not sent as a whole. */
+  next_pending_delivery: number;
   deliveries: DeliveryStore;
   on_disposition: (fields: DispositionFields) => void;
   transfer_window(): number;
@@ -71,6 +74,7 @@ export type InternalSession = {
   readonly remote: { handles: Record<number, InternalLink> };
   readonly outgoing: Outgoing;
   readonly connection: InternalConnection;
+  on(event: string, listener: () => void): void;
   create_sender(name: string): InternalLink;
   create_receiver(name: string): InternalLink;
   output(frame: unknown, payload?: Buffer): void;
@@ -116,3 +120,20 @@ export const links = require('rhea/lib/link.js') as {
 };
 export const Transport = require('rhea/lib/transport.js') as Constructor<Replaceable>;
 export const errors = require('rhea/lib/errors.js') as { ProtocolError: new (text: string) => Error };
+
+type ValueReader = { read(): Typed };
+type ValueWriter = { write(value: Typed): void; toBuffer(): Buffer };
+const codecs = types as unknown as { Reader: new (bytes: Buffer) => ValueReader; Writer: new () => ValueWriter };
+
+/** rhea's box around a value as the value itself. */
+export function unbox(typed: Typed | null | undefined): AmqpValue {
+  if (typed === null || typed === undefined) return null;
+  const writer = new codecs.Writer();
+  writer.write(typed);
+  return new Reader(writer.toBuffer()).value();
+}
+
+/** An encoded value in rhea's box, for fields that rhea writes. */
+export function box(encoded: Buffer): Typed {
+  return new codecs.Reader(encoded).read();
+}

@@ -101,3 +101,18 @@ function toJson(value: AmqpValue): unknown {
   if (typeof value === 'bigint') return value.toString();
   return value !== null && typeof value === 'object' && !(value instanceof Date) ? String(value) : value;
 }
+
+/** The encoded items of the list or map at `position`, undecoded. */
+export function rawItems(bytes: Buffer, position: number): Buffer[] {
+  const reader = new Reader(bytes, position);
+  const code = reader.byte();
+  if (code === 0x45) return [];
+  const narrow = code === 0xc0 || code === 0xc1;
+  reader.take(narrow ? 1 : 4);
+  const count = narrow ? reader.byte() : reader.uint32();
+  return Array.from({ length: count }, () => {
+    const start = reader.position;
+    reader.skip();
+    return bytes.subarray(start, reader.position);
+  });
+}

@@ -1,0 +1,92 @@
+// Addresses as clients write them. JavaScript sends a path, .NET an absolute path with percent signs, Python a whole URI;
+// all of them compare without regard to case. An address is normalised for looking things up and echoed as it came.
+import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, subscriptionOf, type TopicEntry } from '../../topics/catalogue.ts';
+import { missingEntity } from './errors.ts';
+
+export type Address = {
+  /** The topic or queue; empty for the namespace itself. */
+  readonly entity: string;
+  readonly subscription: string | undefined;
+  /** A subqueue of what the rest names. */
+  readonly dead: 'deadLetter' | 'transfer' | undefined;
+  /** `management`: the entity's request/response node; `cbs`: where tokens are put. */
+  readonly node: 'entity' | 'management' | 'cbs';
+};
+
+const SUBQUEUES = [
+  ['/$transfer/$deadletterqueue', 'transfer'],
+  ['/$deadletterqueue', 'deadLetter'],
+] as const;
+
+export function parseAddress(text: string): Address {
+  let path = bare(text);
+  if (path.toLowerCase() === '$cbs') return { entity: '', subscription: undefined, dead: undefined, node: 'cbs' };
+  const management = cut(path, '/$management');
+  const node = management === undefined && path.toLowerCase() !== '$management' ? 'entity' : 'management';
+  path = management ?? (node === 'management' ? '' : path);
+  let dead: Address['dead'];
+  for (const [suffix, kind] of SUBQUEUES) {
+    const rest = cut(path, suffix);
+    if (rest === undefined) continue;
+    [path, dead] = [rest, kind];
+    break;
+  }
+  const at = path.toLowerCase().lastIndexOf('/subscriptions/');
+  if (at < 0) return { entity: path, subscription: undefined, dead, node };
+  return { entity: path.slice(0, at), subscription: path.slice(at + '/subscriptions/'.length), dead, node };
+}
+
+/** The path alone: no scheme, no host, no slashes at the ends, no percent signs. */
+export function bare(text: string): string {
+  const path = text.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/]*/i, '').replace(/^\/+|\/+$/g, '');
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path; // A percent sign that encodes nothing: no entity has such a name, so it is not found.
+  }
+}
+
+function cut(path: string, suffix: string): string | undefined {
+  return path.toLowerCase().endsWith(suffix) ? path.slice(0, -suffix.length) : undefined;
+}
+
+/** What an address leads to. A queue is received from through a subscription of its own. */
+export type Entity = {
+  readonly path: string;
+  readonly topic: TopicEntry;
+  readonly subscription: SubscriptionEntry | undefined;
+  readonly dead: Address['dead'];
+};
+
+/** What this door looks up by name and number. */
+export type Topics = {
+  topic(name: string): TopicEntry;
+  find(name: string): TopicEntry | undefined;
+  nameOf(id: number): string | undefined;
+};
+
+/** Finds the entity, or refuses in the words by which clients know that it does not exist. */
+export function findEntity(topics: Topics, address: Address): Entity {
+  const path = pathOf(address);
+  try {
+    const topic = topics.topic(address.entity);
+    const name = address.subscription ?? (topic.kind === 'queue' ? QUEUE_SUBSCRIPTION : undefined);
+    if (address.subscription !== undefined && topic.kind === 'queue') throw missingEntity(path);
+    return {
+      path,
+      topic,
+      subscription: name === undefined ? undefined : subscriptionOf(topic, name),
+      dead: address.dead,
+    };
+  } catch (error) {
+    throw missingEntity(path, error);
+  }
+}
+
+const SUFFIX = { deadLetter: '/$DeadLetterQueue', transfer: '/$Transfer/$DeadLetterQueue' } as const;
+
+/** The canonical path, as it is shown and compared. */
+export function pathOf({ entity, subscription, dead }: Address): string {
+  const path = subscription === undefined ? entity : `${entity}/Subscriptions/${subscription}`;
+  return dead ? path + SUFFIX[dead] : path;
+}

@@ -1,0 +1,324 @@
+// What can be asked of the administration: topics, queues, subscriptions and rules are listed, shown, created, changed
+// and deleted. A PUT creates, unless it carries If-Match: then it changes what must be there.
+import { Refusal } from '../../../kit/refusal.ts';
+import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, type TopicEntry } from '../../../topics/catalogue.ts';
+import type { Counts } from '../../../topics/counts.ts';
+import { DEFAULT_RULE, type Rule } from '../../../topics/rule.ts';
+import type { DoorDeps } from '../door.ts';
+import { type EntityRecord, recordKey } from '../entity-records.ts';
+import { missingEntity } from '../errors.ts';
+import type { AdminAnswer, AdminRequest } from './answer.ts';
+import { type Entry, printEntry, printFeed } from './atom.ts';
+import { readRules } from './authorization-rules.ts';
+import * as description from './description.ts';
+import { readForwarding, readSubscriptionSettings, readTopicSettings } from './read-description.ts';
+import { printRuleDescription, readRuleDescription } from './rule-description.ts';
+import { child, childText, type Element, parseXml, textTag } from './xml.ts';
+
+type Deps = DoorDeps;
+
+export function operate(deps: Deps, request: AdminRequest): Promise<AdminAnswer> | AdminAnswer {
+  const { route, method } = request;
+  if (method === 'GET') return get(deps, request);
+  if (route.kind === 'entity')
+    return method === 'PUT' ? putEntity(deps, request, route.name) : deleteEntity(deps, route.name);
+  if (route.kind === 'subscription')
+    return method === 'PUT' ? putSubscription(deps, request, route) : deleteSubscription(deps, route);
+  if (route.kind === 'rule') return method === 'PUT' ? putRule(deps, request, route) : deleteRule(deps, route);
+  throw new Refusal('method_not_allowed', 'This cannot be changed.');
+}
+
+async function get(deps: Deps, request: AdminRequest): Promise<AdminAnswer> {
+  const { route } = request;
+  switch (route.kind) {
+    case 'namespace':
+      return namespaceInfo(request);
+    case 'entities':
+      return listEntities(deps, request, route.of);
+    case 'entity':
+      return one(request, await entityEntry(deps, request, find(deps, route.name)));
+    case 'subscriptions':
+      return listSubscriptions(deps, request, find(deps, route.topic, 'topic'));
+    case 'subscription': {
+      const { topic, subscription } = findSubscription(deps, route.topic, route.name);
+      return one(request, await subscriptionEntry(deps, request, topic, subscription));
+    }
+    case 'rules':
+      return listRules(deps, request, route);
+    case 'rule':
+      return one(request, ruleEntry(findRule(deps, route)));
+  }
+}
+
+function one(request: AdminRequest, entry: Entry, status = 200): AdminAnswer {
+  return { status, body: printEntry(request.place, entry) };
+}
+
+function namespaceInfo(request: AdminRequest): AdminAnswer {
+  const at = new Date(0);
+  const fields = [
+    textTag('CreatedTime', at.toISOString()),
+    textTag('MessagingSKU', 'Standard'),
+    textTag('ModifiedTime', at.toISOString()),
+    textTag('Name', request.host.split('.')[0]),
+    textTag('NamespaceType', 'Messaging'),
+  ];
+  const content = description.describe('NamespaceInfo', fields);
+  return one(request, { path: '$namespaceinfo', title: 'carillon', createdAt: at, updatedAt: at, content });
+}
+
+// Finding
+
+function find(deps: Deps, name: string, kind?: 'topic' | 'queue'): TopicEntry {
+  const topic = deps.topics.find(name);
+  if (!topic || (kind && topic.kind !== kind)) throw missingEntity(name);
+  return topic;
+}
+
+function findSubscription(deps: Deps, topicName: string, name: string) {
+  const topic = find(deps, topicName, 'topic');
+  const subscription = topic.subscriptions.find((each) => each.name.toLowerCase() === name.toLowerCase());
+  if (!subscription) throw missingEntity(`${topic.name}/Subscriptions/${name}`);
+  return { topic, subscription };
+}
+
+type RuleRoute = { readonly topic: string; readonly subscription: string; readonly name: string };
+
+function findRule(deps: Deps, route: RuleRoute) {
+  const { topic, subscription } = findSubscription(deps, route.topic, route.subscription);
+  const rule = subscription.rules.find((each) => each.name.toLowerCase() === route.name.toLowerCase());
+  if (!rule) throw missingEntity(`${topic.name}/Subscriptions/${subscription.name}/Rules/${route.name}`);
+  return { topic, subscription, rule };
+}
+
+// Showing
+
+const NO_COUNTS = { active: 0, locked: 0, deferred: 0, deadLettered: 0 } as Counts;
+const NO_RECORD: EntityRecord = { fields: {}, rules: [] };
+
+async function entityEntry(
+  deps: Deps,
+  { host }: AdminRequest,
+  topic: TopicEntry,
+  known?: EntityRecord,
+): Promise<Entry> {
+  const record = known ?? (await deps.records.get(topic.id));
+  const isQueue = topic.kind === 'queue';
+  const counts = isQueue ? await deps.broker.counts(topic.name, QUEUE_SUBSCRIPTION) : NO_COUNTS;
+  const described = { topic, record, counts, host };
+  const content = isQueue ? description.printQueue(described) : description.printTopic(described);
+  return { ...topic, path: topic.name, title: topic.name, content };
+}
+
+async function subscriptionEntry(
+  deps: Deps,
+  { host }: AdminRequest,
+  topic: TopicEntry,
+  subscription: SubscriptionEntry,
+  known?: EntityRecord,
+): Promise<Entry> {
+  const record = known ?? (await deps.records.get(topic.id, subscription.id));
+  const counts = await deps.broker.counts(topic.name, subscription.name);
+  const content = description.printSubscription(subscription, { record, counts, host });
+  const path = `${topic.name}/Subscriptions/${subscription.name}`;
+  return { ...subscription, path, title: subscription.name, content };
+}
+
+type RulePlace = { readonly topic: TopicEntry; readonly subscription: SubscriptionEntry; readonly rule: Rule };
+
+function ruleEntry({ topic, subscription, rule }: RulePlace): Entry {
+  const path = `${topic.name}/Subscriptions/${subscription.name}/Rules/${rule.name}`;
+  const createdAt = rule.createdAt ?? new Date(0);
+  return { path, title: rule.name, createdAt, updatedAt: createdAt, content: printRuleDescription(rule) };
+}
+
+async function listEntities(deps: Deps, request: AdminRequest, kind: 'topic' | 'queue'): Promise<AdminAnswer> {
+  const all = deps.broker.listTopics({ kind, limit: Number.MAX_SAFE_INTEGER }).items;
+  const { items, page } = cut(all, request);
+  const records = await deps.records.ofTopics(items.map(({ id }) => id));
+  const entries = await Promise.all(
+    items.map((topic) => entityEntry(deps, request, topic, records.get(recordKey(topic.id, 0)) ?? NO_RECORD)),
+  );
+  const title = kind === 'topic' ? 'Topics' : 'Queues';
+  return { status: 200, body: printFeed(request.place, `$Resources/${title}`, title, entries, page) };
+}
+
+async function listSubscriptions(deps: Deps, request: AdminRequest, topic: TopicEntry): Promise<AdminAnswer> {
+  const { items, page } = cut(byName(topic.subscriptions), request);
+  const records = await deps.records.ofTopics([topic.id]);
+  const entries = await Promise.all(
+    items.map((each) =>
+      subscriptionEntry(deps, request, topic, each, records.get(recordKey(topic.id, each.id)) ?? NO_RECORD),
+    ),
+  );
+  return { status: 200, body: printFeed(request.place, `${topic.name}/Subscriptions`, 'Subscriptions', entries, page) };
+}
+
+function listRules(
+  deps: Deps,
+  request: AdminRequest,
+  route: { readonly topic: string; readonly subscription: string },
+): AdminAnswer {
+  const { topic, subscription } = findSubscription(deps, route.topic, route.subscription);
+  const { items, page } = cut(byName(subscription.rules), request);
+  const entries = items.map((rule) => ruleEntry({ topic, subscription, rule }));
+  const path = `${topic.name}/Subscriptions/${subscription.name}/Rules`;
+  return { status: 200, body: printFeed(request.place, path, 'Rules', entries, page) };
+}
+
+function byName<T extends { readonly name: string }>(items: readonly T[]): T[] {
+  return [...items].sort((a, b) => (a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1));
+}
+
+function cut<T>(all: readonly T[], { skip, top }: AdminRequest) {
+  return { items: all.slice(skip, skip + top), page: { skip, top, more: all.length > skip + top } };
+}
+
+// Creating and changing
+
+function contentOf(request: AdminRequest, ...names: readonly string[]): Element {
+  const entry = parseXml(request.body);
+  const found = names.map((name) => child(child(entry, 'content'), name)).find((each) => each !== undefined);
+  if (!found) throw new Refusal('bad_request', `The content of the entry is no ${names.join(' or ')}.`);
+  return found;
+}
+
+async function putEntity(deps: Deps, request: AdminRequest, name: string): Promise<AdminAnswer> {
+  const given = contentOf(request, 'TopicDescription', 'QueueDescription');
+  const kind = given.name === 'TopicDescription' ? 'topic' : 'queue';
+  const known = deps.topics.find(name);
+  if (request.isUpdate && !known) throw missingEntity(name);
+  if (!request.isUpdate && known)
+    throw new Refusal('already_exists', `The messaging entity '${known.name}' exists already.`);
+  if (known && known.kind !== kind) throw new Refusal('bad_request', `'${known.name}' is a ${known.kind}.`);
+  checkForwarding(deps, given, name);
+  const entry = known ? await changeEntity(deps, known, given) : await createEntity(deps, name, kind, given);
+  const before = await deps.records.get(entry.id);
+  const record = newRecord(given, before, !known, deps.now());
+  await deps.records.put(entry.id, 0, record);
+  return one(request, await entityEntry(deps, request, entry, record), known ? 200 : 201);
+}
+
+function createEntity(deps: Deps, name: string, kind: 'topic' | 'queue', given: Element): Promise<TopicEntry> {
+  const settings = readTopicSettings(given);
+  if (kind === 'topic') return deps.broker.createTopic(name, { settings });
+  return deps.broker.createQueue(name, { settings, queue: readSubscriptionSettings(given, true) });
+}
+
+const LEAST_LARGE_BYTES = 1024 * 1024;
+const MOST_LARGE_BYTES = 102_400 * 1024;
+
+async function changeEntity(deps: Deps, known: TopicEntry, given: Element): Promise<TopicEntry> {
+  const settings = readTopicSettings(given);
+  const { maxMessageBytes: bytes = known.settings.maxMessageBytes } = settings;
+  if (bytes !== known.settings.maxMessageBytes && (bytes < LEAST_LARGE_BYTES || bytes > MOST_LARGE_BYTES))
+    throw new Refusal('bad_request', "The value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400.");
+  keepsSame('RequiresDuplicateDetection', known.settings.duplicateDetection, settings.duplicateDetection);
+  const partitioned = childText(given, 'EnablePartitioning');
+  const before = (await deps.records.get(known.id)).fields.EnablePartitioning ?? 'false';
+  keepsSame('EnablePartitioning', before, partitioned);
+  if (known.kind === 'queue') await changeSubscription(deps, known, known.subscriptions[0]!, given);
+  return deps.broker.updateTopic(known.name, settings);
+}
+
+async function changeSubscription(
+  deps: Deps,
+  topic: TopicEntry,
+  known: SubscriptionEntry,
+  given: Element,
+): Promise<void> {
+  const settings = readSubscriptionSettings(given, topic.kind === 'queue');
+  keepsSame('RequiresSession', known.settings.requiresSession, settings.requiresSession);
+  await deps.broker.updateSubscription(topic.name, known.name, settings);
+}
+
+function keepsSame(name: string, before: boolean | string, given: boolean | string | undefined): void {
+  if (given === undefined || given === before) return;
+  throw new Refusal('bad_request', `The value of '${name}' cannot be changed once the entity exists.`);
+}
+
+function checkForwarding(deps: Deps, given: Element, self: string): void {
+  const { forwardTo, forwardDeadLettersTo } = readForwarding(given);
+  for (const name of [forwardTo, forwardDeadLettersTo]) {
+    if (name === null || name === undefined) continue;
+    if (!deps.topics.find(name) || name.toLowerCase() === self.toLowerCase())
+      throw new Refusal('bad_request', `Messages cannot be forwarded to '${name.slice(0, 260)}'.`);
+  }
+}
+
+/** A partitioned entity of the standard tier gets sixteen times the size, once. */
+function newRecord(given: Element, before: EntityRecord, isNew: boolean, now: Date): EntityRecord {
+  const fields = description.keptFields(given, before.fields);
+  if (isNew && fields.EnablePartitioning === 'true')
+    fields.MaxSizeInMegabytes = String(Number(fields.MaxSizeInMegabytes ?? 1024) * 16);
+  const rules = description.authorizationRulesOf(given);
+  return { fields, rules: rules ? readRules(rules, now) : before.rules };
+}
+
+type SubscriptionRoute = { readonly topic: string; readonly name: string };
+
+async function putSubscription(deps: Deps, request: AdminRequest, route: SubscriptionRoute): Promise<AdminAnswer> {
+  const given = contentOf(request, 'SubscriptionDescription');
+  const topic = find(deps, route.topic, 'topic');
+  const known = topic.subscriptions.find((each) => each.name.toLowerCase() === route.name.toLowerCase());
+  if (request.isUpdate && !known) throw missingEntity(`${topic.name}/Subscriptions/${route.name}`);
+  if (!request.isUpdate && known)
+    throw new Refusal(
+      'already_exists',
+      `The messaging entity '${topic.name}/Subscriptions/${known.name}' exists already.`,
+    );
+  checkForwarding(deps, given, topic.name);
+  if (known) await changeSubscription(deps, topic, known, given);
+  else await createSubscription(deps, topic, route.name, given);
+  const now = findSubscription(deps, topic.name, route.name);
+  const before = await deps.records.get(topic.id, now.subscription.id);
+  const record = { fields: description.keptFields(given, before.fields), rules: [] };
+  await deps.records.put(topic.id, now.subscription.id, record);
+  const entry = await subscriptionEntry(deps, request, now.topic, now.subscription, record);
+  return one(request, entry, known ? 200 : 201);
+}
+
+async function createSubscription(deps: Deps, topic: TopicEntry, name: string, given: Element): Promise<void> {
+  const first = child(given, 'DefaultRuleDescription');
+  const rule = first ? readRuleDescription(first, childText(first, 'Name') ?? DEFAULT_RULE.name) : DEFAULT_RULE;
+  await deps.broker.createSubscription(topic.name, name, readSubscriptionSettings(given, false), [rule]);
+}
+
+async function putRule(deps: Deps, request: AdminRequest, route: RuleRoute): Promise<AdminAnswer> {
+  const given = contentOf(request, 'RuleDescription');
+  const { topic, subscription } = findSubscription(deps, route.topic, route.subscription);
+  const known = subscription.rules.find((each) => each.name.toLowerCase() === route.name.toLowerCase());
+  if (request.isUpdate && !known)
+    throw missingEntity(`${topic.name}/Subscriptions/${subscription.name}/Rules/${route.name}`);
+  if (!request.isUpdate && known) throw new Refusal('already_exists', `The rule '${known.name}' exists already.`);
+  const rule = readRuleDescription(given, known?.name ?? route.name);
+  if (known) {
+    const others = subscription.rules.filter((each) => each !== known);
+    await deps.broker.replaceRules(topic.name, subscription.name, [...others, rule]);
+  } else await deps.broker.addRule(topic.name, subscription.name, rule);
+  return one(request, ruleEntry(findRule(deps, { ...route, name: rule.name })), known ? 200 : 201);
+}
+
+// Deleting
+
+const DELETED: AdminAnswer = { status: 200, body: '' };
+
+async function deleteEntity(deps: Deps, name: string): Promise<AdminAnswer> {
+  const topic = find(deps, name);
+  await deps.broker.deleteTopic(topic.name);
+  await deps.records.remove(topic.id);
+  return DELETED;
+}
+
+async function deleteSubscription(deps: Deps, route: SubscriptionRoute): Promise<AdminAnswer> {
+  const { topic, subscription } = findSubscription(deps, route.topic, route.name);
+  await deps.broker.deleteSubscription(topic.name, subscription.name);
+  await deps.records.remove(topic.id, subscription.id);
+  return DELETED;
+}
+
+async function deleteRule(deps: Deps, route: RuleRoute): Promise<AdminAnswer> {
+  const { topic, subscription, rule } = findRule(deps, route);
+  await deps.broker.removeRule(topic.name, subscription.name, rule.name);
+  return DELETED;
+}

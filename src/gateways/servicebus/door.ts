@@ -1,0 +1,220 @@
+// The Service Bus door: one port on which AMQP, AMQP over WebSockets and the administration over HTTP arrive, plain or
+// in TLS, and a second HTTP port as the vendor's emulator has it. It translates; topics/ does the work.
+import { hkdfSync } from 'node:crypto';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Access } from '../../access/access.ts';
+import type { Database } from '../../kit/database.ts';
+import type { Broker } from '../../topics/broker.ts';
+import type { Topics } from './address.ts';
+import { answerHttp } from './admin/answer.ts';
+import { acceptAmqp } from './amqp/engine.ts';
+import type { WireConnection } from './amqp/link.ts';
+import { Authority, ROOT_RULE } from './authority.ts';
+import { EntityRecords } from './entity-records.ts';
+import { type KeptCertificate, keptCertificate } from './kept-certificate.ts';
+import { Peer } from './peer.ts';
+import { saslMechanisms } from './sasl.ts';
+import type { EmitServiceBus } from './signals.ts';
+import { sniff } from './sniff.ts';
+import { WebSocketDoor } from './websocket.ts';
+
+export type StartOptions = {
+  readonly broker: Broker;
+  readonly database: Database;
+  readonly access: Access;
+  readonly emit: EmitServiceBus;
+  /** The keys of RootManageSharedAccessKey at this moment. */
+  readonly rootKeys: () => readonly string[];
+  /** A secret that the nodes of one database share: keys of authorization rules are encrypted with it. */
+  readonly secret: string;
+  /** Where the certificate is kept. */
+  readonly folder: string;
+  readonly host: string;
+  readonly port: number;
+  /** The second HTTP port; undefined for none. */
+  readonly httpPort?: number | undefined;
+  readonly now?: () => Date;
+};
+
+export type DoorDeps = {
+  readonly broker: Broker;
+  readonly topics: Topics;
+  readonly records: EntityRecords;
+  readonly authority: Authority;
+  readonly emit: EmitServiceBus;
+  readonly now: () => Date;
+};
+
+const SWEEP_MS = 15_000;
+
+export class ServiceBusDoor {
+  readonly #deps: DoorDeps;
+  readonly #options: StartOptions;
+  readonly #certificate: KeptCertificate;
+  readonly #peers = new Set<Peer>();
+  readonly #sockets = new Set<Socket>();
+  readonly #http: HttpServer;
+  readonly #servers: Server[] = [];
+  readonly #sweep: NodeJS.Timeout;
+  #stopped: Promise<void> | undefined;
+
+  private constructor(options: StartOptions, certificate: KeptCertificate) {
+    const now = options.now ?? (() => new Date());
+    const { broker, database, access, emit, rootKeys } = options;
+    const topics = topicsOf(broker);
+    const secret = Buffer.from(hkdfSync('sha256', options.secret, '', 'servicebus rules', 32));
+    const records = new EntityRecords(database, secret);
+    const authority = new Authority({ access, records, topics, rootKeys, now });
+    this.#deps = { broker, topics, records, authority, emit, now };
+    this.#options = options;
+    this.#certificate = certificate;
+    this.#http = createHttpServer((request, response) => void answerHttp(this.#deps, request, response));
+    const webSockets = new WebSocketDoor((stream) => this.#accept(stream));
+    this.#http.on('upgrade', (request, socket, head) => webSockets.upgrade(request, socket, head));
+    this.#http.on('clientError', (_error, socket) => socket.destroy());
+    this.#sweep = setInterval(() => {
+      for (const peer of this.#peers) peer.sweep(now());
+    }, SWEEP_MS).unref();
+  }
+
+  /** Listens when it returns. Throws the error of a port that is taken, with its `port`. */
+  static async start(options: StartOptions): Promise<ServiceBusDoor> {
+    const hosts = [...new Set(['localhost', '127.0.0.1', '::1', ...publicHost(options.host)])];
+    const certificate = await keptCertificate(options.folder, hosts, options.now?.() ?? new Date());
+    const door = new ServiceBusDoor(options, certificate);
+    try {
+      await door.#listen(options.port);
+      if (options.httpPort !== undefined) await door.#listen(options.httpPort);
+    } catch (error) {
+      await door.stop();
+      throw error;
+    }
+    return door;
+  }
+
+  get port(): number {
+    return (this.#servers[0]!.address() as AddressInfo).port;
+  }
+
+  get httpPort(): number | undefined {
+    return (this.#servers[1]?.address() as AddressInfo | undefined)?.port;
+  }
+
+  get caFile(): string {
+    return this.#certificate.caFile;
+  }
+
+  /** What programs put into their configuration. */
+  get connectionString(): string {
+    const host = publicHost(this.#options.host)[0] ?? 'localhost';
+    const [key] = this.#options.rootKeys();
+    return connectionString(host, this.port, key!);
+  }
+
+  async #listen(port: number): Promise<void> {
+    const server = createServer({ noDelay: true }, (socket) => this.#sniff(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, this.#options.host, resolve);
+    });
+    this.#servers.push(server);
+  }
+
+  #sniff(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    sniff(socket, {
+      amqp: (inner) => this.#accept(inner),
+      http: (inner) => this.#http.emit('connection', inner),
+      secureContext: () => this.#certificate.context,
+      broken: (error) => this.#deps.emit({ name: 'servicebus.malformed', reason: error.message }),
+    });
+  }
+
+  #accept(socket: Duplex): void {
+    let peer: Peer;
+    acceptAmqp(socket, {
+      mechanisms: (connection) => {
+        peer = this.#prepare(connection);
+        return saslMechanisms({
+          check: (name, key) => this.#deps.authority.byPlain(name, key),
+          granted: (grants) => peer.granted(grants),
+          failed: () => void setTimeout(() => socket.destroy(), 200).unref(),
+        });
+      },
+      prepare: (connection) => {
+        connection.on('disconnected', () => this.#gone(peer));
+        socket.once('close', () => this.#gone(peer));
+      },
+    });
+  }
+
+  #prepare(connection: WireConnection): Peer {
+    const peer = new Peer(connection, this.#deps);
+    this.#peers.add(peer);
+    this.#deps.emit({ name: 'servicebus.connected', open: this.#peers.size });
+    const malformed = (error: Error) => {
+      this.#deps.emit({ name: 'servicebus.malformed', reason: error.message });
+      peer.abort({ condition: 'amqp:connection:framing-error', description: error.message });
+    };
+    connection.on('protocol_error', malformed);
+    connection.on('error', malformed);
+    connection.on('connection_error', () => {});
+    connection.on('connection_close', () => {});
+    return peer;
+  }
+
+  #gone(peer: Peer): void {
+    if (!this.#peers.delete(peer)) return;
+    peer.ended();
+    this.#deps.emit({ name: 'servicebus.disconnected', open: this.#peers.size });
+  }
+
+  /** Tells clients that they should come again later, and closes. May be called twice. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    clearInterval(this.#sweep);
+    const closing = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
+    for (const peer of this.#peers)
+      peer.close({ condition: 'amqp:connection:forced', description: 'The server is stopping.' });
+    this.#http.closeIdleConnections();
+    if (this.#sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(closing);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+}
+
+export function connectionString(host: string, port: number, key: string): string {
+  const endpoint = `Endpoint=sb://${host}:${port};SharedAccessKeyName=${ROOT_RULE};SharedAccessKey=${key}`;
+  return `${endpoint};UseDevelopmentEmulator=true`;
+}
+
+/** The host that clients can use: none for an address that means all of them. */
+function publicHost(host: string): string[] {
+  return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? [] : [host];
+}
+
+function topicsOf(broker: Broker): Topics {
+  const all = () => broker.listTopics({ limit: Number.MAX_SAFE_INTEGER }).items;
+  return {
+    topic: (name) => broker.topic(name),
+    find: (name) => {
+      try {
+        return broker.topic(name);
+      } catch {
+        return undefined; // Its only refusal is that there is none.
+      }
+    },
+    nameOf: (id) => all().find((entry) => entry.id === id)?.name,
+  };
+}

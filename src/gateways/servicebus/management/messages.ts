@@ -1,0 +1,104 @@
+// Operations on messages: looking, scheduling, taking deferred ones, deleting many.
+import { Refusal } from '../../../kit/refusal.ts';
+import type { OutgoingMessage } from '../../../topics/message.ts';
+import type { Receiver } from '../../../topics/receiver.ts';
+import type { Peeked } from '../../../topics/seat.ts';
+import * as to from '../amqp/encode.ts';
+import { toOutgoing } from '../amqp/incoming.ts';
+import { toWire } from '../amqp/outgoing.ts';
+import { cancelScheduled, deleteMessages } from '../broker-gaps.ts';
+import { checkSessions, tooLarge } from '../publish-link.ts';
+import { type ManagementContext, type Operation, type Result, receiverFor } from './answer.ts';
+import { Fields, wrong } from './fields.ts';
+import { longs, messageList, OK } from './reply.ts';
+
+export const messages = {
+  'peek-message': { right: 'Listen', run: peek },
+  'schedule-message': { right: 'Send', run: schedule },
+  'cancel-scheduled-message': { right: 'Send', run: cancel },
+  'receive-by-sequence-number': { right: 'Listen', run: receiveDeferred },
+  'batch-delete-messages': { right: 'Listen', run: batchDelete },
+} as const satisfies Record<string, Operation>;
+
+const MOST_AT_ONCE = 250;
+
+async function peek({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
+  const max = Math.min(body.number('message-count', 1), MOST_AT_ONCE);
+  if (max < 1) throw wrong('message-count', 'positive');
+  const from = Math.max(body.number('from-sequence-number', 0), 0);
+  const found = await peekIn(broker.receiver(entity().path), { from, max }, body.text('session-id'));
+  if (found.length === 0) return { status: 204 };
+  const omitBody = body.flag('omit-message-body');
+  const all = found.map(({ message, state }) => ({ message: toWire({ ...message, state }, omitBody) }));
+  return { status: 200, body: messageList(all) };
+}
+
+/** A session's messages lie between those of others: look on until there are enough. */
+async function peekIn(
+  receiver: Receiver,
+  { from, max }: { readonly from: number; readonly max: number },
+  session: string | undefined,
+): Promise<Peeked[]> {
+  if (session === undefined) return receiver.peek({ from, max });
+  const found: Peeked[] = [];
+  for (let at = from; found.length < max; ) {
+    const page = await receiver.peek({ from: at, max: MOST_AT_ONCE });
+    if (page.length === 0) break;
+    found.push(...page.filter(({ message }) => message.sessionId === session));
+    at = page.at(-1)!.message.sequence + 1;
+  }
+  return found.slice(0, max);
+}
+
+async function schedule({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
+  const { topic, subscription } = entity();
+  const limit = topic.settings.maxMessageBytes;
+  const given = body.list('messages').map((item) => toScheduled(new Fields(item), limit));
+  checkSessions(given, topic.kind === 'queue' && subscription?.settings.requiresSession === true);
+  const sequences = (await broker.publish(topic.name, given)).map(({ sequence }) => sequence);
+  return { status: 200, body: to.map([to.string('sequence-numbers'), longs(sequences)]) };
+}
+
+function toScheduled(item: Fields, limit: number): OutgoingMessage & { readonly scheduledAt: Date } {
+  const encoded = item.bytes('message');
+  if (!encoded) throw wrong('message', 'given');
+  if (encoded.length > limit) throw tooLarge(limit);
+  const message = toOutgoing(encoded);
+  const { scheduledAt } = message;
+  if (!scheduledAt) throw wrong('x-opt-scheduled-enqueue-time', 'an annotation of the message');
+  return { ...message, scheduledAt };
+}
+
+async function cancel({ entity }: ManagementContext, body: Fields): Promise<Result> {
+  await cancelScheduled(entity().topic.name, body.numbers('sequence-numbers'));
+  return OK;
+}
+
+const RECEIVE_AND_DELETE = 0;
+
+async function receiveDeferred(context: ManagementContext, body: Fields): Promise<Result> {
+  const sequences = body.numbers('sequence-numbers');
+  const destructive = body.number('receiver-settle-mode', 1) === RECEIVE_AND_DELETE;
+  const session = body.text('session-id');
+  const path = context.entity().path;
+  const receiver = session === undefined ? context.broker.receiver(path) : receiverFor(context, body);
+  const received = await receiver.receiveDeferred(sequences);
+  if (destructive) await receiver.complete(received);
+  if (received.length < sequences.length)
+    throw new Refusal('message_not_found', 'A message is missing, or not deferred.');
+  const all = received.map((message) => ({
+    message: toWire({ ...message, state: 'deferred' }),
+    lockToken: message.lockToken,
+  }));
+  return { status: 200, body: messageList(all) };
+}
+
+const MOST_DELETED = 4000;
+
+async function batchDelete({ entity }: ManagementContext, body: Fields): Promise<Result> {
+  const limit = Math.min(body.number('message-count', MOST_DELETED), MOST_DELETED);
+  const before = body.date('enqueued-time-utc') ?? new Date();
+  const count = await deleteMessages(entity().path, { before, limit });
+  if (count === 0) return { status: 204, condition: 'com.microsoft:message-not-found' };
+  return { status: 200, body: to.map([to.string('message-count'), to.int(count)]) };
+}

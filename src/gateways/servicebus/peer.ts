@@ -1,0 +1,193 @@
+// One connection of a client: what it was granted, and its links, each routed by its address and role. A fault of ours in
+// one link must not take the connection down, and a fault of the client must be told to it before the connection ends.
+import { Refusal } from '../../kit/refusal.ts';
+import { type Address, type Entity, findEntity, parseAddress } from './address.ts';
+import * as to from './amqp/encode.ts';
+import {
+  addressOf,
+  holdAttach,
+  type LinkContext,
+  refuseLink,
+  type WireConnection,
+  type WireLink,
+} from './amqp/link.ts';
+import { box, type Typed } from './amqp/rhea-internals.ts';
+import { type Authority, type Grant, isGranted, type Right } from './authority.ts';
+import { answerCbs } from './cbs.ts';
+import { serveDelivery } from './deliver-link.ts';
+import type { DoorDeps } from './door.ts';
+import { type AmqpError, toAmqpError } from './errors.ts';
+import { answerManagement } from './management/answer.ts';
+import { servePublishing } from './publish-link.ts';
+import { ReplyLinks, serveRequests } from './request-link.ts';
+import type { SessionLocks } from './session-locks.ts';
+import { isCoordinator, serveCoordinator, Transactions } from './transactions.ts';
+
+/** How long a connection may stay without any valid token. */
+const ANONYMOUS_MS = 60_000;
+
+export type PeerDeps = DoorDeps & { readonly authority: Authority };
+
+type Held = { readonly link: WireLink; readonly right: Right; readonly path: string };
+
+export class Peer {
+  readonly #deps: PeerDeps;
+  readonly #connection: WireConnection;
+  readonly #grants = new Map<string, Grant>();
+  readonly #held = new Set<Held>();
+  readonly #replies = new ReplyLinks();
+  readonly #transactions: Transactions;
+  /** Sessions that links of this connection hold, for requests about them. */
+  readonly sessions: SessionLocks = new Map();
+  readonly #since: number;
+
+  constructor(connection: WireConnection, deps: PeerDeps) {
+    this.#connection = connection;
+    this.#deps = deps;
+    this.#since = deps.now().getTime();
+    this.#transactions = new Transactions(deps);
+    connection.on('receiver_open', (context: LinkContext) => this.#opened(context.receiver));
+    connection.on('sender_open', (context: LinkContext) => this.#opened(context.sender));
+    for (const name of ['receiver_error', 'sender_error', 'receiver_close', 'sender_close', 'session_error'])
+      connection.on(name, () => {}); // rhea throws what nobody listens to
+    connection.on('session_close', () => {});
+  }
+
+  granted(grants: Iterable<Grant>): void {
+    for (const grant of grants) this.#grants.set(grant.path, grant);
+  }
+
+  #opened(link: WireLink): void {
+    link.on(link.is_receiver() ? 'receiver_close' : 'sender_close', () => this.#drop(link));
+    try {
+      this.#route(link);
+    } catch (error) {
+      this.#refuse(link, error);
+    }
+  }
+
+  #route(link: WireLink): void {
+    const incoming = link.is_receiver();
+    const { source, target } = link.remote.attach;
+    if (incoming && isCoordinator(target)) {
+      serveCoordinator(link, this.#transactions);
+      return;
+    }
+    const text = addressOf(incoming ? target : source);
+    if (text === undefined)
+      throw new Refusal('bad_request', 'The link names no entity.', { condition: 'amqp:invalid-field' });
+    const address = parseAddress(text);
+    if (address.node !== 'entity') this.#routeNode(link, address);
+    else if (incoming) this.#routePublishing(link, address);
+    else this.#routeDelivery(link, address);
+  }
+
+  #routeNode(link: WireLink, address: Address): void {
+    if (!link.is_receiver()) this.#replies.add(link);
+    else if (address.node === 'cbs') this.#routeCbs(link);
+    else this.#routeManagement(link, address);
+  }
+
+  #routeCbs(link: WireLink): void {
+    const grant = (given: Grant) => this.granted([given]);
+    const deps = { authority: this.#deps.authority, topics: this.#deps.topics, grant };
+    serveRequests(link, (request) => answerCbs(deps, request), this.#replies);
+  }
+
+  #routeManagement(link: WireLink, address: Address): void {
+    const entity = () => findEntity(this.#deps.topics, address);
+    const { path } = entity();
+    const allowed = (right: Right) => isGranted(this.#grants.values(), right, path, this.#deps.now());
+    if (!(['Listen', 'Send', 'Manage'] as const).some(allowed)) throw missingRight('Listen', path);
+    const need = (right: Right) => {
+      if (!allowed(right)) throw missingRight(right, path);
+    };
+    const context = { ...this.#deps, entity, need, sessions: this.sessions };
+    serveRequests(link, (request) => answerManagement(context, request), this.#replies);
+  }
+
+  #routePublishing(link: WireLink, address: Address): void {
+    const entity = () => findEntity(this.#deps.topics, address);
+    if (address.subscription !== undefined || address.dead)
+      throw new Refusal('bad_request', `Messages cannot be sent to '${entity().path}'; send to its topic or queue.`);
+    this.#need(link, 'Send', entity());
+    servePublishing(link, {
+      entity,
+      publish: (topic, messages) => this.#deps.broker.publish(topic, messages),
+      transactions: this.#transactions,
+      refused: (error) => this.#refused('send', error),
+      failed: (error) => this.#deps.emit({ name: 'servicebus.failed', where: 'send', error }),
+    });
+  }
+
+  #routeDelivery(link: WireLink, address: Address): void {
+    const entity = () => findEntity(this.#deps.topics, address);
+    this.#need(link, 'Listen', entity());
+    holdAttach(link);
+    serveDelivery(link, {
+      ...this.#deps,
+      entity,
+      sessions: this.sessions,
+      transactions: this.#transactions,
+      refused: (error) => this.#refused('receive', error),
+    }).catch((error: unknown) => this.#refuse(link, error));
+  }
+
+  #need(link: WireLink, right: Right, { path }: Entity): void {
+    if (!isGranted(this.#grants.values(), right, path, this.#deps.now())) throw missingRight(right, path);
+    this.#held.add({ link, right, path });
+  }
+
+  #drop(link: WireLink): void {
+    for (const held of this.#held) if (held.link === link) this.#held.delete(held);
+  }
+
+  #refuse(link: WireLink, error: unknown): void {
+    if (!(error instanceof Refusal)) this.#deps.emit({ name: 'servicebus.failed', where: 'attach', error });
+    const told = toAmqpError(error);
+    this.#refused('attach', told);
+    refuseLink(link, told);
+  }
+
+  #refused(where: string, { condition }: AmqpError): void {
+    this.#deps.emit({ name: 'servicebus.refused', where, condition });
+  }
+
+  /** Ends links whose token has expired, and connections that never had one. */
+  sweep(now: Date): void {
+    if (this.#grants.size === 0 && now.getTime() - this.#since > ANONYMOUS_MS)
+      this.close({ condition: 'amqp:connection:forced', description: 'No token was put in time.' });
+    for (const { link, right, path } of this.#held)
+      if (!isGranted(this.#grants.values(), right, path, now)) link.close(toAmqpError(missingRight(right, path)));
+  }
+
+  /** The connection is gone: so are its transactions. Locks of messages live on, those of sessions were released. */
+  ended(): void {
+    this.#transactions.rollBackAll();
+  }
+
+  close(error: AmqpError): void {
+    this.#connection.close(error);
+  }
+
+  /** Says at once why the connection ends, if the client is far enough to be told, and ends it. */
+  abort(error: AmqpError): void {
+    const connection = this.#connection;
+    const local = connection.local as unknown as { close: { value: unknown[] } };
+    if (connection.is_open()) {
+      local.close.value[0] = errorOf(error);
+      connection._write_close();
+    }
+    if (connection.socket.destroySoon) connection.socket.destroySoon();
+    else connection.socket.end();
+  }
+}
+
+function errorOf({ condition, description }: AmqpError): Typed {
+  return box(to.described(0x1d, to.list([to.symbol(condition), to.string(description), to.nothing()])));
+}
+
+function missingRight(right: Right, path: string): Refusal {
+  const words = `Unauthorized access. '${right}' claim(s) are required to perform this operation. Resource: '${path}'.`;
+  return new Refusal('right_missing', words);
+}

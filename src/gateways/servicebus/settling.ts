@@ -1,0 +1,101 @@
+// Dispositions of one link, gathered per turn of the event loop: those that say the same are settled together, in one
+// call and one commit, and every delivery gets its answer, known or not, because clients wait a minute for one.
+import { Refusal } from '../../kit/refusal.ts';
+import type { Receiver } from '../../topics/receiver.ts';
+import type { Settlement } from '../../topics/settle.ts';
+import type { Entity } from './address.ts';
+import { forgetDelivery } from './amqp/mend.ts';
+import { type Delivery, type Typed, unbox } from './amqp/rhea-internals.ts';
+import { readVerdict, type Verdict } from './disposition.ts';
+import { toAmqpError } from './errors.ts';
+import { lockTokenOf } from './lock-token.ts';
+import * as outcomes from './outcomes.ts';
+import type { Transactions } from './transactions.ts';
+
+type Said = { readonly delivery: WireDelivery; readonly settled: boolean; readonly verdict: Verdict };
+type WireDelivery = Delivery & { update(settled: boolean, state?: unknown): void };
+
+export class Settling {
+  readonly #receiver: Receiver;
+  readonly #transactions: Transactions;
+  readonly #entity: Entity;
+  #said: Said[] = [];
+
+  constructor(receiver: Receiver, transactions: Transactions, entity: Entity) {
+    this.#receiver = receiver;
+    this.#transactions = transactions;
+    this.#entity = entity;
+  }
+
+  heard(delivery: Delivery, state: Typed | undefined, settled: boolean): void {
+    const wire = delivery as WireDelivery;
+    try {
+      const verdict = isAccepted(state) ? COMPLETE : readVerdict(unbox(state));
+      if (verdict) this.#gather({ delivery: wire, settled, verdict });
+      else if (settled) forgetDelivery(delivery);
+    } catch (error) {
+      answer(wire, outcomes.rejected(toAmqpError(error)));
+    }
+  }
+
+  #gather(said: Said): void {
+    if (this.#said.push(said) === 1) setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    const all = this.#said;
+    this.#said = [];
+    const completed = all.filter(({ verdict }) => verdict === COMPLETE);
+    if (completed.length > 0) void this.#settle(completed, COMPLETE.how);
+    for (const said of all) if (said.verdict !== COMPLETE) void this.#settle([said], said.verdict.how);
+  }
+
+  async #settle(said: readonly Said[], how: Settlement): Promise<void> {
+    const { transaction } = said[0]!.verdict;
+    const tokens = said.map(({ delivery }) => lockTokenOf(delivery.tag));
+    try {
+      const held = transaction
+        ? this.#transactions.settle(transaction, { receiver: this.#receiver, tokens, how, entity: this.#entity })
+        : await this.#receiver.trySettle(tokens, how);
+      for (const [i, each] of said.entries()) this.#answer(each, held[i]!, transaction);
+    } catch (error) {
+      for (const each of said) if (!each.settled) answer(each.delivery, outcomes.rejected(toAmqpError(error)));
+    }
+  }
+
+  #answer({ delivery, settled, verdict }: Said, held: boolean, transaction: Buffer | undefined): void {
+    if (settled) {
+      forgetDelivery(delivery);
+      return;
+    }
+    const outcome = held ? outcomes.confirmation(verdict.code) : outcomes.rejected(toAmqpError(this.#lost()));
+    answer(delivery, transaction && held ? outcomes.inTransaction(transaction, outcome) : outcome);
+  }
+
+  #lost(): Refusal {
+    const { sessionId } = this.#receiver;
+    if (sessionId !== undefined)
+      return new Refusal(
+        'session_lock_lost',
+        `The session lock for '${sessionId}' is lost: it ran out or was released.`,
+      );
+    const words = 'The lock supplied is invalid. Either the lock expired, or the message has already been removed.';
+    return new Refusal('lock_lost', words);
+  }
+}
+
+const COMPLETE: Verdict = { code: outcomes.ACCEPTED, how: { kind: 'complete' }, transaction: undefined };
+
+function isAccepted(state: Typed | undefined): boolean {
+  return state?.descriptor?.value === outcomes.ACCEPTED;
+}
+
+const CONFIRMED_BYTES = outcomes.confirmation(outcomes.ACCEPTED);
+const CONFIRMED = outcomes.boxed(CONFIRMED_BYTES);
+
+function answer(delivery: WireDelivery, outcome: Buffer): void {
+  const accepted = outcome.length === CONFIRMED_BYTES.length && outcome.equals(CONFIRMED_BYTES);
+  delivery.update(true, accepted ? CONFIRMED : outcomes.boxed(outcome));
+  delivery.remote_settled = true;
+  forgetDelivery(delivery);
+}
