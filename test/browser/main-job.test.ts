@@ -105,10 +105,45 @@ describe('the main job in a browser', () => {
 
     await server.end();
     await status.getByText('Reconnecting').waitFor();
+    await page.route(/\/inbox/, (route) => route.abort());
     await server.start();
     await joined('Grete Hermann', ['alan']);
+    // Only the stream may bring it: it must say where it was cut.
+    await page.unroute(/\/inbox/);
+    await page.route(/\/inbox\?/, (route) => route.abort());
     await row(page, 'Grete Hermann has joined').waitFor();
     await status.getByText('Live', { exact: true }).waitFor();
+  });
+
+  it('shows on one device what was done on another', async () => {
+    await using phone = await Visitor.come(browser, { viewport: { width: 390, height: 844 } });
+    await using desk = await Visitor.come(browser);
+    const [small, large] = [await phone.signIn(server, 'katherine'), await desk.signIn(server, 'katherine')];
+    await joined('Hedy Lamarr', ['katherine']);
+    await row(small, 'Unread. Hedy Lamarr has joined').waitFor();
+    await row(large, 'Hedy Lamarr has joined').getByRole('link').click();
+    await row(small, 'Unread. Hedy Lamarr has joined').waitFor({ state: 'detached' });
+    await large.getByRole('button', { name: 'Archive', exact: true }).last().click();
+    await row(small, 'Hedy Lamarr has joined').waitFor({ state: 'detached' });
+    await small.getByRole('tab', { name: 'Archived' }).click();
+    await row(small, 'Hedy Lamarr has joined').waitFor();
+  });
+
+  it('gives a command for the first event that works as it stands', async () => {
+    await using team = await Visitor.come(browser);
+    const page = await team.signIn(server);
+    await page.getByRole('button', { name: /Send (an|your first) event/ }).click();
+    const command = (await page.getByRole('region', { name: 'the curl command' }).textContent()) ?? '';
+    const [, url = ''] = command.match(/POST (\S+)/) ?? [];
+    const [, body = ''] = command.match(/-d '([^']*)'/) ?? [];
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/cloudevents+json' };
+    expect((await fetch(url, { method: 'POST', headers, body })).status).toBe(202);
+    await page.getByRole('button', { name: 'Send it from here' }).click();
+    await page.getByText('Sent', { exact: true }).waitFor();
+    await eventually(async () => {
+      const { items } = await server.call<{ items: { title: string }[] }>('GET', '/v1/recipients/ada/inbox?limit=2');
+      expect(items.map(({ title }) => title)).toEqual(Array(2).fill('Grace Hopper has joined'));
+    });
   });
 
   it('takes a choice back that the server refuses, and says so', async () => {

@@ -27,15 +27,20 @@ export function WithToasts({ children }: { readonly children: ReactNode }) {
   return (
     <ToastContext value={toasts}>
       {children}
-      <Toaster toasterId={id} position="bottom" pauseOnHover />
+      <Toaster toasterId={id} position="bottom" offset={{ vertical: isNarrow() ? 72 : 20 }} pauseOnHover />
     </ToastContext>
   );
+}
+
+/** On a phone the places to go are at the bottom; toasts stay above them. */
+function isNarrow(): boolean {
+  return window.matchMedia('(max-width: 720px)').matches;
 }
 
 function Done({ words, undo }: { readonly words: string; readonly undo: (() => void) | undefined }) {
   const action = undo && (
     <ToastTrigger>
-      <Button size="small" appearance="transparent" onClick={undo}>
+      <Button className="toast-undo" size="small" appearance="transparent" onClick={undo}>
         Undo
       </Button>
     </ToastTrigger>
