@@ -8,14 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PushClient } from '../../src/hub/http2/client.ts';
-import { type Answer, ask, type Http2Options, type Lane, type Reply } from '../../src/hub/http2/port.ts';
+import { type Answer, ask, type Http2Options, type Reply, type RequestHead } from '../../src/hub/http2/port.ts';
 import { makeCertificate } from '../../src/kit/certificate.ts';
 import { eventually } from '../support/eventually.ts';
 
 const certificate = makeCertificate();
 const folder = mkdtempSync(join(tmpdir(), 'carillon-nghttp2-'));
 const children: ChildProcess[] = [];
-const lane: Lane = { method: 'POST', authority: 'localhost', fields: ['content-type', 'application/json'] };
+const head: RequestHead = { method: 'POST', authority: 'localhost', fields: ['content-type', 'application/json'] };
 
 beforeAll(() => {
   for (const program of ['nghttpd', 'nghttpx'])
@@ -56,7 +56,7 @@ function client(port: number, options: Partial<Http2Options> = {}): PushClient {
 }
 
 function post(on: PushClient, body: string | Uint8Array, fields: readonly string[] = []): Promise<Reply> {
-  return ask(on, { lane, path: '/echo', fields, body });
+  return ask(on, { head, path: '/echo', fields, body });
 }
 
 async function listening(on: PushClient): Promise<void> {

@@ -2,7 +2,7 @@
 // Source: Apple "Sending channel management requests to APNs". At most 10,000 channels per app and environment.
 
 import { PushClient } from '../http2/client.ts';
-import { type Answer, ask, field, type Lane, type Transport } from '../http2/port.ts';
+import { type Answer, ask, field, type RequestHead, type Transport } from '../http2/port.ts';
 import { type ApnsCredentials, ProviderToken } from './apns-token.ts';
 
 export type ChannelOptions = {
@@ -65,19 +65,19 @@ export class ApnsChannels {
   }
 
   async #ask(
-    method: Lane['method'],
+    method: RequestHead['method'],
     what: string,
     fields: readonly string[],
     body: string,
     expected: number,
   ): Promise<Answer> {
     const { credentials, environment } = this.#options;
-    const lane: Lane = {
+    const head: RequestHead = {
       method,
       authority: endpoints[environment].host,
       fields: ['authorization', `bearer ${this.#token.current()}`],
     };
-    const reply = await ask(this.#client, { lane, path: `/1/apps/${credentials.bundleId}/${what}`, fields, body });
+    const reply = await ask(this.#client, { head, path: `/1/apps/${credentials.bundleId}/${what}`, fields, body });
     if (reply.kind !== 'answer') throw new ChannelError(undefined, `${reply.kind}:${reply.cause}`);
     if (reply.status !== expected) throw new ChannelError(reply.status, reasonOf(reply));
     return reply;

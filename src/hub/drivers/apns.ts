@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import { PushClient } from '../http2/client.ts';
-import { type Answer, field, type Http2Options, type Lane, type Reply, type Transport } from '../http2/port.ts';
+import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { type ApnsCredentials, ProviderToken } from './apns-token.ts';
 import {
   checkedHeader,
@@ -37,7 +37,7 @@ export type ApnsPushOptions = PushOptions & { readonly pushType?: ApnsPushType |
 export type ApnsPlan = {
   readonly fields: readonly string[];
   readonly limit: number;
-  lane: Lane | undefined;
+  head: RequestHead | undefined;
   token: string;
 };
 
@@ -105,7 +105,7 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     if (collapse !== undefined) fields.push('apns-collapse-id', shortId(collapse, 64));
     for (const [name, value] of headers)
       if (name.startsWith('apns-') && !passed.includes(name)) fields.push(name, value);
-    return { fields, limit: type === 'voip' ? 5120 : 4096, lane: undefined, token: '' };
+    return { fields, limit: type === 'voip' ? 5120 : 4096, head: undefined, token: '' };
   }
 
   push(plan: ApnsPlan, push: Push<string>): boolean {
@@ -147,7 +147,7 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
       else push.settle(this.#judge(reply, mayRenew));
     };
     return this.#client.post({
-      lane: this.#lane(plan, token),
+      head: this.#head(plan, token),
       path,
       fields,
       body: push.payload,
@@ -156,15 +156,15 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     });
   }
 
-  #lane(plan: ApnsPlan, token: string): Lane {
-    if (plan.lane !== undefined && plan.token === token) return plan.lane;
+  #head(plan: ApnsPlan, token: string): RequestHead {
+    if (plan.head !== undefined && plan.token === token) return plan.head;
     plan.token = token;
-    plan.lane = {
+    plan.head = {
       method: 'POST',
       authority: this.#authority,
       fields: ['authorization', `bearer ${token}`, ...plan.fields],
     };
-    return plan.lane;
+    return plan.head;
   }
 
   #delivered(push: Push<string>, answer: Answer): void {

@@ -5,7 +5,7 @@
 import type { KeyObject } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import { PushClient } from '../http2/client.ts';
-import { type Answer, field, type Http2Options, type Lane, type Reply, type Transport } from '../http2/port.ts';
+import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { type Driver, type Push, type PushOptions, type PushOutcome, type PushSignal, retryAfterMs } from './driver.ts';
 import { Gate } from './gate.ts';
@@ -49,7 +49,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
   readonly #path: string;
   readonly #now: () => number;
   readonly #emit: (signal: PushSignal) => void;
-  #lane: { readonly token: string; readonly lane: Lane } | undefined;
+  #head: { readonly token: string; readonly head: RequestHead } | undefined;
   /** The message of the last push, cut open where the token goes: a broadcast has the same one for all. */
   #cut: { readonly plan: FcmPlan; readonly payload: string; readonly rest: string | PushOutcome } | undefined;
 
@@ -121,7 +121,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
       } else push.settle(outcome.kind === 'down' && outcome.alarm ? this.#gate.stop(outcome.cause) : outcome);
     };
     return this.#client.post({
-      lane: this.#laneOf(token),
+      head: this.#headOf(token),
       path: this.#path,
       fields: [],
       body,
@@ -130,11 +130,11 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     });
   }
 
-  #laneOf(token: string): Lane {
-    if (this.#lane?.token === token) return this.#lane.lane;
+  #headOf(token: string): RequestHead {
+    if (this.#head?.token === token) return this.#head.head;
     const fields = ['authorization', `Bearer ${token}`, 'content-type', 'application/json; charset=UTF-8'];
-    this.#lane = { token, lane: { method: 'POST', authority, fields, sendsLength: true } };
-    return this.#lane.lane;
+    this.#head = { token, head: { method: 'POST', authority, fields, sendsLength: true } };
+    return this.#head.head;
   }
 
   /** What follows the token in the body, or why the payload is of no use. */

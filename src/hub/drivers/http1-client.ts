@@ -81,7 +81,7 @@ export class Http1Client implements Transport {
       agent: this.#agent,
       host,
       port,
-      method: call.lane.method,
+      method: call.head.method,
       path: call.path,
       headers: headersOf(call),
       timeout: call.timeoutMs ?? this.#options.timeoutMs ?? 30_000,
@@ -138,10 +138,10 @@ function send(
 
 function headersOf(call: Call): Record<string, string> {
   const headers: Record<string, string> = {
-    host: call.lane.authority,
+    host: call.head.authority,
     'content-length': String(Buffer.byteLength(call.body)),
   };
-  for (const fields of [call.lane.fields, call.fields])
+  for (const fields of [call.head.fields, call.fields])
     for (let i = 0; i < fields.length; i += 2) headers[fields[i]!] = fields[i + 1]!;
   return headers;
 }

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import { PushClient } from '../http2/client.ts';
-import { type Answer, field, type Http2Options, type Lane, type Reply, type Transport } from '../http2/port.ts';
+import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { privateAddress } from './address-guard.ts';
 import {
   type Driver,
@@ -40,7 +40,7 @@ export type WebPushOptions = {
 
 export type WebPushPlan = {
   readonly fields: readonly string[];
-  readonly lanes: Map<string, { readonly authorization: string; readonly lane: Lane }>;
+  readonly heads: Map<string, { readonly authorization: string; readonly head: RequestHead }>;
 };
 
 type Target = { readonly origin: string; readonly path: string };
@@ -79,7 +79,7 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     const topic = headers.get('topic') ?? options.collapseId;
     if (topic !== undefined) fields.push('topic', shortTopic(topic));
     fields.push('content-encoding', 'aes128gcm', 'content-type', 'application/octet-stream');
-    return { fields, lanes: new Map() };
+    return { fields, heads: new Map() };
   }
 
   push(plan: WebPushPlan, push: Push<WebPushAddress>): boolean {
@@ -90,9 +90,9 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     if (!Buffer.isBuffer(body)) return settleSoon(push, body);
     const service = this.#service(target.origin);
     const fields = push.collapseId === undefined ? [] : ['topic', shortTopic(push.collapseId)];
-    const lane = this.#lane(plan, target.origin, service.host, fields.length > 0);
+    const head = this.#head(plan, target.origin, service.host, fields.length > 0);
     const settle = (reply: Reply): void => push.settle(this.#judge(reply, target.origin));
-    const room = service.client.post({ lane, path: target.path, fields, body, urgent: push.urgent === true, settle });
+    const room = service.client.post({ head, path: target.path, fields, body, urgent: push.urgent === true, settle });
     if (!room) this.#crowded = service.client;
     return room;
   }
@@ -120,23 +120,23 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     }
   }
 
-  /** A lane per plan and origin. `topic` may come with each push instead: then it must not stand in the lane as well. */
-  #lane(plan: WebPushPlan, origin: string, host: string, ownTopic: boolean): Lane {
+  /** A head per plan and origin. `topic` may come with each push instead: then it must not stand in the head as well. */
+  #head(plan: WebPushPlan, origin: string, host: string, ownTopic: boolean): RequestHead {
     const authorization = this.#vapid.authorization(origin);
     const key = ownTopic ? `${origin} own` : origin;
-    const known = plan.lanes.get(key);
-    if (known?.authorization === authorization) return known.lane;
+    const known = plan.heads.get(key);
+    if (known?.authorization === authorization) return known.head;
     const at = plan.fields.indexOf('topic');
     const fields = ownTopic && at >= 0 ? plan.fields.toSpliced(at, 2) : plan.fields;
-    const lane: Lane = {
+    const head: RequestHead = {
       method: 'POST',
       authority: host,
       fields: ['authorization', authorization, ...fields],
       sendsLength: true,
     };
-    if (plan.lanes.size >= maxServices) plan.lanes.clear();
-    plan.lanes.set(key, { authorization, lane });
-    return lane;
+    if (plan.heads.size >= maxServices) plan.heads.clear();
+    plan.heads.set(key, { authorization, head });
+    return head;
   }
 
   #service(origin: string): Service {

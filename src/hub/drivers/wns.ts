@@ -3,7 +3,7 @@
 // "Push notifications overview (Windows App SDK)". The channel's address comes from the device, so its host is checked.
 
 import { Refusal } from '../../kit/refusal.ts';
-import { type Answer, field, type Http2Options, type Lane, type Reply, type Transport } from '../http2/port.ts';
+import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import {
   type Driver,
@@ -36,7 +36,7 @@ export type WnsOptions = {
 
 export type WnsPlan = {
   readonly fields: readonly string[];
-  readonly lanes: Map<string, { readonly token: string; readonly lane: Lane }>;
+  readonly heads: Map<string, { readonly token: string; readonly head: RequestHead }>;
 };
 
 const liveTokenUrl = 'https://login.live.com/accesstoken.srf';
@@ -82,7 +82,7 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     )
       fields.push('x-wns-tag', options.collapseId);
     for (const [name, value] of headers) if (name.startsWith('x-wns-')) fields.push(name, value);
-    return { fields, lanes: new Map() };
+    return { fields, heads: new Map() };
   }
 
   push(plan: WnsPlan, push: Push<string>): boolean {
@@ -133,9 +133,9 @@ export class WnsDriver implements Driver<string, WnsPlan> {
         void this.#postWhenReady(plan, push, url, false);
       } else push.settle(this.#judge(reply));
     };
-    const lane = laneOf(plan, url.host, token);
+    const head = headOf(plan, url.host, token);
     const path = url.pathname + url.search;
-    const room = client.post({ lane, path, fields: [], body: push.payload, urgent: push.urgent === true, settle });
+    const room = client.post({ head, path, fields: [], body: push.payload, urgent: push.urgent === true, settle });
     if (!room) this.#crowded = client;
     return room;
   }
@@ -188,12 +188,16 @@ export class WnsDriver implements Driver<string, WnsPlan> {
   }
 }
 
-function laneOf(plan: WnsPlan, host: string, token: string): Lane {
-  const known = plan.lanes.get(host);
-  if (known?.token === token) return known.lane;
-  const lane: Lane = { method: 'POST', authority: host, fields: ['authorization', `Bearer ${token}`, ...plan.fields] };
-  plan.lanes.set(host, { token, lane });
-  return lane;
+function headOf(plan: WnsPlan, host: string, token: string): RequestHead {
+  const known = plan.heads.get(host);
+  if (known?.token === token) return known.head;
+  const head: RequestHead = {
+    method: 'POST',
+    authority: host,
+    fields: ['authorization', `Bearer ${token}`, ...plan.fields],
+  };
+  plan.heads.set(host, { token, head });
+  return head;
 }
 
 /** 200 alone says little: WNS also answers it for what it threw away. */

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { PushClient } from './client.ts';
 import { type Answer, ask, field, type Http2Options, type Http2Signal, type Reply } from './port.ts';
 import { nodeClient } from './reference.ts';
-import { certificate, lane, respond, startServer, type TestServer } from './testing.ts';
+import { certificate, head, respond, startServer, type TestServer } from './testing.ts';
 
 const implementations = [
   ['ours', (options: Http2Options) => new PushClient(options)],
@@ -31,13 +31,13 @@ describe.each(implementations)('an HTTP/2 client (%s)', (_, make) => {
     return made;
   }
 
-  const plain = lane('authorization', 'bearer abc');
+  const plain = head('authorization', 'bearer abc');
   const post = (
     on: PushClient,
     path = '/3/device/1',
     body: string | Uint8Array = '{"a":1}',
     more = {},
-  ): Promise<Reply> => ask(on, { lane: plain, path, fields: [], body, ...more });
+  ): Promise<Reply> => ask(on, { head: plain, path, fields: [], body, ...more });
 
   test('a call arrives as it was written and its answer comes back whole', async () => {
     const seen: unknown[] = [];
@@ -194,16 +194,16 @@ describe.each(implementations)('an HTTP/2 client (%s)', (_, make) => {
     ]);
   });
 
-  test('lanes may alternate and be as long as several frames', async () => {
+  test('heads may alternate and be as long as several frames', async () => {
     const server = await serve((stream, headers) =>
       respond(stream, { ':status': 200, echo: String(headers.who), size: String(headers.big).length }),
     );
     const on = client(server.port);
-    const lanes = ['a', 'b', 'c'].map((who) => lane('who', who, 'big', who.repeat(1500)));
-    const long = lane('who', 'long', 'big', 'l'.repeat(20_000));
+    const heads = ['a', 'b', 'c'].map((who) => head('who', who, 'big', who.repeat(1500)));
+    const long = head('who', 'long', 'big', 'l'.repeat(20_000));
     for (let round = 0; round < 3; round += 1)
-      for (const each of [...lanes, long]) {
-        const reply = (await ask(on, { lane: each, path: '/', fields: [], body: '' })) as Answer;
+      for (const each of [...heads, long]) {
+        const reply = (await ask(on, { head: each, path: '/', fields: [], body: '' })) as Answer;
         expect([field(reply, 'echo'), field(reply, 'size')]).toEqual([each.fields[1], String(each.fields[3]!.length)]);
       }
   });
@@ -232,7 +232,7 @@ describe.each(implementations)('an HTTP/2 client (%s)', (_, make) => {
     const on = client(server.port, { maxWaiting: 10 });
     const replies: Reply[] = [];
     const send = (): boolean =>
-      on.post({ lane: plain, path: '/', fields: [], body: '', settle: (reply) => replies.push(reply) });
+      on.post({ head: plain, path: '/', fields: [], body: '', settle: (reply) => replies.push(reply) });
     let accepted = 1;
     while (send()) accepted += 1;
     expect(accepted).toBeGreaterThanOrEqual(10);

@@ -1,22 +1,27 @@
-// HPACK encoding (RFC 7541) for fan-out: what many calls share (a lane) goes into the peer's dynamic table once; from then on a call's
+// HPACK encoding (RFC 7541) for fan-out: what many calls share (a head) goes into the peer's dynamic table once; from then on a call's
 // header block is a few bytes of references, copied, plus its own path and fields as literals. No Huffman: it would cost more time than
 // the bytes it saves. The provider token is indexed like the rest: it is long and random, so the compression attacks that RFC 7541
 // section 7.1 warns of cannot guess it piece by piece, and sending 200 bytes of it per push would double our traffic.
 
-import type { Lane } from './port.ts';
+import type { RequestHead } from './port.ts';
 import { staticCount, staticFieldIndex, staticNameIndex } from './static-table.ts';
 
 const entryOverhead = 32;
 const ourTableLimit = 4096;
 
 type Entry = { readonly number: number; readonly bytes: number; readonly key: string };
-type LaneBlock = { readonly lane: Lane; readonly generation: number; readonly head: Buffer; readonly tail: Buffer };
+type HeadBlock = {
+  readonly head: RequestHead;
+  readonly generation: number;
+  readonly pseudo: Buffer;
+  readonly regular: Buffer;
+};
 
 export class HpackEncoder {
   readonly #entries: Entry[] = [];
   readonly #numbers = new Map<string, number>();
-  readonly #blocks = new Map<Lane, LaneBlock>();
-  #recent: LaneBlock | undefined;
+  readonly #blocks = new Map<RequestHead, HeadBlock>();
+  #recent: HeadBlock | undefined;
   #bytes = 0;
   #limit = ourTableLimit;
   #inserted = 0;
@@ -33,29 +38,29 @@ export class HpackEncoder {
   }
 
   /** The most bytes that `write` can need. */
-  bound(lane: Lane, path: string, fields: readonly string[]): number {
-    return 64 + path.length + fieldsBound(lane.fields) + lane.authority.length + fieldsBound(fields);
+  bound(head: RequestHead, path: string, fields: readonly string[]): number {
+    return 64 + path.length + fieldsBound(head.fields) + head.authority.length + fieldsBound(fields);
   }
 
   /** Writes one header block and returns where it ends. The bytes must reach the peer: the table counts on it. */
-  write(out: Buffer, at: number, lane: Lane, path: string, fields: readonly string[]): number {
-    const known = this.#recent?.lane === lane ? this.#recent : this.#blocks.get(lane);
+  write(out: Buffer, at: number, head: RequestHead, path: string, fields: readonly string[]): number {
+    const known = this.#recent?.head === head ? this.#recent : this.#blocks.get(head);
     if (known?.generation !== this.#inserted || this.#lowest !== undefined)
-      return this.#writeAnew(out, at, lane, path, fields);
+      return this.#writeAnew(out, at, head, path, fields);
     this.#recent = known;
-    let end = copy(known.head, out, at);
+    let end = copy(known.pseudo, out, at);
     end = writeLiteral(out, end, 0x00, ':path', 4, path);
-    end = copy(known.tail, out, end);
+    end = copy(known.regular, out, end);
     return writeFields(out, end, fields);
   }
 
-  #writeAnew(out: Buffer, at: number, lane: Lane, path: string, fields: readonly string[]): number {
-    const head = [':method', lane.method, ':scheme', 'https', ':authority', lane.authority];
+  #writeAnew(out: Buffer, at: number, head: RequestHead, path: string, fields: readonly string[]): number {
+    const pseudo = [':method', head.method, ':scheme', 'https', ':authority', head.authority];
     let end = this.#writeSizeUpdate(out, at);
-    end = this.#insertFields(out, end, head);
+    end = this.#insertFields(out, end, pseudo);
     end = writeLiteral(out, end, 0x00, ':path', 4, path);
-    end = this.#insertFields(out, end, lane.fields);
-    this.#remember(lane, head);
+    end = this.#insertFields(out, end, head.fields);
+    this.#remember(head, pseudo);
     return writeFields(out, end, fields);
   }
 
@@ -110,16 +115,16 @@ export class HpackEncoder {
     return number === undefined ? undefined : staticCount + 1 + this.#inserted - number;
   }
 
-  /** Keeps the lane as references only. Lanes that do not fit the table together are written anew when they alternate: right, but slower. */
-  #remember(lane: Lane, head: readonly string[]): void {
+  /** Keeps the head as references only. Heads that do not fit the table together are written anew when they alternate: right, but slower. */
+  #remember(head: RequestHead, pseudo: readonly string[]): void {
     if (this.#blocks.size >= 64) this.#forget();
     const block = {
-      lane,
+      head,
       generation: this.#inserted,
-      head: this.#references(head),
-      tail: this.#references(lane.fields),
+      pseudo: this.#references(pseudo),
+      regular: this.#references(head.fields),
     };
-    this.#blocks.set(lane, block);
+    this.#blocks.set(head, block);
     this.#recent = block;
   }
 

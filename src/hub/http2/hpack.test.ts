@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { ConnectionError } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import type { Lane } from './port.ts';
+import type { RequestHead } from './port.ts';
 
 const bytes = (hex: string): Buffer => Buffer.from(hex.replace(/\s/g, ''), 'hex');
 
@@ -155,17 +155,17 @@ const value = fc.oneof(
 );
 const fieldList = fc.array(fc.tuple(name, value), { maxLength: 5 }).map((list) => list.flat());
 
-test('whatever lanes are written in whatever order, under whatever table sizes, decodes to what was meant', () => {
-  const lanes = fc.array(fieldList, { minLength: 1, maxLength: 4 });
-  const step = fc.record({ lane: fc.nat(3), fields: fieldList, limit: fc.option(fc.nat(6000), { freq: 5 }) });
+test('whatever heads are written in whatever order, under whatever table sizes, decodes to what was meant', () => {
+  const heads = fc.array(fieldList, { minLength: 1, maxLength: 4 });
+  const step = fc.record({ head: fc.nat(3), fields: fieldList, limit: fc.option(fc.nat(6000), { freq: 5 }) });
   fc.assert(
-    fc.property(lanes, fc.array(step, { maxLength: 30 }), (laneFields, steps) => {
-      const made = laneFields.map((fields): Lane => ({ method: 'POST', authority: 'h', fields }));
+    fc.property(heads, fc.array(step, { maxLength: 30 }), (headFields, steps) => {
+      const made = headFields.map((fields): RequestHead => ({ method: 'POST', authority: 'h', fields }));
       const encoder = new HpackEncoder();
       const decoder = new HpackDecoder(6000, 1_000_000);
-      for (const { lane, fields, limit } of steps) {
+      for (const { head, fields, limit } of steps) {
         if (limit !== null) encoder.limitTable(limit);
-        const chosen = made[lane % made.length]!;
+        const chosen = made[head % made.length]!;
         const out = Buffer.alloc(encoder.bound(chosen, '/p', fields));
         const end = encoder.write(out, 0, chosen, '/p', fields);
         const expected = [
@@ -187,14 +187,14 @@ test('whatever lanes are written in whatever order, under whatever table sizes, 
   );
 });
 
-test('the second call of a lane is a few bytes', () => {
+test('the second call of a head is a few bytes', () => {
   const encoder = new HpackEncoder();
-  const lane: Lane = {
+  const head: RequestHead = {
     method: 'POST',
     authority: 'api.push.apple.com',
     fields: ['authorization', `bearer ${'x'.repeat(200)}`, 'apns-topic', 'a.b'],
   };
   const out = Buffer.alloc(2000);
-  encoder.write(out, 0, lane, '/3/device/1', []);
-  expect(encoder.write(out, 0, lane, '/3/device/1', [])).toBe('/3/device/1'.length + 2 + 5);
+  encoder.write(out, 0, head, '/3/device/1', []);
+  expect(encoder.write(out, 0, head, '/3/device/1', [])).toBe('/3/device/1'.length + 2 + 5);
 });

@@ -3,20 +3,20 @@
 // Two implementations: client.ts (ours, frames written directly) and reference.ts (node:http2). One conformance suite runs on both.
 
 /** The part of a request that is the same for many calls: written once per connection, then referred to by index. */
-export type Lane = {
+export type RequestHead = {
   readonly method: 'POST' | 'GET' | 'DELETE' | 'PUT';
   /** The `:authority`, e.g. `api.push.apple.com`. */
   readonly authority: string;
-  /** Lower-case names and their values, alternating. The object's identity is the cache key: make a new lane for a new token. */
+  /** Lower-case names and their values, alternating. The object's identity is the cache key: make a new head for a new token. */
   readonly fields: readonly string[];
   /** Adds `content-length`. HTTP/2 does not need it; some services behind proxies want it. */
   readonly sendsLength?: boolean;
 };
 
 export type Call = {
-  readonly lane: Lane;
+  readonly head: RequestHead;
   readonly path: string;
-  /** The fields of this call alone, alternating like those of the lane. */
+  /** The fields of this call alone, alternating like those of the head. */
   readonly fields: readonly string[];
   readonly body: string | Uint8Array;
   /** Overtakes everything that waits for a stream. */

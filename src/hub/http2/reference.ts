@@ -162,16 +162,16 @@ class NodeConnection {
 }
 
 function headersOf(call: Call): Record<string, string> {
-  const { lane } = call;
+  const { head } = call;
   const headers: Record<string, string> = {
-    ':method': lane.method,
+    ':method': head.method,
     ':scheme': 'https',
-    ':authority': lane.authority,
+    ':authority': head.authority,
     ':path': call.path,
   };
-  for (const fields of [lane.fields, call.fields])
+  for (const fields of [head.fields, call.fields])
     for (let i = 0; i < fields.length; i += 2) headers[fields[i]!] = fields[i + 1]!;
-  if (lane.sendsLength) headers['content-length'] = String(Buffer.byteLength(call.body));
+  if (head.sendsLength) headers['content-length'] = String(Buffer.byteLength(call.body));
   return headers;
 }
 

@@ -38,10 +38,10 @@ export class Sender {
   open(stream: Stream): void {
     const { call } = stream;
     const empty = call.body.length === 0;
-    const fields = call.lane.sendsLength
+    const fields = call.head.sendsLength
       ? [...call.fields, 'content-length', String(Buffer.byteLength(call.body))]
       : call.fields;
-    const bound = this.#encoder.bound(call.lane, call.path, fields);
+    const bound = this.#encoder.bound(call.head, call.path, fields);
     if (bound > this.maxFrame) this.#openLarge(stream, fields, bound, empty);
     else this.#openSmall(stream, fields, bound, empty);
     if (!empty) this.#startBody(stream);
@@ -82,7 +82,7 @@ export class Sender {
     const output = this.#output;
     output.reserve(frameHeaderBytes + bound);
     const start = output.at + frameHeaderBytes;
-    const end = this.#encoder.write(output.slab, start, stream.call.lane, stream.call.path, fields);
+    const end = this.#encoder.write(output.slab, start, stream.call.head, stream.call.path, fields);
     const flags = empty ? flag.endHeaders | flag.endStream : flag.endHeaders;
     writeFrameHeader(output.slab, output.at, end - start, frame.headers, flags, stream.id);
     output.at = end;
@@ -90,7 +90,7 @@ export class Sender {
 
   #openLarge(stream: Stream, fields: readonly string[], bound: number, empty: boolean): void {
     const block = Buffer.allocUnsafe(bound);
-    const length = this.#encoder.write(block, 0, stream.call.lane, stream.call.path, fields);
+    const length = this.#encoder.write(block, 0, stream.call.head, stream.call.path, fields);
     for (let at = 0; at < length; at += this.maxFrame) {
       const piece = block.subarray(at, Math.min(at + this.maxFrame, length));
       const flags = (at + piece.length === length ? flag.endHeaders : 0) | (at === 0 && empty ? flag.endStream : 0);

@@ -13,7 +13,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { makeCertificate } from '../../kit/certificate.ts';
 import { Connection, type ConnectionEvents, type ConnectionSettings } from './connection.ts';
 import { FrameReader, flag, frame, frameOf, maxWindow, preface, settingsFrame } from './frames.ts';
-import type { Call, Lane, Reply } from './port.ts';
+import type { Call, Reply, RequestHead } from './port.ts';
 
 export const certificate = makeCertificate();
 
@@ -70,7 +70,7 @@ export function respond(stream: ServerHttp2Stream, headers: Record<string, strin
   if (body !== '') stream.end(body);
 }
 
-export function lane(...fields: string[]): Lane {
+export function head(...fields: string[]): RequestHead {
   return { method: 'POST', authority: 'push.example', fields };
 }
 
@@ -194,7 +194,7 @@ export async function wire(
   }
   const call: Wire['call'] = (input = {}) =>
     new Promise((settle) =>
-      connection.send({ lane: lane('x', 'y'), path: '/p', fields: [], body: 'hello', ...input, settle }),
+      connection.send({ head: head('x', 'y'), path: '/p', fields: [], body: 'hello', ...input, settle }),
     );
   return { peer, connection, log, unprocessed, call, closed: closed.promise };
 }
