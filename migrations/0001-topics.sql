@@ -157,6 +157,14 @@ create table progress (
 create table progress_0 partition of progress for values in (0) with (autovacuum_enabled = false);
 create table progress_1 partition of progress for values in (1) with (autovacuum_enabled = false);
 
+-- How far subscriptions had come when their owner last said so: what may be dropped from the log.
+create table reading (
+  subscription int not null references subscription on delete cascade,
+  part smallint not null,
+  floor bigint not null,
+  primary key (subscription, part)
+);
+
 -- Messages that left the log for one subscription: with their content, so that generations can be dropped.
 create table held (
   subscription int not null references subscription on delete cascade,
@@ -178,8 +186,9 @@ create index held_state on held (subscription, state, part, sequence);
 create index held_cause on held (subscription, reason) where state = 'dead';
 
 -- Messages whose time has not come.
+create sequence scheduled_id increment 100;
 create table scheduled (
-  id bigint generated always as identity primary key,
+  id bigint primary key,
   topic int not null references topic on delete cascade,
   due_at timestamptz not null,
   scheduled_at timestamptz not null,

@@ -7,6 +7,7 @@ import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Connection } from './connection.ts';
 import type { DedupRow } from './dedup.ts';
 import { PARTITION_SPAN } from './message.ts';
+import { isScheduled, type ScheduledRow } from './scheduled.ts';
 
 export type BlockRow = {
   readonly topic: number;
@@ -109,10 +110,10 @@ export class Appender {
   }
 
   async append(flush: Flush): Promise<void> {
-    if (flush.within.length === 0) return this.#insert(this.connection, flush);
+    if (flush.within.length === 0) return flush.blocks.length > 0 ? this.#insert(this.connection, flush) : undefined;
     await this.connection.transaction(async (sql) => {
       for (const work of flush.within) await work(sql);
-      if (flush.blocks.length > 0) await this.#insert(sql, flush);
+      if (flush.blocks.length + flush.ids.length > 0) await this.#insert(sql, flush);
     });
   }
 
@@ -135,9 +136,9 @@ export class Appender {
   }
 
   /** Whether a flush whose answer was lost has been carried out after all. */
-  async landed(flush: Flush): Promise<boolean> {
+  async landed(flush: Flush, scheduled: readonly ScheduledRow[]): Promise<boolean> {
     const block = flush.blocks[0];
-    if (!block) return false;
+    if (!block) return scheduled.length > 0 && isScheduled(this.connection, scheduled[0]!.id);
     const values = [block.topic, block.part, block.first, flush.nonce];
     const [row] = await this.connection.query<{ found: number }>(FIND_NONCE, values);
     return row!.found > 0;

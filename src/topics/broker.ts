@@ -7,15 +7,22 @@ import { type BrowseOptions, browse } from './browse.ts';
 import { Catalogue, QUEUE_SUBSCRIPTION, type SubscriptionEntry, subscriptionOf, type TopicEntry } from './catalogue.ts';
 import { checkMessages } from './check.ts';
 import { type Batch, type ConsumeOptions, type Consumer, startConsumer } from './consume.ts';
-import { type Counts, countsOf } from './counts.ts';
+import { type Counts, sumCounts } from './counts.ts';
 import type { CursorDeps } from './cursor.ts';
+import { Forwarders } from './forward.ts';
+import { Housekeeper, type HousekeepingSettings, housekeepingDefaults } from './housekeeping.ts';
+import { deleteIdle, Usage } from './idle.ts';
 import type { Message, OutgoingMessage, Receipt } from './message.ts';
 import { Owners } from './owners.ts';
-import { findEntity } from './path.ts';
+import { type Entity, findEntity } from './path.ts';
 import { Progress } from './progress.ts';
 import { Publisher, type PublishLimits, publishLimits } from './publish.ts';
 import { Receiver, type ReceiverOptions, type SessionChoice } from './receiver.ts';
+import { type Cause, type DeadSelection, deadCauses } from './redrive.ts';
+import { type ReplayFrom, rewind } from './replay.ts';
 import { DEFAULT_RULE, type Rule } from './rule.ts';
+import { cancelScheduled, countScheduled, Scheduler } from './scheduled.ts';
+import type { Seat } from './seat.ts';
 import { acceptSession, listSessions, localSeats, type SessionPage } from './seats.ts';
 import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
 import type { EmitTopics } from './signals.ts';
@@ -25,6 +32,7 @@ export type BrokerSettings = {
   /** Bytes of recent log kept in memory for consumers, in all and per partition. */
   readonly tailBytes?: number;
   readonly tailBytesPerPartition?: number;
+  readonly housekeeping?: Partial<HousekeepingSettings>;
 };
 
 export type BrokerDeps = {
@@ -41,15 +49,28 @@ type Parts = {
   readonly owners: Owners;
   readonly publisher: Publisher;
   readonly progress: Progress;
+  readonly scheduler: Scheduler;
+  readonly forwarders: Forwarders;
+  readonly usage: Usage;
 };
 
 export class Broker {
   readonly #parts: Parts;
+  readonly housekeeper: Housekeeper;
   readonly #consumers = new Set<Consumer>();
   #stopped: Promise<void> | undefined;
 
   private constructor(parts: Parts) {
     this.#parts = parts;
+    const { database, emit, settings } = parts.deps;
+    this.housekeeper = new Housekeeper({
+      database,
+      emit,
+      settings: { ...housekeepingDefaults, ...settings?.housekeeping },
+      reportReading: () => parts.owners.reportReading(),
+      deleteIdle: () => deleteIdle(database, parts.catalogue, parts.usage, this),
+    });
+    this.housekeeper.start();
   }
 
   static async start(deps: BrokerDeps): Promise<Broker> {
@@ -65,10 +86,15 @@ export class Broker {
     const owners: Owners = new Owners({ database, catalogue, node, budget, cursorDeps });
     const limits = { ...publishLimits, ...deps.settings?.publish };
     const handOver: Owners['handOver'] = (topic, block) => owners.handOver(topic, block);
-    const publisher = new Publisher({ database, catalogue, emit, handOver, limits });
+    const scheduled = (at: number) => scheduler.note(at);
+    const publisher = new Publisher({ database, catalogue, emit, handOver, scheduled, limits });
+    const scheduler = new Scheduler({ database, catalogue, publisher, emit });
+    const forwarders = new Forwarders({ catalogue, owners, publisher, emit });
     catalogue.onChange((entry, before) => owners.update(entry, before));
     await owners.start();
-    return new Broker({ deps, catalogue, owners, publisher, progress });
+    await scheduler.start();
+    const parts = { deps, catalogue, owners, publisher, progress, scheduler, forwarders, usage: new Usage() };
+    return new Broker(parts);
   }
 
   /** Appends the messages, all or none; resolves when they are durable. One receipt per message, in order. */
@@ -76,6 +102,7 @@ export class Broker {
     const entry = this.#parts.catalogue.topic(topic);
     if (messages.length === 0) return [];
     checkMessages(entry, messages);
+    this.#parts.usage.topic(entry);
     const receipts = await this.#parts.publisher.publish(entry, messages);
     const duplicates = receipts.filter((receipt) => receipt.duplicate).length;
     this.#parts.deps.emit({ name: 'topics.published', topic: entry.name, count: messages.length, duplicates });
@@ -124,13 +151,14 @@ export class Broker {
   }
 
   #receiverDeps(path: string) {
-    const { catalogue, owners, deps } = this.#parts;
-    const entity = () => findEntity(catalogue, path);
-    entity();
-    const seats = async () => {
-      await owners.updated();
-      return localSeats(owners, entity());
+    const { catalogue, usage, deps } = this.#parts;
+    const entity = () => {
+      const found = findEntity(catalogue, path);
+      usage.subscription(found.topic, found.subscription);
+      return found;
     };
+    entity();
+    const seats = () => this.#seats(entity());
     return { sql: deps.database, entity, seats };
   }
 
@@ -148,6 +176,7 @@ export class Broker {
     name: string,
     given: admin.NewTopic & { readonly queue?: Partial<SubscriptionSettings> } = {},
   ): Promise<TopicEntry> {
+    this.#checkForwarding(name, mergeSettings(subscriptionDefaults, given.queue ?? {}));
     const id = await admin.createTopic(this.#parts.deps.database, name, 'queue', given);
     return this.#opened(id);
   }
@@ -211,17 +240,21 @@ export class Broker {
     return { items, next: all.length > limit ? items.at(-1)!.name : undefined };
   }
 
-  /** Without rules given it gets one that selects everything. */
+  /** Without rules given it gets one that selects everything. With `from` it also gets what the log has since then. */
   async createSubscription(
     topic: string,
     name: string,
     given: Partial<SubscriptionSettings> = {},
     rules: readonly Rule[] = [DEFAULT_RULE],
+    from?: ReplayFrom,
   ): Promise<SubscriptionEntry> {
     const entry = this.#topicOnly(topic);
     const settings = mergeSettings(subscriptionDefaults, given);
+    this.#checkForwarding(`${entry.name}/Subscriptions/${name}`, settings);
     await admin.createSubscription(this.#parts.deps.database, entry.id, name, settings, rules);
-    return subscriptionOf((await this.#changed(entry.id))!, name);
+    const created = subscriptionOf((await this.#changed(entry.id))!, name);
+    if (from) await this.replay(`${entry.name}/Subscriptions/${name}`, from);
+    return created;
   }
 
   async ensureSubscription(
@@ -248,7 +281,9 @@ export class Broker {
   ): Promise<SubscriptionEntry> {
     const entry = this.topic(topic);
     const { id, settings } = subscriptionOf(entry, name);
-    await admin.updateSubscription(this.#parts.deps.database, entry.id, id, mergeSettings(settings, given));
+    const merged = mergeSettings(settings, given);
+    this.#checkForwarding(entry.kind === 'queue' ? entry.name : `${entry.name}/Subscriptions/${name}`, merged);
+    await admin.updateSubscription(this.#parts.deps.database, entry.id, id, merged);
     return subscriptionOf((await this.#changed(entry.id))!, name);
   }
 
@@ -283,8 +318,70 @@ export class Broker {
   /** Runtime counts of one subscription, or of a queue when no subscription is named. */
   async counts(topic: string, subscription: string = QUEUE_SUBSCRIPTION): Promise<Counts> {
     const entry = this.topic(topic);
+    const seats = await this.#seats({ topic: entry, subscription: subscriptionOf(entry, subscription), kind: 'live' });
+    return sumCounts(await Promise.all(seats.map((seat) => seat.counts())));
+  }
+
+  /** How many messages of the topic or queue wait for their time. */
+  countScheduled(topic: string): Promise<number> {
+    return countScheduled(this.#parts.deps.database, this.topic(topic).id);
+  }
+
+  /** Throws `message_not_found`, and cancels nothing, unless all of them are still scheduled. */
+  cancelScheduled(topic: string, sequences: readonly number[]): Promise<void> {
+    return cancelScheduled(this.#parts.deps.database, this.topic(topic).id, sequences);
+  }
+
+  /** Why the dead letters of a subscription or queue (by its path) died, and how many of each. */
+  deadCauses(path: string): Promise<Cause[]> {
+    const { subscription } = findEntity(this.#parts.catalogue, path);
+    return deadCauses(this.#parts.deps.database, subscription.id);
+  }
+
+  /** Brings dead letters back to where they died: the named ones, those of a cause, or all. Resolves to how many. */
+  async redrive(path: string, which: DeadSelection = {}, onProgress?: (moved: number) => void): Promise<number> {
+    const seats = await this.#seats({ ...findEntity(this.#parts.catalogue, path), kind: 'live' });
+    let moved = 0;
+    for (const seat of seats) {
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const page: { moved: number; last: number | undefined } = await seat.redrive(which, after);
+        moved += page.moved;
+        after = page.last;
+        onProgress?.(moved);
+      }
+    }
+    return moved;
+  }
+
+  /** Throws away what waits at the path (a dead-letter path: the dead letters). Resolves to how many. */
+  async purge(path: string): Promise<number> {
+    const seats = await this.#seats(findEntity(this.#parts.catalogue, path));
+    const purged = await Promise.all(seats.map((seat) => seat.purge()));
+    return purged.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Lets a subscription or queue read again what the log still has. */
+  async replay(path: string, from: ReplayFrom): Promise<void> {
+    const { topic, subscription } = findEntity(this.#parts.catalogue, path);
+    await rewind(this.#parts.deps.database, topic.id, subscription.id, from);
+    await this.#changed(topic.id);
+  }
+
+  async #seats(entity: Entity): Promise<readonly Seat[]> {
     await this.#parts.owners.updated();
-    return countsOf(this.#parts.owners.owned(entry.id), subscriptionOf(entry, subscription));
+    return localSeats(this.#parts.owners, entity);
+  }
+
+  #checkForwarding(path: string, settings: SubscriptionSettings): void {
+    for (const to of [settings.forwardTo, settings.forwardDeadLettersTo]) {
+      if (to === null) continue;
+      this.topic(to);
+      if (to.toLowerCase() === path.toLowerCase())
+        throw new Refusal('bad_request', `"${path}" cannot forward to itself.`);
+    }
+    if (settings.forwardTo !== null && settings.requiresSession) {
+      throw new Refusal('bad_request', 'An entity that requires sessions cannot forward its messages.');
+    }
   }
 
   #topicOnly(name: string): TopicEntry {
@@ -295,9 +392,11 @@ export class Broker {
   }
 
   async #changed(id: number): Promise<TopicEntry | undefined> {
-    const { catalogue, owners } = this.#parts;
+    const { catalogue, owners, forwarders } = this.#parts;
     await catalogue.refresh([id]);
     await owners.updated();
+    for (const partition of owners.owned(id))
+      for (const cursor of partition.cursors.values()) forwarders.update(cursor);
     return catalogue.byId(id);
   }
 
@@ -308,8 +407,11 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    const { publisher, progress, owners } = this.#parts;
+    const { publisher, progress, owners, scheduler, forwarders } = this.#parts;
+    await this.housekeeper.stop();
     await Promise.all([...this.#consumers].map((consumer) => consumer.stop()));
+    await forwarders.stop();
+    await scheduler.stop();
     await publisher.stop();
     await progress.stop();
     await owners.stop();

@@ -143,7 +143,7 @@ class Loop {
   async #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
     const cursor = this.#cursor;
     for (const entry of entries) entry.state = 'settling';
-    const sorted = await this.#deps.database.transaction(async (tx) => {
+    const transaction = this.#deps.database.transaction(async (tx) => {
       const outcome = sort(cursor, entries, (await work(tx)) ?? []);
       const { done, held } = completion(outcome.completed);
       const buried = outcome.buried.map(({ entry }) => entry);
@@ -154,6 +154,7 @@ class Loop {
       await appendIn(tx, cursor, change);
       return outcome;
     });
+    const sorted = await cursor.deps.progress.track(transaction);
     finished(cursor, sorted.completed);
     buried(cursor, sorted.buried);
     if (sorted.abandoned.length > 0) await settle(cursor, sorted.abandoned, { kind: 'abandon' });

@@ -1,6 +1,5 @@
-// How many messages of a subscription are in which state, at their owners.
-import type { SubscriptionEntry } from './catalogue.ts';
-import type { Partition } from './partition.ts';
+// How many messages of a subscription are in which state.
+import type { Cursor } from './cursor.ts';
 
 export type Counts = {
   /** Waiting or locked. */
@@ -12,16 +11,25 @@ export type Counts = {
   readonly transferDeadLettered: number;
 };
 
-export function countsOf(partitions: readonly Partition[], subscription: SubscriptionEntry): Counts {
-  const counts = { active: 0, locked: 0, deferred: 0, deadLettered: 0, transferDeadLettered: 0 };
-  for (const partition of partitions) {
-    const cursor = partition.cursors.get(subscription.id);
-    if (!cursor) continue;
-    counts.active += cursor.active;
-    counts.locked += cursor.locked;
-    counts.deferred += cursor.deferred;
-    counts.deadLettered += cursor.dead.count;
-    counts.transferDeadLettered += cursor.transfer.count;
+/** In one partition. */
+export function countsOf(cursor: Cursor): Counts {
+  return {
+    active: cursor.active,
+    locked: cursor.locked,
+    deferred: cursor.deferred,
+    deadLettered: cursor.dead.count,
+    transferDeadLettered: cursor.transfer.count,
+  };
+}
+
+export function sumCounts(all: readonly Counts[]): Counts {
+  const sum = { active: 0, locked: 0, deferred: 0, deadLettered: 0, transferDeadLettered: 0 };
+  for (const counts of all) {
+    sum.active += counts.active;
+    sum.locked += counts.locked;
+    sum.deferred += counts.deferred;
+    sum.deadLettered += counts.deadLettered;
+    sum.transferDeadLettered += counts.transferDeadLettered;
   }
-  return counts;
+  return sum;
 }

@@ -18,7 +18,7 @@ import { Matcher } from './matcher.ts';
 import type { Message } from './message.ts';
 import type { Partition } from './partition.ts';
 import type { Change, Progress, Recovered } from './progress.ts';
-import type { Ranges } from './ranges.ts';
+import type { Range, Ranges } from './ranges.ts';
 import { Sessions } from './sessions.ts';
 import { bury, expire, unlockExpired } from './settle.ts';
 import { Shelf } from './shelf.ts';
@@ -256,6 +256,27 @@ export class Cursor {
   leaveLog(entry: Entry): void {
     this.#outstanding.delete(entry.sequence);
     if (this.sessions && this.#outstanding.size === SESSION_WINDOW - 1) this.#distribute();
+  }
+
+  /** What is done at or above the floor: everything up to `next` that is not outstanding, and what was done beyond. */
+  doneRanges(): Range[] {
+    const ranges: Range[] = [];
+    let at = this.floorWith([]);
+    for (const sequence of [...this.#outstanding.keys()].sort((a, b) => a - b)) {
+      if (sequence > at) ranges.push({ start: at, end: sequence });
+      at = sequence + 1;
+    }
+    if (this.next > at) ranges.push({ start: at, end: this.next });
+    return ranges.concat(this.#skip.list.filter((range) => range.end > this.next));
+  }
+
+  /** Delivery counts of what is not done. */
+  allCounts(): Map<number, number> {
+    const counts = new Map(this.#counts);
+    for (const [sequence, { deliveryCount }] of this.#outstanding) {
+      if (deliveryCount > 0) counts.set(sequence, deliveryCount);
+    }
+    return counts;
   }
 
   /** Forgets what waits (not what is locked), up to the end of the log. Returns the sequences that stay outstanding. */

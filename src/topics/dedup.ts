@@ -18,7 +18,8 @@ export type DedupRow = {
   readonly since: number;
 };
 
-const CLASSES = [600_000, 3_600_000, 86_400_000, 604_800_000] as const;
+/** Lengths of slices in milliseconds, by class. */
+export const CLASSES = [600_000, 3_600_000, 86_400_000, 604_800_000] as const;
 
 /** Where an id is written and looked for at `now`. */
 export function placeOf(

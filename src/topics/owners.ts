@@ -3,7 +3,7 @@
 // be robbed; it finds out when its next write is refused. A node that starts under the id of an earlier run takes that
 // run's partitions at once.
 
-import { int2Array, int4Array } from '../kit/arrays.ts';
+import { int2Array, int4Array, int8Array } from '../kit/arrays.ts';
 import { type Database, statement } from '../kit/database.ts';
 import { readHeads } from './append.ts';
 import type { Block } from './block.ts';
@@ -20,7 +20,8 @@ const RENEW_MS = 1_500;
 const RENEW = statement(
   'topics.node.renew',
   `insert into node (id, address, lease_until) values ($1, $2, now() + $3 * interval '1 millisecond')
-   on conflict (id) do update set address = excluded.address, lease_until = excluded.lease_until`,
+   on conflict (id) do update set address = excluded.address, lease_until = excluded.lease_until
+   returning (select slot from progress_slot)::int as slot`,
 );
 const LEAVE = statement('topics.node.leave', 'delete from node where id = $1');
 const CLAIM = statement(
@@ -32,6 +33,15 @@ const CLAIM = statement(
        or not exists (select from node n where n.id = o.node and n.lease_until > now())
    returning topic, part, epoch`,
 );
+const REPORT = statement(
+  'topics.owner.report',
+  `insert into reading (subscription, part, floor)
+   select u.subscription, u.part, u.floor
+     from unnest($1::int[], $2::smallint[], $3::bigint[]) as u(subscription, part, floor)
+     join subscription s on s.id = u.subscription
+   on conflict (subscription, part) do update set floor = excluded.floor`,
+);
+
 type Claimed = { topic: number; part: number; epoch: number };
 
 export type OwnersDeps = {
@@ -47,6 +57,8 @@ export class Owners {
   readonly #partitions = new Map<string, Partition>();
   readonly #stop = new AbortController();
   readonly #listeners = new Set<(cursor: Cursor) => void>();
+  #slot: number | undefined;
+  readonly #reported = new WeakMap<Cursor, number>();
   #renewing: Promise<void> | undefined;
   #updating: Promise<void> = Promise.resolve();
 
@@ -152,6 +164,28 @@ export class Owners {
     this.#partitions.delete(headKey(partition.topic.id, partition.part));
   }
 
+  get cursors(): Cursor[] {
+    return [...this.#partitions.values()].flatMap((partition) => [...partition.cursors.values()]);
+  }
+
+  /** The progress table has changed its slot: what this node's cursors have done goes into the new one. */
+  snapshotAll(): Promise<void> {
+    return this.#deps.cursorDeps.progress.snapshot(this.cursors);
+  }
+
+  /** Writes down how far the subscriptions are, where that has moved. */
+  async reportReading(): Promise<void> {
+    const moved = this.cursors.filter((cursor) => this.#reported.get(cursor) !== cursor.floorWith([]));
+    if (moved.length === 0) return;
+    const floors = moved.map((cursor) => cursor.floorWith([]));
+    await this.#deps.database.query(REPORT, [
+      int4Array(moved.map((cursor) => cursor.subscription.id)),
+      int2Array(moved.map((cursor) => cursor.partition.part)),
+      int8Array(floors),
+    ]);
+    for (const [i, cursor] of moved.entries()) this.#reported.set(cursor, floors[i]!);
+  }
+
   /** A block of this node's publisher is durable. */
   handOver(topic: TopicEntry, block: Block): void {
     this.find(topic.id, block.partition)?.append(block);
@@ -168,7 +202,9 @@ export class Owners {
 
   async #renew(): Promise<void> {
     const { database, node } = this.#deps;
-    await database.query(RENEW, [node.id, node.address ?? null, LEASE_MS]);
+    const [row] = await database.query<{ slot: number }>(RENEW, [node.id, node.address ?? null, LEASE_MS]);
+    if (this.#slot !== undefined && this.#slot !== row!.slot) await this.snapshotAll();
+    this.#slot = row!.slot;
   }
 
   /** Lets every partition go; another node may take them at once. */

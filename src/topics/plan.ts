@@ -9,12 +9,16 @@ import type { TopicEntry } from './catalogue.ts';
 import { type DedupRow, idHash, placeOf, type RecentIds } from './dedup.ts';
 import type { Matchers } from './matcher.ts';
 import type { OutgoingMessage, Receipt } from './message.ts';
+import { encodeRecord } from './record.ts';
+import { insertScheduled, SCHEDULED_PART, type ScheduledRow, scheduledSequence } from './scheduled.ts';
 
 /** What a forwarded or redriven message brings along. */
 export type Outgoing = OutgoingMessage & {
   readonly messageId: string;
   readonly hops?: number | undefined;
   readonly originalSequence?: number | undefined;
+  /** It was scheduled, and its time has come: neither a duplicate of itself nor to be scheduled again. */
+  readonly activated?: boolean | undefined;
 };
 
 export type Request = {
@@ -44,6 +48,15 @@ export type Plan = {
   readonly answers: readonly { readonly request: Request; readonly receipts: Receipt[] }[];
   /** Dedup rows with the ids as they were given. */
   readonly ids: readonly (DedupRow & { readonly messageId: string })[];
+  readonly scheduled: readonly ScheduledRow[];
+};
+
+/** What gathers while requests are planned. */
+type Draft = {
+  readonly targets: Map<string, Target>;
+  readonly ids: (DedupRow & { readonly messageId: string })[];
+  readonly scheduled: ScheduledRow[];
+  readonly state: PlanState;
 };
 
 export type PlanState = {
@@ -52,6 +65,8 @@ export type PlanState = {
   readonly heads: ReadonlyMap<string, number>;
   readonly recent: RecentIds;
   readonly matchers: Matchers;
+  /** Gives the next free number of a scheduled message. */
+  readonly scheduledId: () => number;
   readonly topicOf: (id: number) => TopicEntry | undefined;
 };
 
@@ -61,19 +76,20 @@ export function headKey(topic: number, part: number): string {
 
 /** Requests whose topic is gone must have been taken out before; every head that is needed must be known. */
 export function planFlush(requests: readonly Request[], state: PlanState): Plan {
-  const targets = new Map<string, Target>();
-  const ids: (DedupRow & { messageId: string })[] = [];
+  const draft: Draft = { targets: new Map(), ids: [], scheduled: [], state };
   const answers = requests.map((request) => {
     const topic = state.topicOf(request.topicId)!;
     const whole = wholePart(topic, request.messages);
     const receipts = request.messages.map((message) => {
       const part = whole ?? partFor(topic, message);
-      return addMessage(targetOf(targets, topic, part, state), message, ids, state);
+      return addMessage(targetOf(draft, topic, part), message, draft);
     });
     return { request, receipts };
   });
+  const { targets, ids, scheduled } = draft;
   const blocks = [...targets.values()].filter((target) => target.writer.count > 0).map(finish);
   const within = requests.flatMap((request) => request.within ?? []);
+  if (scheduled.length > 0) within.push((sql) => insertScheduled(sql, scheduled, state.now));
   const flush = {
     gen: state.gen,
     nonce: randomBytes(12),
@@ -82,7 +98,7 @@ export function planFlush(requests: readonly Request[], state: PlanState): Plan 
     ids,
     within,
   };
-  return { flush, blocks, answers, ids };
+  return { flush, blocks, answers, ids, scheduled };
 }
 
 function finish(target: Target): Plan['blocks'][number] {
@@ -101,7 +117,7 @@ export function toBlock(planned: Plan['blocks'][number], enqueuedAt: Date): Bloc
   return new Block({ topic: topic.name, partition: row.part, first: row.first, enqueuedAt }, row.body, index);
 }
 
-function targetOf(targets: Map<string, Target>, topic: TopicEntry, part: number, state: PlanState): Target {
+function targetOf({ targets, state }: Draft, topic: TopicEntry, part: number): Target {
   const key = headKey(topic.id, part);
   let target = targets.get(key);
   if (!target) {
@@ -111,26 +127,35 @@ function targetOf(targets: Map<string, Target>, topic: TopicEntry, part: number,
   return target;
 }
 
-function addMessage(
-  target: Target,
-  message: Outgoing,
-  ids: (DedupRow & { messageId: string })[],
-  state: PlanState,
-): Receipt {
+function addMessage(target: Target, message: Outgoing, draft: Draft): Receipt {
   const { topic, part } = target;
-  const next = target.first + target.writer.count;
-  if (topic.settings.duplicateDetection) {
-    const place = placeOf(topic.settings, state.now.getTime());
-    const seen =
-      target.numbers.get(message.messageId) ??
-      state.recent.find(topic.id, part, message.messageId, place.since)?.sequence;
-    if (seen !== undefined) return { sequence: seen, partition: part, duplicate: true, enqueuedAt: state.now };
-    target.numbers.set(message.messageId, next);
-    const id = idHash(message.messageId);
-    ids.push({ ...place, topic: topic.id, part, id, sequence: next, messageId: message.messageId });
+  const { now } = draft.state;
+  const later = isLater(message, now);
+  const seen = message.activated ? undefined : duplicateOf(target, message, draft.state);
+  if (seen !== undefined) return { sequence: seen, partition: part, duplicate: true, enqueuedAt: now };
+  const id = later ? draft.state.scheduledId() : 0;
+  const sequence = later ? scheduledSequence(id) : target.first + target.writer.count;
+  if (topic.settings.duplicateDetection && !message.activated) {
+    const { messageId } = message;
+    target.numbers.set(messageId, sequence);
+    const place = placeOf(topic.settings, now.getTime());
+    draft.ids.push({ ...place, topic: topic.id, part, id: idHash(messageId), sequence, messageId });
   }
-  writeRecords(target, message, state.matchers);
-  return { sequence: next, partition: part, duplicate: false, enqueuedAt: state.now };
+  if (later)
+    draft.scheduled.push({ id, topic: topic.id, dueAt: message.scheduledAt!, record: encodeRecord(message, {}) });
+  else writeRecords(target, message, draft.state.matchers);
+  return { sequence, partition: later ? SCHEDULED_PART : part, duplicate: false, enqueuedAt: now };
+}
+
+export function isLater(message: Outgoing, now: Date): boolean {
+  return message.scheduledAt !== undefined && !message.activated && message.scheduledAt > now;
+}
+
+/** The number of the message that had this one's id before, in this flush or in the topic's window. */
+function duplicateOf({ topic, part, numbers }: Target, { messageId }: Outgoing, state: PlanState): number | undefined {
+  if (!topic.settings.duplicateDetection) return undefined;
+  const { since } = placeOf(topic.settings, state.now.getTime());
+  return numbers.get(messageId) ?? state.recent.find(topic.id, part, messageId, since)?.sequence;
 }
 
 function writeRecords(target: Target, message: Outgoing, matchers: Matchers): void {

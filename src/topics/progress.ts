@@ -10,13 +10,15 @@ import { Reader, Writer } from './bytes.ts';
 import { Connection, throughOutages } from './connection.ts';
 import type { Cursor } from './cursor.ts';
 import { type HeldChange, heldValues, NO_HELD } from './held.ts';
-import { type Ranges, toRanges } from './ranges.ts';
+import { type Range, Ranges, toRanges } from './ranges.ts';
 import type { EmitTopics } from './signals.ts';
 
 /** What became of messages of one cursor. */
 export type Change = {
   /** Sequences that the subscription is done with. */
   readonly done: readonly number[];
+  /** More that is done, as ranges. */
+  readonly ranges?: readonly Range[] | undefined;
   /** New delivery counts, by sequence. */
   readonly counts?: ReadonlyMap<number, number> | undefined;
   readonly held?: HeldChange | undefined;
@@ -70,7 +72,7 @@ type Row = {
   readonly held: HeldChange | undefined;
 };
 
-async function append(sql: Sql, rows: readonly Row[]): Promise<Set<string>> {
+async function append(sql: Sql, rows: readonly Row[]): Promise<Written[]> {
   const values: unknown[] = [
     int4Array(rows.map(({ cursor }) => cursor.partition.topic.id)),
     int4Array(rows.map(({ cursor }) => cursor.subscription.id)),
@@ -80,11 +82,9 @@ async function append(sql: Sql, rows: readonly Row[]): Promise<Set<string>> {
     int2Array(rows.map(({ kind }) => kind)),
     byteaArray(rows.map(({ data }) => data)),
   ];
-  const withHeld = rows.some(({ held }) => held);
-  const written = withHeld
-    ? await sql.query<Written>(APPEND_WITH_HELD, values.concat(heldValues(rows.map(heldOf))))
-    : await sql.query<Written>(APPEND_PROGRESS, values);
-  return new Set(written.map((row) => `${row.subscription}/${row.part}`));
+  return rows.some(({ held }) => held)
+    ? sql.query<Written>(APPEND_WITH_HELD, values.concat(heldValues(rows.map(heldOf))))
+    : sql.query<Written>(APPEND_PROGRESS, values);
 }
 
 type Written = { subscription: number; part: number; slot: number };
@@ -97,10 +97,11 @@ function heldOf({ cursor, held }: Row): { subscription: number; part: number } &
 export async function appendIn(sql: Sql, cursor: Cursor, change: Change): Promise<void> {
   const row: Row = { cursor, kind: 0, data: encodeProgress(cursor, change), held: change.held };
   const written = await append(sql, [row]);
-  if (written.size === 0) throw new Refusal('lock_lost', 'Another node owns the partition now; the batch comes again.');
+  if (written.length === 0)
+    throw new Refusal('lock_lost', 'Another node owns the partition now; the batch comes again.');
 }
 
-type Pending = { done: number[]; counts: Map<number, number>; held: HeldChange[] };
+type Pending = { done: number[]; ranges: Range[]; counts: Map<number, number>; held: HeldChange[] };
 
 export class Progress {
   readonly #connection: Connection;
@@ -110,6 +111,8 @@ export class Progress {
   #pending = new Map<Cursor, Pending>();
   #next: PromiseWithResolvers<void> | undefined;
   #running: Promise<void> | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  readonly #transactions = new Set<Promise<unknown>>();
 
   /** `deposed` is told of a cursor whose row was refused because another node owns the partition. */
   constructor(database: Database, emit: EmitTopics, deposed: (cursor: Cursor) => void) {
@@ -123,10 +126,11 @@ export class Progress {
   record(cursor: Cursor, change: Change): Promise<void> {
     let pending = this.#pending.get(cursor);
     if (!pending) {
-      pending = { done: [], counts: new Map(), held: [] };
+      pending = { done: [], ranges: [], counts: new Map(), held: [] };
       this.#pending.set(cursor, pending);
     }
     for (const sequence of change.done) pending.done.push(sequence);
+    pending.ranges.push(...(change.ranges ?? []));
     for (const [sequence, count] of change.counts ?? []) pending.counts.set(sequence, count);
     if (change.held) pending.held.push(change.held);
     this.#next ??= Promise.withResolvers<void>();
@@ -157,14 +161,52 @@ export class Progress {
       return { cursor, kind: 0, data: encodeProgress(cursor, pending), held };
     });
     if (rows.length === 0) return;
+    await this.#exclusively(() => this.#write(rows));
+  }
+
+  async #write(rows: readonly Row[]): Promise<void> {
     // Repeating after a lost answer is safe: the union of two equal rows is one.
     const written = await throughOutages(() => append(this.#connection, rows), {
       signal: this.#stop.signal,
       onOutage: (error) => this.#emit({ name: 'topics.database_away', where: 'progress', error }),
     });
+    const accepted = new Set(written.map((row) => `${row.subscription}/${row.part}`));
     for (const { cursor } of rows) {
-      if (!written.has(`${cursor.subscription.id}/${cursor.partition.part}`)) this.#deposed(cursor);
+      if (!accepted.has(`${cursor.subscription.id}/${cursor.partition.part}`)) this.#deposed(cursor);
     }
+  }
+
+  /** Awaits a transaction that appends progress by itself, so that a snapshot knows of it. */
+  async track<T>(transaction: Promise<T>): Promise<T> {
+    this.#transactions.add(transaction);
+    try {
+      return await transaction;
+    } finally {
+      this.#transactions.delete(transaction);
+    }
+  }
+
+  /**
+   * Writes everything that these cursors have done as one row each, so that their older rows are not needed. Rows of
+   * transactions that were under way when this was called are in it, or younger than it.
+   */
+  async snapshot(cursors: readonly Cursor[]): Promise<void> {
+    await Promise.allSettled([...this.#transactions]);
+    const living = cursors.filter((cursor) => !cursor.closed.aborted);
+    for (let i = 0; i < living.length; i += 500) {
+      await this.#exclusively(async () => {
+        // Whoever waited for the flush before this takes its entries out first; they are in the old rows only.
+        await new Promise((resolve) => setImmediate(resolve));
+        await this.#write(living.slice(i, i + 500).map(snapshotRow));
+      });
+    }
+  }
+
+  /** The connection serves one statement at a time; a snapshot takes its turn between two flushes. */
+  #exclusively(work: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => {});
+    return turn;
   }
 
   /** Flushes what was recorded; gives up at once if PostgreSQL is away. */
@@ -175,6 +217,11 @@ export class Progress {
   }
 }
 
+function snapshotRow(cursor: Cursor): Row {
+  const data = encodeProgress(cursor, { done: [], ranges: cursor.doneRanges(), counts: cursor.allCounts() });
+  return { cursor, kind: 1, data, held: undefined };
+}
+
 function joinHeld(all: readonly HeldChange[]): HeldChange {
   // The last word on a message counts: a later change of the same flush replaces an earlier one.
   const put = new Map(all.flatMap((change) => change.put.map((row) => [row.sequence, row] as const)));
@@ -183,12 +230,12 @@ function joinHeld(all: readonly HeldChange[]): HeldChange {
 }
 
 /** floor, how far the log was handed out, ranges done (gap and length), delivery counts (offset and count). */
-function encodeProgress(cursor: Cursor, change: Pick<Change, 'done' | 'counts'>): Buffer {
+function encodeProgress(cursor: Cursor, change: Pick<Change, 'done' | 'ranges' | 'counts'>): Buffer {
   const out = new Writer(64);
   const floor = cursor.floorWith(change.done);
   out.varint(floor);
   out.varint(cursor.next - floor);
-  const ranges = change.done.length === 0 ? [] : toRanges(change.done).filter((range) => range.end > floor);
+  const ranges = rangesOf(change).filter((range) => range.end > floor);
   out.varint(ranges.length);
   let at = 0;
   for (const { start, end } of ranges) {
@@ -202,6 +249,14 @@ function encodeProgress(cursor: Cursor, change: Pick<Change, 'done' | 'counts'>)
     out.varint(count);
   }
   return out.finish();
+}
+
+function rangesOf({ done, ranges = [] }: Pick<Change, 'done' | 'ranges'>): readonly Range[] {
+  const own = done.length === 0 ? [] : toRanges(done);
+  if (ranges.length === 0) return own;
+  const all = new Ranges();
+  for (const { start, end } of [...own, ...ranges]) all.add(start, end);
+  return all.list;
 }
 
 /** What is known of a cursor after its rows were read. */

@@ -17,7 +17,8 @@ import { isOutage, waitFor } from './connection.ts';
 import { findDuplicates, RecentIds } from './dedup.ts';
 import { Matchers } from './matcher.ts';
 import type { OutgoingMessage, Receipt } from './message.ts';
-import { headKey, type Outgoing, type Plan, planFlush, type Request, toBlock } from './plan.ts';
+import { headKey, isLater, type Outgoing, type Plan, planFlush, type Request, toBlock } from './plan.ts';
+import { ID_RANGE, reserveIds } from './scheduled.ts';
 import type { EmitTopics } from './signals.ts';
 
 export type PublishLimits = {
@@ -43,6 +44,8 @@ type Deps = {
   readonly emit: EmitTopics;
   /** Hands a durable block to this node's owner of the partition, if it is that. */
   readonly handOver: (topic: TopicEntry, block: Block) => void;
+  /** A message was scheduled for this time (milliseconds). */
+  readonly scheduled: (at: number) => void;
   readonly limits: PublishLimits;
 };
 
@@ -53,6 +56,8 @@ export class Publisher {
   readonly #matchers = new Matchers();
   readonly #heads = new Map<string, number>();
   readonly #stop = new AbortController();
+  /** Numbers reserved for scheduled messages, the next one last. */
+  #scheduledIds: number[] = [];
   #queue: Request[] = [];
   #queuedBytes = 0;
   #gen = 0;
@@ -139,7 +144,7 @@ export class Publisher {
       if (live.length === 0) return;
       let plan = doubt;
       try {
-        if (plan && (await this.#appender.landed(plan.flush))) return this.#done(plan);
+        if (plan && (await this.#appender.landed(plan.flush, plan.scheduled))) return this.#done(plan);
         plan = undefined;
         await this.#learnHeads(live);
         plan = this.#plan(live);
@@ -148,7 +153,7 @@ export class Publisher {
       } catch (error) {
         if (isOutdated(error)) {
           // A flush that is repeated after a lost answer collides with itself if it had landed.
-          if (doubt && (await this.#appender.landed(doubt.flush))) return this.#done(doubt);
+          if (doubt && (await this.#appender.landed(doubt.flush, doubt.scheduled))) return this.#done(doubt);
           doubt = undefined;
           await this.#catchUp(plan!, sqlState(error) === '23505');
         } else if (isOutage(error)) {
@@ -175,6 +180,7 @@ export class Publisher {
       heads: this.#heads,
       recent: this.#recent,
       matchers: this.#matchers,
+      scheduledId: () => this.#scheduledIds.pop()!,
       topicOf,
     });
   }
@@ -189,11 +195,15 @@ export class Publisher {
       this.#heads.set(headKey(row.topic, row.part), row.first + row.count);
       this.#deps.handOver(topic, toBlock(planned, now));
     }
+    for (const { dueAt } of plan.scheduled) this.#deps.scheduled(dueAt.getTime());
     for (const { request, receipts } of plan.answers) request.resolve(receipts);
   }
 
   async #learnHeads(group: readonly Request[]): Promise<void> {
     if (this.#gen === 0) this.#gen = await this.#appender.generation();
+    const now = new Date();
+    const later = group.reduce((sum, { messages }) => sum + messages.filter((m) => isLater(m, now)).length, 0);
+    while (this.#scheduledIds.length < later) await this.#reserveIds();
     const missing = new Map<string, { topic: number; part: number }>();
     for (const request of group) {
       const topic = this.#deps.catalogue.byId(request.topicId)!;
@@ -204,6 +214,12 @@ export class Publisher {
       }
     }
     if (missing.size > 0) await this.#readHeads([...missing.values()]);
+  }
+
+  async #reserveIds(): Promise<void> {
+    const first = await reserveIds(this.#appender.connection);
+    const ids = Array.from({ length: ID_RANGE }, (_, i) => first + ID_RANGE - 1 - i);
+    this.#scheduledIds = [...ids, ...this.#scheduledIds];
   }
 
   async #readHeads(keys: readonly { topic: number; part: number }[]): Promise<void> {

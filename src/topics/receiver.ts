@@ -5,6 +5,7 @@ import type { Sql } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type Message, partitionOf } from './message.ts';
 import type { Entity } from './path.ts';
+import { listScheduled } from './scheduled.ts';
 import type { Handed, Hold, Peeked, Seat, SessionGrant } from './seat.ts';
 import { getSessionState, setSessionState } from './session-state.ts';
 import type { Properties, Settlement } from './settle.ts';
@@ -186,6 +187,23 @@ export class Receiver {
     await Promise.all(calls);
   }
 
+  /** Throws away up to `max` waiting messages that are older than `before`, the oldest first. Resolves to how many. */
+  async deleteMessages(max: number, before: Date): Promise<number> {
+    if (this.mode !== 'peekLock')
+      throw new Refusal('bad_request', 'Only a receiver that locks can choose what it deletes.');
+    let deleted = 0;
+    while (deleted < max) {
+      const messages = await this.receive({ max: Math.min(500, max - deleted) });
+      const old = messages.filter((message) => message.enqueuedAt <= before);
+      const kept = messages.filter((message) => message.enqueuedAt > before);
+      await this.complete(old);
+      await this.release(kept);
+      deleted += old.length;
+      if (old.length === 0 || kept.length > 0) break;
+    }
+    return deleted;
+  }
+
   /** The new ends of the locks, in order. Throws `lock_lost` if any is lost. */
   async renewLock(messages: Locked | readonly Locked[]): Promise<Date[]> {
     const tokens = (Array.isArray(messages) ? messages : [messages]).map(tokenOf);
@@ -206,6 +224,11 @@ export class Receiver {
     for (const seat of [...seats].sort((a, b) => a.part - b.part)) {
       if (found.length >= max || seat.part < partitionOf(from)) continue;
       found.push(...(await seat.peek(from, max - found.length, this.#session?.grant.id)));
+    }
+    const { topic, kind } = this.#deps.entity();
+    if (topic.kind === 'queue' && kind === 'live' && !this.#session && found.length < max) {
+      const scheduled = await listScheduled(this.#deps.sql, topic, from, max - found.length);
+      found.push(...scheduled.map((message) => ({ message, state: 'scheduled' as const })));
     }
     return found;
   }
@@ -279,13 +302,13 @@ function belongs(token: Token | undefined, seat: Seat): boolean {
   return token !== undefined && token.part === seat.part && token.epoch === (seat.epoch & 0xffff);
 }
 
-function checkReceivable({ topic, subscription }: Entity): void {
+function checkReceivable({ topic, subscription, kind }: Entity): void {
   for (const { status } of [topic.settings, subscription.settings]) {
     if (status === 'disabled' || status === 'receiveDisabled') {
       throw new Refusal('entity_disabled', `"${topic.name}" does not hand out messages now.`);
     }
   }
-  if (subscription.settings.forwardTo !== null) {
-    throw new Refusal('conflict', `Messages of this entity are forwarded to "${subscription.settings.forwardTo}".`);
-  }
+  const { forwardTo, forwardDeadLettersTo } = subscription.settings;
+  const to = kind === 'live' ? forwardTo : kind === 'dead' ? forwardDeadLettersTo : null;
+  if (to !== null) throw new Refusal('conflict', `Messages of this entity are forwarded to "${to}".`);
 }

@@ -1,6 +1,7 @@
 // One receiver's access to one partition of an entity, at the owner. A receiver that is connected to another node has a
 // seat of the same shape that speaks to this one over the link between nodes.
 import { Refusal } from '../kit/refusal.ts';
+import { type Counts, countsOf } from './counts.ts';
 import type { Cursor } from './cursor.ts';
 import type { Dispenser } from './dispenser.ts';
 import { type Entry, messageOf } from './entry.ts';
@@ -8,6 +9,8 @@ import { findHeld } from './held.ts';
 import type { Message } from './message.ts';
 import type { EntityKind } from './path.ts';
 import { peekDead, peekLiving } from './peek.ts';
+import { purge } from './purge.ts';
+import { type DeadSelection, redrivePage } from './redrive.ts';
 import type { SessionLock } from './sessions.ts';
 import { completion, finished, type Settlement, settle } from './settle.ts';
 
@@ -46,6 +49,11 @@ export interface Seat {
   releaseSession(grant: SessionGrant): Promise<void>;
   sessionIds(): Promise<string[]>;
   sessionHeld(grant: SessionGrant): Promise<boolean>;
+  /** Brings a page of dead letters back; `last` is where the next page begins. */
+  redrive(which: DeadSelection, after: number): Promise<{ moved: number; last: number | undefined }>;
+  /** Throws away what waits; returns how many. */
+  purge(): Promise<number>;
+  counts(): Promise<Counts>;
 }
 
 export class LocalSeat implements Seat {
@@ -174,6 +182,18 @@ export class LocalSeat implements Seat {
   async sessionIds(): Promise<string[]> {
     this.#cursor.pump();
     return this.#cursor.sessions?.ids ?? [];
+  }
+
+  redrive(which: DeadSelection, after: number): Promise<{ moved: number; last: number | undefined }> {
+    return redrivePage(this.#cursor, which, after);
+  }
+
+  purge(): Promise<number> {
+    return purge(this.#cursor, this.#kind);
+  }
+
+  async counts(): Promise<Counts> {
+    return countsOf(this.#cursor);
   }
 
   async sessionHeld(grant: SessionGrant): Promise<boolean> {
