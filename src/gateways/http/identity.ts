@@ -3,9 +3,8 @@
 // must come from our own pages: its Origin says so (SameSite=Lax alone lets sibling sites through).
 import type { Access } from '../../access/access.ts';
 import { authorize, type Identity, type Right } from '../../access/rights.ts';
-import { sqlState } from '../../kit/database.ts';
 import { Refusal } from '../../kit/refusal.ts';
-import type { App, Reply, Request } from './app.ts';
+import type { App, Request } from './app.ts';
 
 /** `open`: no key needed. `known`: any identity. Else the right on the entity that the request names. */
 export type Need = 'open' | 'known' | { readonly right: Right; readonly entity: (request: Request) => string };
@@ -40,27 +39,18 @@ export function guardRoutes(app: App, access: Access, ownOrigins: readonly strin
   app.addHook('onRoute', ({ config, method, url }) => {
     if (config?.access === undefined) throw new Error(`The route ${method} ${url} does not say who may call it.`);
   });
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', (request, _reply, done) => {
     const need = request.routeOptions.config.access;
     if (need === undefined || need === 'open') return done();
     const key = bearer(request.headers.authorization);
     const found = key === undefined ? bySession(access, request, ownOrigins) : access.byKey(key);
     if (found instanceof Promise) {
-      found.then(
-        (identity) => admit(identity, need, request, reply, done),
-        (error) => done(unavailable(error)),
-      );
-    } else admit(found, need, request, reply, done);
+      found.then((identity) => admit(identity, need, request, done), done);
+    } else admit(found, need, request, done);
   });
 }
 
-function admit(
-  identity: Identity | undefined,
-  need: Need,
-  request: Request,
-  reply: Reply,
-  done: (error?: Error) => void,
-) {
+function admit(identity: Identity | undefined, need: Need, request: Request, done: (error?: Error) => void) {
   try {
     if (!identity) throw new Refusal('key_missing', 'Send a valid key as "Authorization: Bearer <key>", or sign in.');
     request.identity = identity;
@@ -69,7 +59,6 @@ function admit(
     return done(error as Error);
   }
   done();
-  void reply;
 }
 
 async function bySession(access: Access, request: Request, ownOrigins: readonly string[]) {
@@ -101,10 +90,4 @@ export function readCookie(header: string | undefined, name: string): string | u
     if (key === name) return value;
   }
   return undefined;
-}
-
-function unavailable(error: unknown): Error {
-  if (error instanceof Refusal) return error;
-  if (sqlState(error) === undefined && !(error instanceof Error && 'code' in error)) return error as Error;
-  return new Refusal('busy', 'The database does not answer; try again in a moment.', {}, error);
 }
