@@ -1,4 +1,4 @@
-// The programs outside of npm that tests drive: real browsers. Installed with the system's package manager when they
+// The programs outside of npm that tests drive: real browsers, another implementation of HTTP/2. Installed with the system's package manager when they
 // are missing and we may; else the run stops and says what to install, because a test that is not run proves nothing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,6 +12,7 @@ const TOOLS: readonly Tool[] = [
     programs: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
     packages: ['chromium', 'chromium-browser'],
   },
+  { name: 'nghttp2', programs: ['nghttpd'], packages: ['nghttp2'] },
   { name: 'Firefox', programs: ['firefox', 'firefox-esr'], packages: ['firefox-esr', 'firefox'] },
 ];
 
@@ -19,7 +20,7 @@ const TOOLS: readonly Tool[] = [
 export async function ensureTools(): Promise<void> {
   for (const tool of TOOLS) {
     if (findProgram(tool.programs)) continue;
-    console.log(`carillon: installing ${tool.name} for the browser tests ...`);
+    console.log(`carillon: installing ${tool.name} for the tests ...`);
     const problem = install(tool);
     if (problem === undefined && findProgram(tool.programs)) continue;
     console.error(

@@ -18,6 +18,7 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'pages.failed': 'error',
   'http.failed': 'error',
   'handler.refused': 'warn',
+  'handler.walk-failed': 'warn',
   'lane.paused': 'warn',
   'lane.resumed': 'info',
   'lane.failed': 'error',
@@ -52,8 +53,9 @@ export function logSignals(log: Log): (signal: Signal) => void {
   };
 }
 
-// A room may say by itself that a human must act: `alarm: true`.
+// A room may say by itself that a human must act: `alarm: true`. A delivery that was given up waits for one, too.
 function levelOf(signal: Signal): 'debug' | 'info' | 'warn' | 'error' {
   if ('alarm' in signal && signal.alarm === true) return 'error';
+  if ('outcome' in signal && signal.outcome === 'dead') return 'warn';
   return LEVELS[signal.name] ?? 'debug';
 }

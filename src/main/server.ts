@@ -3,8 +3,10 @@ import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
+import { markGone } from '../deliveries/gone.ts';
 import { emailChannel, emailPolicy } from '../email/channel.ts';
 import { defaultBrand } from '../email/letter.ts';
+import type { UnsubscribeKeys } from '../email/unsubscribe.ts';
 import { HttpServer } from '../gateways/http/server.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
@@ -92,16 +94,15 @@ async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string
   stack.defer(() => inbox.stop());
   // Mails hold the address that HTTP listens on, so the dispatcher comes after it; until then nobody needs waking.
   let dispatcher: Dispatcher | undefined;
+  let ready = false;
   const wake = () => dispatcher?.wake();
-  const http = stack.use(
-    await startHttp(wiring, { access, broker, inbox, wake, ready: () => dispatcher !== undefined }),
-  );
+  const http = stack.use(await startHttp(wiring, { access, broker, inbox, wake, ready: () => ready }));
   const finders = settings.smtpUrl ? { email: emailEndpoints } : {};
   const { definitions } = config;
-  const started = stack.use(startDispatcher(wiring, http.url));
+  dispatcher = startDispatcher(wiring, http.url);
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
-  dispatcher = started;
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
+  ready = true;
   return { access, url: http.url, serviceBus };
 }
 
@@ -144,7 +145,7 @@ async function startBroker({ config, keys, database, signals, stack }: Wiring): 
   return broker;
 }
 
-function startDispatcher({ settings, config, keys, database, signals }: Wiring, publicUrl: string): Dispatcher {
+function startDispatcher({ settings, config, keys, database, signals, stack }: Wiring, publicUrl: string): Dispatcher {
   const { smtpUrl, mailFrom } = settings;
   const email =
     smtpUrl &&
@@ -152,12 +153,20 @@ function startDispatcher({ settings, config, keys, database, signals }: Wiring, 
       smtpUrl,
       from: mailFrom,
       publicUrl,
-      unsubscribeKeys: [Buffer.from(keys.linkKey)],
+      unsubscribeKeys: unsubscribeKeys(keys),
       letters: letterFinder(database, config.definitions),
       brand: { ...defaultBrand, ...config.branding },
     });
-  const policy = { email: emailPolicy };
-  return Dispatcher.start({ database, channels: email ? [email] : [], policy, emit: signals.emit });
+  // Stopped after the dispatcher, which lets the mails under way end.
+  if (email) stack.defer(() => email.stop());
+  const channels = email ? [email] : [];
+  return stack.use(
+    Dispatcher.start({ database, channels, policy: { email: emailPolicy }, markGone, emit: signals.emit }),
+  );
+}
+
+function unsubscribeKeys({ linkKey }: OwnKeys): UnsubscribeKeys {
+  return [Buffer.from(linkKey)];
 }
 
 type HttpParts = {
@@ -168,10 +177,11 @@ type HttpParts = {
   readonly ready: () => boolean;
 };
 
-function startHttp({ settings, config, database, signals, stack }: Wiring, parts: HttpParts): Promise<HttpServer> {
+function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> {
+  const { settings, config, database, signals, stack } = wiring;
   const metrics = stack.use(new Metrics());
   stack.defer(signals.listen(metrics.listener));
-  const { host, port, publicUrl } = settings;
+  const { host, port, publicUrl, corsOrigins } = settings;
   const { access, broker, inbox, wake } = parts;
   const deps = {
     access,
@@ -181,14 +191,21 @@ function startHttp({ settings, config, database, signals, stack }: Wiring, parts
     dispatcher: { wake },
     mappings: config.mappings,
     definitions: config.definitions,
+    unsubscribeKeys: unsubscribeKeys(wiring.keys),
     signals,
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
     metrics: () => metrics.text(),
   };
   const stopWithinMs = (settings.stopTimeout * 1000) / 2;
-  return HttpServer.start(deps, { host, port, publicUrl, version, webFolder: pagesFolder, stopWithinMs }).catch(
-    (error) => explainListen(error, '--port', 'CARILLON_PORT', host, port),
-  );
+  return HttpServer.start(deps, {
+    host,
+    port,
+    publicUrl,
+    corsOrigins,
+    version,
+    webFolder: pagesFolder,
+    stopWithinMs,
+  }).catch((error) => explainListen(error, '--port', 'CARILLON_PORT', host, port));
 }
 
 async function missing(database: Database): Promise<string[]> {

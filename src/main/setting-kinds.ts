@@ -47,6 +47,17 @@ export function url(...schemes: readonly string[]): Kind<string> {
   };
 }
 
+/** Origins such as https://app.example.org, separated by commas; * for all. */
+export const origins: Kind<readonly string[]> = {
+  shows: 'origins',
+  parse: (value) => {
+    const list = value.split(',').map((origin) => origin.trim());
+    if (list.every((origin) => origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin)))
+      return list;
+    throw new Error('must be origins such as https://app.example.org, separated by commas, or *');
+  },
+};
+
 /** What libpq takes; more than a URL may be, because the host may be absent: postgres://user@/name?host=/socket/folder */
 export const databaseUrl: Kind<string> = {
   shows: 'url',

@@ -31,7 +31,7 @@ export function explainSettings({ values, sources }: ReadSettings<typeof setting
 
 export type ExplainedSetting = {
   readonly name: string;
-  readonly value: string | number | null;
+  readonly value: string | number | readonly string[] | null;
   readonly from: string;
   readonly sentence: string;
 };

@@ -1,7 +1,18 @@
 // Every setting of the server: its name, kind, default, and one sentence. The key of an entry gives both of its names:
 // `smtpUrl` is CARILLON_SMTP_URL in the environment and --smtp-url on the command line. Secrets have no flag, because
 // a command line is visible to every user of the machine; they may lie in a file named by <NAME>_FILE.
-import { choice, databaseUrl, integer, type Kind, mailbox, port, secretKey, text, url } from './setting-kinds.ts';
+import {
+  choice,
+  databaseUrl,
+  integer,
+  type Kind,
+  mailbox,
+  origins,
+  port,
+  secretKey,
+  text,
+  url,
+} from './setting-kinds.ts';
 
 type Setting<T, Optional extends boolean> = {
   readonly kind: Kind<T>;
@@ -43,6 +54,7 @@ export const settingsTable = {
     'the address it listens on',
     'Where people and programs reach this server, for links in mails, notices and the sign-in link.',
   ),
+  corsOrigins: optional(origins, 'only the own pages', 'Web pages of other origins that may call the API with a key.'),
   dataDir: given(
     text('folder'),
     '.carillon',

@@ -41,7 +41,14 @@ describe('carillon start', () => {
 
   function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
     const child = spawn(process.execPath, ['src/main/cli.ts', ...args], {
-      env: { PATH: process.env.PATH, HOME: folder, CARILLON_DATA_DIR: join(folder, 'data'), ...env },
+      env: {
+        PATH: process.env.PATH,
+        HOME: folder,
+        CARILLON_DATA_DIR: join(folder, 'data'),
+        CARILLON_AMQP_PORT: '0',
+        CARILLON_AMQP_HTTP_PORT: '0',
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     running.push(child);
