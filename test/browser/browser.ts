@@ -61,8 +61,13 @@ const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.
 // Fluent's focus sentinels pass the focus on at once; axe only sees that they can take it.
 const RUN = "axe.run({ exclude: ['[data-tabster-dummy]'] }).then((results) => results.violations)";
 
+// A colour on its way to another is neither.
+const SETTLED =
+  'new Promise(requestAnimationFrame).then(() => Promise.allSettled(document.getAnimations().filter((each) => Number.isFinite(each.effect.getComputedTiming().endTime)).map((each) => each.finished)))';
+
 /** Fails with what axe finds: missing names, wrong roles, weak contrast, what the keyboard cannot reach. */
 export async function expectAccessible(page: Page): Promise<void> {
+  await page.evaluate(SETTLED);
   await page.evaluate(axe);
   const violations = await page.evaluate<Violation[]>(RUN);
   const told = violations.map(({ id, help, nodes }) => `${id}: ${help}\n${nodes.map(summary).join('\n')}`);

@@ -44,10 +44,10 @@ describe('the main job in a browser', () => {
     await emmy.focus();
     await page.keyboard.press('Enter');
     const heading = page.getByRole('heading', { level: 1, name: 'Emmy Noether has joined' });
-    await eventually(async () => expect(await heading.evaluate((node) => node === document.activeElement)).toBe(true));
+    await eventually(async () => expect(await heading.evaluate((node) => node.matches(':focus'))).toBe(true));
     await eventually(async () => expect(await page.title()).toContain(unread > 1 ? `(${unread - 1})` : 'Inbox'));
     await page.keyboard.press('Escape');
-    await eventually(async () => expect(await emmy.evaluate((node) => node === document.activeElement)).toBe(true));
+    await eventually(async () => expect(await emmy.evaluate((node) => node.matches(':focus'))).toBe(true));
 
     await page.keyboard.press('e');
     await row(page, 'Emmy Noether has joined').waitFor({ state: 'detached' });

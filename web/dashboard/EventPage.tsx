@@ -147,7 +147,7 @@ function Matches({ story }: { readonly story: EventStory }) {
         <li key={`${step.at} ${step.step} ${step.outcome} ${step.notification ?? ''}`}>
           <Exact at={step.at} seconds />
           <span>
-            {matchWords[step.outcome] ?? `${step.step}: ${step.outcome}`}
+            {matchWords[step.outcome] ?? (step.outcome === 'matched' ? '' : `${step.step}: ${step.outcome} `)}
             {step.detail && <code>{step.detail}</code>}
           </span>
         </li>
@@ -157,7 +157,6 @@ function Matches({ story }: { readonly story: EventStory }) {
 }
 
 const matchWords: Readonly<Record<string, string>> = {
-  matched: 'It matched',
   none: 'No notification asks for events like this one.',
   refused: 'It could not be handled and lies with the dead letters.',
 };
