@@ -1,26 +1,40 @@
 // Where people can be reached over each channel. The rooms behind the channels know; the handler asks them for all
 // people of a batch at once, in its transaction. A channel that nobody answers for reaches nobody.
 import type { ChannelName } from '../deliveries/channel.ts';
+import { findGone } from '../deliveries/gone.ts';
 import type { Tx } from '../kit/database.ts';
 import type { Person } from '../people/preference-records.ts';
 
 /** An address on the channel; null where the channel itself finds the person's places when it delivers. */
 export type Endpoint = string | null;
 
-/** The endpoints of each of `people`; whoever has none may be left out. */
+/** The endpoints of each of `people`; whoever has none may be left out, or stand there with the reason. */
 export type FindEndpoints = (tx: Tx, people: ReadonlyMap<string, Person>) => EndpointsById | Promise<EndpointsById>;
 
-type EndpointsById = ReadonlyMap<string, readonly Endpoint[]>;
+export type Unreachable = { readonly unreachable: string };
+type EndpointsById = ReadonlyMap<string, readonly Endpoint[] | Unreachable>;
 
 /** Who answers for which channel. The inbox needs nobody. */
 export type Finders = Partial<Readonly<Record<Exclude<ChannelName, 'inbox'>, FindEndpoints>>>;
 export type FoundEndpoints = ReadonlyMap<ChannelName, EndpointsById>;
 
-/** The mail address that the recipient's record has. */
-export const emailEndpoints: FindEndpoints = (_tx, people) => {
-  const found = new Map<string, readonly Endpoint[]>();
-  for (const [id, { email }] of people) if (email !== undefined) found.set(id, [email]);
-  return found;
+const NOWHERE: Unreachable = { unreachable: 'no endpoint' };
+
+/** The mail address that the recipient's record has, unless mail servers called it dead lately. */
+export const emailEndpoints: FindEndpoints = async (tx, people) => {
+  const withAddress = [...people.values()].flatMap(({ id, email }) => (email === undefined ? [] : [{ id, email }]));
+  const gone = await findGone(
+    tx,
+    'email',
+    withAddress.map(({ email }) => email),
+    new Date(),
+  );
+  return new Map(
+    withAddress.map(({ id, email }) => {
+      const cause = gone.get(email);
+      return [id, cause === undefined ? [email] : { unreachable: `no endpoint: the mail address is dead, ${cause}` }];
+    }),
+  );
 };
 
 export async function findEndpoints(
@@ -30,13 +44,20 @@ export async function findEndpoints(
   people: ReadonlyMap<string, Person>,
 ): Promise<FoundEndpoints> {
   const found = new Map<ChannelName, EndpointsById>();
+  if (people.size === 0) return found;
   for (const channel of channels) {
     const find = channel === 'inbox' ? undefined : finders[channel];
-    if (find && people.size > 0) found.set(channel, await find(tx, people));
+    if (find) found.set(channel, await find(tx, people));
   }
   return found;
 }
 
-export function endpointsOf(found: FoundEndpoints, channel: ChannelName, recipientId: string): readonly Endpoint[] {
-  return found.get(channel)?.get(recipientId) ?? [];
+/** At least one endpoint, or why there is none. */
+export function endpointsOf(
+  found: FoundEndpoints,
+  channel: ChannelName,
+  recipientId: string,
+): readonly Endpoint[] | Unreachable {
+  const endpoints = found.get(channel)?.get(recipientId) ?? NOWHERE;
+  return 'unreachable' in endpoints || endpoints.length > 0 ? endpoints : NOWHERE;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { markGone } from '../deliveries/gone.ts';
 import { makeEvent } from '../events/cloudevent.ts';
 import { toMessage } from '../events/to-message.ts';
 import { listInbox } from '../inbox/feed.ts';
@@ -128,6 +129,19 @@ describe('the handler', () => {
     ]);
   });
 
+  it('leaves out an address that mail servers call dead, and says so', async () => {
+    const { topic, broker, handled } = await start((topic) => [note(topic)]);
+    await person('dead', { email: 'dead@example.org' });
+    const gone = { channel: 'email', recipientId: 'dead', endpoint: 'dead@example.org', cause: 'smtp_550' } as const;
+    await database.transaction((tx) => markGone(tx, [gone]));
+    await broker.publish(topic, [event({ to: ['dead'] })]);
+    await handled(1);
+    expect(await database.query("select id from delivery where recipient_id = 'dead'")).toEqual([]);
+    expect((await trace(topic)).at(-1)).toMatchObject({
+      detail: 'inbox on (default), email no endpoint: the mail address is dead, smtp_550',
+    });
+  });
+
   it('stays silent where the person chose so, and says why', async () => {
     const { topic, broker, handled } = await start((topic) => [note(topic, { channels: ['inbox', 'mobile'] })], {
       finders: { mobile: (_tx, people) => new Map([...people.keys()].map((id) => [id, [null]])) },
@@ -180,7 +194,7 @@ describe('the handler', () => {
     ]);
     await broker.publish(topic, [
       event({ to: ['first'], text: 'one' }),
-      event({ to: ['first', 'second'], text: 'bad' }),
+      event({ to: ['first', 'second'], text: 'bad' }, { id: 'the bad one' }),
       event({} as Data),
       event({ to: ['white space'] }),
       event({ to: ['first'], text: 'two' }),
@@ -196,7 +210,11 @@ describe('the handler', () => {
       expect.stringMatching(/^NotificationFailed: .*"white space", which is no recipient id/),
     ]);
     expect(signals.filter((signal) => signal.name === 'handler.refused')).toHaveLength(3);
-    expect((await trace(topic)).filter((row) => row.outcome === 'refused')).toHaveLength(3);
+    const refused = await database.query("select event_id from trace where topic = $1 and outcome = 'refused'", [
+      topic,
+    ]);
+    expect(refused).toContainEqual({ event_id: 'the bad one' });
+    expect(refused).toHaveLength(3);
   });
 
   it('dead-letters what is no event and what cannot be stored, and only that', async () => {

@@ -28,6 +28,8 @@ export type Matched = {
 export type Refused = {
   readonly kind: 'refused';
   readonly message: Origin;
+  /** The id of the event; of the message where it is no event. */
+  readonly eventId: string;
   readonly reason: 'EventUnreadable' | 'NotificationFailed' | 'EventNotStorable';
   readonly description: string;
   readonly notification: string | undefined;
@@ -36,7 +38,8 @@ export type Refused = {
 export function matchMessage(message: Message, definitions: Definitions): Matched | Refused {
   const read = fromMessage(message);
   if (read.kind === 'unreadable') {
-    return { kind: 'refused', message, reason: 'EventUnreadable', description: read.cause, notification: undefined };
+    const about = { message, eventId: message.messageId, notification: undefined };
+    return { kind: 'refused', ...about, reason: 'EventUnreadable', description: read.cause };
   }
   const { event } = read;
   const lookup = lookupOfEvent(event);
@@ -48,7 +51,7 @@ export function matchMessage(message: Message, definitions: Definitions): Matche
       faults.push(`${definition.name}: the condition has no result (${result.message})`);
     if (result !== true) continue;
     const audience = attempt(() => parseAudience(definition.audience(event)));
-    if (audience instanceof Failure) return refused(message, definition.name, 'audience', audience);
+    if (audience instanceof Failure) return refused({ message, event }, definition.name, 'audience', audience);
     wishes.push({ definition, audience });
   }
   return { kind: 'matched', message, event, lookup, wishes, faults };
@@ -72,7 +75,12 @@ export function attempt<T>(work: () => T): T | Failure {
   }
 }
 
-export function refused(message: Origin, notification: string, part: string, failure: Failure): Refused {
+export function refused(
+  { message, event }: Pick<Matched, 'message' | 'event'>,
+  notification: string,
+  part: 'audience' | 'content',
+  failure: Failure,
+): Refused {
   const description = `The ${part} of notification ${notification} failed: ${failure.words}`;
-  return { kind: 'refused', message, reason: 'NotificationFailed', description, notification };
+  return { kind: 'refused', message, eventId: event.id, reason: 'NotificationFailed', description, notification };
 }

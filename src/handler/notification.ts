@@ -8,7 +8,7 @@ import type { Audience } from '../people/audience.ts';
 import { type Condition, compileCondition } from '../people/condition.ts';
 import { isCategoryName, parseCategorySetting } from '../people/parse-preferences.ts';
 import type { CategoryPolicy } from '../people/preferences.ts';
-import type { Recipient } from '../people/recipient.ts';
+import type { Profile } from '../people/recipient.ts';
 
 /** An event whose data the author knows. Nobody has checked the data: a definition that throws refuses the event. */
 export type EventOf<Data> = Omit<CloudEvent, 'data'> & { readonly data: Data };
@@ -28,7 +28,7 @@ export type Notification<Data = unknown> = {
   /** Whom it concerns. Pure: called again when the event is replayed. */
   audience(event: EventOf<Data>): Audience;
   /** What to tell one of them. Pure, and called once per recipient. */
-  content(event: EventOf<Data>, recipient: Recipient): Card;
+  content(event: EventOf<Data>, recipient: Profile): Card;
 };
 
 /** What preferences pages show of a category, and what holds for whoever did not choose. */

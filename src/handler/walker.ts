@@ -11,11 +11,12 @@ import type { Emit } from '../kit/signals.ts';
 import { lookupOfPerson } from '../people/audience.ts';
 import { compileCondition } from '../people/condition.ts';
 import { type Person, pageOfPeople } from '../people/preference-records.ts';
-import { type Draft, draftNotice, rowBase } from './draft.ts';
+import { type Draft, draftNotice } from './draft.ts';
 import { type Finders, findEndpoints } from './endpoints.ts';
 import { lookupOfEvent } from './event-lookup.ts';
 import { Failure, type Matched } from './match.ts';
 import type { Defined, Definitions } from './notification.ts';
+import { rowAbout, rowAsAWhole, rowOfFailure } from './trace-rows.ts';
 import { advanceWalk, claimWalk, endWalk, postponeWalk, type Walk } from './walk.ts';
 import { writeDrafts } from './write.ts';
 
@@ -173,7 +174,8 @@ async function draftPeople(tx: Tx, deps: WalkerDeps, { walk, definition, people,
   const trace: TraceRow[] = [];
   for (const person of people.values()) {
     const draft = draftNotice(matched, definition, person, known);
-    if (draft instanceof Failure) trace.push(rowOfFailure(matched, definition, person, draft, now));
+    if (draft instanceof Failure)
+      trace.push(rowOfFailure(rowAbout(matched, definition.name, person.id, now), draft.words));
     else if ('notice' in draft) drafts.push(draft);
     else trace.push(draft);
   }
@@ -187,20 +189,13 @@ function matchedOf({ topic, partition, sequence, event }: Walk): Matched {
 
 /** The notification is no longer defined: there is nobody who could say what to tell. */
 async function abandon(tx: Tx, walk: Walk, now: Date): Promise<Chunk> {
-  const detail = 'The notification is no longer defined.';
-  const base = { ...rowBase(matchedOf(walk), now), notification: walk.notification, recipientId: null, noticeId: null };
-  await writeTrace(tx, [{ ...base, step: 'audience', outcome: 'refused', detail }]);
+  const told = ['audience', 'refused', 'The notification is no longer defined.'] as const;
+  await writeTrace(tx, [rowAsAWhole(matchedOf(walk), walk.notification, told, now)]);
   await endWalk(tx, walk.id);
   return { walk, people: 0, appended: [], deliveries: 0, done: true };
 }
 
 function rowOfEnd({ walk, people, appended }: Chunk, now: Date): TraceRow {
   const detail = `${walk.people + people} people, ${walk.notices + appended.length} new notices`;
-  const base = { ...rowBase(matchedOf(walk), now), notification: walk.notification, recipientId: null, noticeId: null };
-  return { ...base, step: 'audience', outcome: 'walked', detail };
-}
-
-function rowOfFailure(matched: Matched, { name }: Defined, { id }: Person, { words }: Failure, now: Date): TraceRow {
-  const base = { ...rowBase(matched, now), notification: name, recipientId: id, noticeId: null };
-  return { ...base, step: 'decide', outcome: 'refused', detail: `The content failed: ${words}`.slice(0, 2_000) };
+  return rowAsAWhole(matchedOf(walk), walk.notification, ['audience', 'walked', detail], now);
 }

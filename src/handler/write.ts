@@ -5,10 +5,11 @@ import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
 import { type Appended, insertNotices, placeNotices } from '../inbox/append.ts';
 import { sqlState, type Tx } from '../kit/database.ts';
 import { ensureRecipients } from '../people/preference-records.ts';
-import { type Draft, draftEvent, type Known, rowOfRefused } from './draft.ts';
+import { type Draft, draftEvent, type Known } from './draft.ts';
 import { type Finders, findEndpoints } from './endpoints.ts';
 import type { Matched, Refused } from './match.ts';
 import type { Definitions } from './notification.ts';
+import { rowOfRefused } from './trace-rows.ts';
 import { startWalks } from './walk.ts';
 
 export type Written = {
@@ -135,11 +136,12 @@ async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unsto
   }
 }
 
-function notStorable({ message }: Matched | Refused, { words }: Unstorable): Refused {
-  return { kind: 'refused', message, reason: 'EventNotStorable', description: words, notification: undefined };
+function notStorable(event: Matched | Refused, { words }: Unstorable): Refused {
+  const eventId = event.kind === 'matched' ? event.event.id : event.eventId;
+  const about = { message: event.message, eventId, notification: undefined };
+  return { kind: 'refused', ...about, reason: 'EventNotStorable', description: words };
 }
 
-/** The trace of what cannot be stored must be storable: the id goes without the characters that text cannot hold. */
 async function writeRefused(tx: Tx, refused: readonly Refused[], now: Date): Promise<Written> {
   await writeTrace(
     tx,

@@ -2,7 +2,7 @@
 // Lists are resolved with the event; rules and everyone are walked in chunks later, because their size is not the event's.
 import type { Lookup, PropertyValue } from '../topics/filter/lookup.ts';
 import { compileCondition } from './condition.ts';
-import { isRecipientId, type Recipient } from './recipient.ts';
+import { type AttributeValue, isRecipientId, type Profile } from './recipient.ts';
 
 export type Audience =
   | readonly string[]
@@ -43,8 +43,8 @@ function listOf(given: readonly unknown[]): Named {
 }
 
 /** What a rule can ask about a person. An attribute wins over a field of the same name; a list reads as `,a,b,`. */
-export function lookupOfPerson(recipient: Recipient): Lookup {
-  const { id, email, locale, timeZone, displayName, attributes } = recipient;
+export function lookupOfPerson(person: Profile): Lookup {
+  const { id, email, locale, timeZone, displayName, attributes } = person;
   const fields: Record<string, string | undefined> = {
     id,
     email,
@@ -61,7 +61,7 @@ export function lookupOfPerson(recipient: Recipient): Lookup {
   };
 }
 
-function attributeValue(value: Recipient['attributes'][string]): PropertyValue {
+function attributeValue(value: AttributeValue): PropertyValue {
   // A list reads as `,a,b,`, so that `groups LIKE '%,a,%'` asks for one of its texts.
   return typeof value === 'object' ? `,${value.join(',')},` : value;
 }

@@ -4,10 +4,10 @@
 import { textArray } from '../kit/arrays.ts';
 import { type Sql, statement, type Tx } from '../kit/database.ts';
 import { type Preferences, preferencesOf, type Settings, settingsOf } from './preferences.ts';
-import type { AttributeValue, Recipient } from './recipient.ts';
+import type { AttributeValue, Profile } from './recipient.ts';
 
 /** A recipient as the handler needs them: who they are and what they want. */
-export type Person = Recipient & { readonly settings: Settings };
+export type Person = Profile & { readonly settings: Settings };
 
 type PersonRow = {
   id: string;
@@ -17,14 +17,12 @@ type PersonRow = {
   time_zone: string | null;
   attributes: Record<string, AttributeValue>;
   addresses: Record<string, string>;
-  created_at: Date;
-  updated_at: Date;
   settings: Settings;
 };
 
 const READ_PEOPLE = statement(
   'people.read-people',
-  `select r.id, r.display_name, r.email, r.locale, r.time_zone, r.attributes, r.addresses, r.created_at, r.updated_at,
+  `select r.id, r.display_name, r.email, r.locale, r.time_zone, r.attributes, r.addresses,
      p.settings
    from recipient r join preference p on p.recipient_id = r.id
    where r.id = any($1::text[])`,
@@ -33,9 +31,9 @@ const READ_PEOPLE = statement(
 // Whoever has no preference record (yet) has the defaults.
 const PAGE_OF_PEOPLE = statement(
   'people.page-of-people',
-  `select r.id, r.display_name, r.email, r.locale, r.time_zone, r.attributes, r.addresses, r.created_at, r.updated_at,
+  `select r.id, r.display_name, r.email, r.locale, r.time_zone, r.attributes, r.addresses,
      coalesce(p.settings, '{}') as settings
-   from (select id, display_name, email, locale, time_zone, attributes, addresses, created_at, updated_at
+   from (select id, display_name, email, locale, time_zone, attributes, addresses
      from recipient where id > $1 order by id limit $2) r
    left join preference p on p.recipient_id = r.id
    order by r.id`,
@@ -114,8 +112,6 @@ function personOf(row: PersonRow): Person {
     timeZone: row.time_zone ?? undefined,
     attributes: row.attributes,
     addresses: row.addresses,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
     settings: row.settings,
-  } as Person; // true: an absent text is undefined, which the optional fields of Recipient allow
+  } as Person; // true: an absent text is undefined, which the optional fields of a profile allow
 }

@@ -16,13 +16,14 @@ export type RecipientInput = {
   readonly addresses?: Readonly<Record<string, string>>;
 };
 
-export type Recipient = RecipientInput & {
+/** Who a recipient is: what definitions and audience rules see. */
+export type Profile = RecipientInput & {
   readonly id: string;
   readonly attributes: Readonly<Record<string, AttributeValue>>;
   readonly addresses: Readonly<Record<string, string>>;
-  readonly createdAt: Date;
-  readonly updatedAt: Date;
 };
+
+export type Recipient = Profile & { readonly createdAt: Date; readonly updatedAt: Date };
 
 const ID = /^[A-Za-z0-9._:@-]{1,128}$/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
