@@ -26,10 +26,15 @@ const fields = {
   bodyBase64: Type.Optional(Type.String({ description: 'Bytes, instead of `body`.' })),
 };
 
-export const OutgoingSchema = Type.Object(fields, {
-  additionalProperties: false,
-  examples: [{ subject: 'joined', properties: { level: 3 }, body: { employee: 'Ada' } }],
-});
+const ScheduledAt = Type.Optional(Time('Kept aside until then; the answer’s sequence number cancels it.'));
+
+export const OutgoingSchema = Type.Object(
+  { ...fields, scheduledAt: ScheduledAt },
+  {
+    additionalProperties: false,
+    examples: [{ subject: 'joined', properties: { level: 3 }, body: { employee: 'Ada' } }],
+  },
+);
 
 const logged = {
   ...fields,
@@ -55,7 +60,7 @@ export const ReceivedSchema = Type.Object({
 export const PeekedSchema = Type.Object({ ...logged, state: Type.Enum(['active', 'deferred', 'scheduled']) });
 
 export function messageFromJson(given: Static<typeof OutgoingSchema>): OutgoingMessage {
-  const { body, bodyBase64, properties, contentType, ...rest } = given;
+  const { body, bodyBase64, properties, contentType, scheduledAt, ...rest } = given;
   if (body !== undefined && bodyBase64 !== undefined)
     throw new Refusal('bad_request', 'The request is not valid: bodyBase64 cannot stand beside body.', {
       errors: [{ field: 'bodyBase64', problem: 'cannot stand beside body' }],
@@ -64,11 +69,20 @@ export function messageFromJson(given: Static<typeof OutgoingSchema>): OutgoingM
   const type = contentType ?? (body === undefined || isText ? undefined : 'application/json');
   return {
     ...rest,
+    ...(scheduledAt === undefined ? {} : { scheduledAt: timeOf(scheduledAt) }),
     ...(type === undefined ? {} : { contentType: type }),
     // The schema says that the properties are JSON properties.
     ...(properties === undefined ? {} : { properties: propertiesFromJson(properties as Record<string, unknown>) }),
     body: bodyBase64 === undefined ? encode(body, isText) : Buffer.from(bodyBase64, 'base64'),
   };
+}
+
+function timeOf(text: string): Date {
+  const time = new Date(text);
+  if (!Number.isNaN(time.getTime())) return time;
+  throw new Refusal('bad_request', 'The request is not valid: scheduledAt is no time.', {
+    errors: [{ field: 'scheduledAt', problem: 'is no time' }],
+  });
 }
 
 function encode(body: unknown, isText: boolean): Uint8Array {

@@ -174,6 +174,94 @@ describe('queues', () => {
   });
 });
 
+describe('upkeep', () => {
+  const path = '/v1/topics/enterprise/subscriptions/upkeep';
+  const bury = async (count: number, reason: string) => {
+    await send('/v1/topics/enterprise', ...Array.from({ length: count }, () => ({})));
+    for (let left = count; left > 0; ) {
+      const messages = await receive(path, { max: left });
+      left -= messages.length;
+      await settle(path, 'deadLetter', messages, { reason });
+    }
+  };
+  beforeAll(() => http.call(path, { method: 'PUT', json: {} }));
+
+  it('counts dead letters by cause, and brings them back by cause, by number, or all', async () => {
+    await bury(3, 'bad');
+    await bury(2, 'worse');
+    const { json: causes } = await http.call(`${path}/dead-letters/causes`);
+    expect(causes.items).toMatchObject([
+      { reason: 'bad', count: 3 },
+      { reason: 'worse', count: 2 },
+    ]);
+    const redrive = (json: object) => http.call(`${path}/dead-letters/redrive`, { json });
+    expect((await redrive({ reason: 'bad' })).json).toEqual({ redriven: 3 });
+    const [one] = (await http.call(`${path}/messages?of=dead`)).json.items;
+    expect((await redrive({ sequences: [one.sequence] })).json).toEqual({ redriven: 1 });
+    expect((await http.call(path)).json).toMatchObject({ active: 4, deadLettered: 1 });
+    expect((await redrive({})).json.errors[0].field).toBe('sequences');
+    const stream = await http.call(`${path}/dead-letters/redrive`, {
+      json: { all: true },
+      headers: { accept: 'text/event-stream' },
+    });
+    expect(stream.text).toContain('event: done\ndata: {"redriven":1}');
+    expect(
+      (
+        await http.call('/v1/queues/nope/dead-letters/redrive', {
+          json: { all: true },
+          headers: { accept: 'text/event-stream' },
+        })
+      ).status,
+    ).toBe(404);
+  });
+
+  it('throws away what waits', async () => {
+    await bury(2, 'x');
+    expect((await http.call(`${path}/purge`, { json: { of: 'dead' } })).json).toEqual({ purged: 2 });
+    expect((await http.call(`${path}/purge`, { json: {} })).json).toEqual({ purged: 5 });
+    expect((await http.call(path)).json).toMatchObject({ active: 0, deadLettered: 0 });
+  });
+
+  it('reads again from a number; a new subscription may begin in the past', async () => {
+    await send('/v1/topics/enterprise', { messageId: 'again' });
+    const [message] = await receive(path);
+    await settle(path, 'complete', [message]);
+    expect((await http.call(`${path}/replay`, { json: { sequence: message.sequence } })).status).toBe(204);
+    expect(await receive(path)).toMatchObject([{ messageId: 'again' }]);
+    const json = { from: { sequence: message.sequence } };
+    expect((await http.call(`${path}2`, { method: 'PUT', json })).status).toBe(201);
+    expect(await receive(`${path}2`)).toMatchObject([{ messageId: 'again' }]);
+    expect((await http.call(`${path}2`, { method: 'PUT', json })).json.code).toBe('conflict');
+    expect((await http.call(`${path}/replay`, { json: {} })).status).toBe(400);
+    expect((await http.call(`${path}/replay`, { json: { time: 'now' } })).status).toBe(400);
+  });
+
+  it('needs the right to manage', async () => {
+    const { json: key } = await http.call('/v1/keys', { json: { name: 'l', grants: ['listen topic:*'] } });
+    for (const [what, json] of [
+      ['purge', {}],
+      ['replay', { oldest: true }],
+      ['dead-letters/redrive', { all: true }],
+    ] as const)
+      expect((await http.call(`${path}/${what}`, { json, key: key.secret })).status).toBe(403);
+  });
+});
+
+describe('scheduling', () => {
+  it('keeps a message until its time, or until it is cancelled', async () => {
+    const scheduledAt = new Date(Date.now() + 3_600_000).toISOString();
+    const sent = await send(queue, { messageId: 'later', scheduledAt });
+    expect((await http.call(queue)).json).toMatchObject({ active: 0, scheduled: 1 });
+    const cancel = () =>
+      http.call(`${queue}/scheduled/cancel`, { json: { sequences: [sent.json.messages[0].sequence] } });
+    expect((await cancel()).status).toBe(204);
+    expect((await cancel()).json.code).toBe('message_not_found');
+    await send(queue, { messageId: 'soon', scheduledAt: new Date(Date.now() + 200).toISOString() });
+    expect(await receive(queue, { mode: 'receiveAndDelete' })).toMatchObject([{ messageId: 'soon' }]);
+    expect((await send(queue, { scheduledAt: 'tomorrow' })).json.errors[0].field).toMatch(/scheduledAt/);
+  });
+});
+
 describe('sessions', () => {
   const chats = '/v1/queues/chats';
 

@@ -31,6 +31,7 @@ import { subscriptionRoutes } from './routes/subscriptions.ts';
 import { topicRoutes } from './routes/topics.ts';
 import { traceRoutes } from './routes/trace.ts';
 import { type UnsubscribeDeps, unsubscribeRoutes } from './routes/unsubscribe.ts';
+import { upkeepRoutes } from './routes/upkeep.ts';
 import { ProblemSchema } from './schemas.ts';
 import { SessionHolders } from './session-holders.ts';
 import { Stats } from './stats.ts';
@@ -170,6 +171,7 @@ function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string
   const held = { ...deps, sessions: new SessionHolders() };
   receiveRoutes(app, held);
   sessionRoutes(app, held);
+  upkeepRoutes(app, deps, streams);
   definitionRoutes(app, deps);
   statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);

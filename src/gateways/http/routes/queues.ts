@@ -10,7 +10,7 @@ import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { onQueue, QueueParams } from '../entity-paths.ts';
 import { PageOf, PageQuery, responses, Time } from '../schemas.ts';
 import { counts, subscriptionSettings } from './subscriptions.ts';
-import { optional, type TopicDeps, topicSettings } from './topics.ts';
+import { optional, scheduled, type TopicDeps, topicSettings } from './topics.ts';
 
 /** Of the settings that both have, a queue uses the topic's. */
 const OF_SUBSCRIPTION = [
@@ -30,6 +30,7 @@ const QueueView = Type.Object({
   ...topicSettings,
   ...ownSettings,
   ...counts,
+  scheduled,
   createdAt: Time(),
   updatedAt: Time(),
 });
@@ -50,9 +51,10 @@ export function queueRoutes(app: App, { broker }: TopicDeps): void {
       next: encodeCursor('queues', page.next),
     };
   });
-  app.get('/v1/queues/:queue', { config: { access: onQueue('listen') }, schema: getSchema }, ({ params }) =>
-    view(broker, queueOf(broker, params.queue)),
-  );
+  app.get('/v1/queues/:queue', { config: { access: onQueue('listen') }, schema: getSchema }, async ({ params }) => ({
+    ...(await view(broker, queueOf(broker, params.queue))),
+    scheduled: await broker.countScheduled(params.queue),
+  }));
   app.put(
     '/v1/queues/:queue',
     { config: { access: onQueue('manage') }, schema: putSchema },

@@ -11,6 +11,7 @@ import { onTopic } from '../identity.ts';
 import { type RuleInput, RuleInputSchema, RuleSchema, ruleFromJson, ruleToJson } from '../rule-json.ts';
 import { Nullable, PageOf, PageQuery, responses, Time, TopicParams } from '../schemas.ts';
 import { optional, Status, sameName, type TopicDeps, topicOf } from './topics.ts';
+import { FromSchema, replayFrom } from './upkeep.ts';
 
 const Millis = Type.Integer({ minimum: 0, description: 'In milliseconds.' });
 
@@ -48,6 +49,7 @@ const SubscriptionView = Type.Object({
 const SubscriptionInput = Type.Object(
   {
     ...optional(subscriptionSettings),
+    from: Type.Optional(FromSchema),
     rules: Type.Optional(
       Type.Record(Type.String(), RuleInputSchema, {
         description: 'By name. Given, they replace all others; a new subscription without them takes everything.',
@@ -79,9 +81,9 @@ export function subscriptionRoutes(app: App, { broker }: TopicDeps): void {
     view(broker, params.topic, broker.subscription(params.topic, params.subscription)),
   );
   app.put(one, { config: { access: onTopic('manage') }, schema: putSchema }, async ({ params, body }, reply) => {
-    const { rules, ...settings } = body as Partial<SubscriptionSettings> & { rules?: Record<string, RuleInput> }; // as SubscriptionInput says
+    const given = body as SubscriptionGiven; // as SubscriptionInput says
     const isNew = !topicOf(broker, params.topic).subscriptions.some(sameName(params.subscription));
-    await (isNew ? create : update)(broker, params, settings, rules);
+    await (isNew ? create : update)(broker, params, given);
     const entry = broker.subscription(params.topic, params.subscription);
     return reply.code(isNew ? 201 : 200).send(await view(broker, params.topic, entry));
   });
@@ -94,23 +96,20 @@ export function subscriptionRoutes(app: App, { broker }: TopicDeps): void {
 
 type Place = { readonly topic: string; readonly subscription: string };
 
-async function create(
-  broker: Broker,
-  place: Place,
-  settings: Partial<SubscriptionSettings>,
-  rules?: Record<string, RuleInput>,
-) {
-  await broker.createSubscription(place.topic, place.subscription, settings, rules && rulesOf(rules));
+type SubscriptionGiven = Partial<SubscriptionSettings> & {
+  readonly rules?: Readonly<Record<string, RuleInput>>;
+  readonly from?: Parameters<typeof replayFrom>[0];
+};
+
+async function create(broker: Broker, { topic, subscription }: Place, { rules, from, ...settings }: SubscriptionGiven) {
+  await broker.createSubscription(topic, subscription, settings, rules && rulesOf(rules), from && replayFrom(from));
 }
 
-async function update(
-  broker: Broker,
-  place: Place,
-  settings: Partial<SubscriptionSettings>,
-  rules?: Record<string, RuleInput>,
-) {
-  await broker.updateSubscription(place.topic, place.subscription, settings);
-  if (rules) await broker.replaceRules(place.topic, place.subscription, rulesOf(rules));
+async function update(broker: Broker, { topic, subscription }: Place, { rules, from, ...settings }: SubscriptionGiven) {
+  if (from)
+    throw new Refusal('conflict', `The subscription ${subscription} is there already; let it read again by /replay.`);
+  await broker.updateSubscription(topic, subscription, settings);
+  if (rules) await broker.replaceRules(topic, subscription, rulesOf(rules));
 }
 
 function rulesOf(rules: Readonly<Record<string, RuleInput>>) {
@@ -179,7 +178,8 @@ const getSchema = {
 const putSchema = {
   operationId: 'putSubscription',
   summary: 'Make a subscription, or change its settings',
-  description: 'What is left out keeps its value.',
+  description:
+    'What is left out keeps its value. A new subscription with `from` also gets what the log has since then.',
   tags,
   params: SubscriptionParams,
   body: SubscriptionInput,

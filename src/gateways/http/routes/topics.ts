@@ -25,11 +25,17 @@ export const topicSettings = {
   userMetadata: Type.String({ maxLength: 1024 }),
 } satisfies TProperties;
 
+/** Counted in the database, so not in lists. */
+export const scheduled = Type.Optional(
+  Type.Integer({ description: 'Messages whose time has not come; not in lists.' }),
+);
+
 export const TopicView = Type.Object({
   name: Type.String(),
   partitions: Type.Integer(),
   ...topicSettings,
   subscriptions: Type.Array(Type.String(), { description: 'Their names.' }),
+  scheduled,
   createdAt: Time(),
   updatedAt: Time(),
 });
@@ -51,9 +57,10 @@ export function topicRoutes(app: App, { broker }: TopicDeps): void {
     const items = page.items.filter(({ name }) => isAllowed(identity!, 'listen', `topic:${name}`));
     return { items: items.map(topicView), next: encodeCursor('topics', page.next) };
   });
-  app.get('/v1/topics/:topic', { config: { access: onTopic('listen') }, schema: getSchema }, async ({ params }) =>
-    topicView(topicOf(broker, params.topic)),
-  );
+  app.get('/v1/topics/:topic', { config: { access: onTopic('listen') }, schema: getSchema }, async ({ params }) => ({
+    ...topicView(topicOf(broker, params.topic)),
+    scheduled: await broker.countScheduled(params.topic),
+  }));
   app.put(
     '/v1/topics/:topic',
     { config: { access: onTopic('manage') }, schema: putSchema },
