@@ -38,7 +38,7 @@ export function authorizationRulesOf(description: Element): Element | undefined 
 export type Described = {
   readonly topic: TopicEntry;
   readonly record: EntityRecord;
-  readonly counts: Counts;
+  readonly counts: AllCounts;
   readonly host: string;
 };
 
@@ -157,7 +157,7 @@ function printTimes({ createdAt, updatedAt }: { readonly createdAt: Date; readon
   return textTag('CreatedAt', created) + textTag('UpdatedAt', updated) + textTag('AccessedAt', updated);
 }
 
-type AllCounts = Counts & { readonly scheduled?: number; readonly transferDeadLettered?: number };
+type AllCounts = Counts & { readonly scheduled?: number };
 
 function totalOf(counts: AllCounts): number {
   const { active, deferred, deadLettered, scheduled = 0 } = counts;
@@ -171,7 +171,7 @@ function printCounts(counts: AllCounts): string {
     DeadLetterMessageCount: counts.deadLettered,
     ScheduledMessageCount: counts.scheduled ?? 0,
     TransferMessageCount: 0,
-    TransferDeadLetterMessageCount: counts.transferDeadLettered ?? 0,
+    TransferDeadLetterMessageCount: counts.transferDeadLettered,
   };
   const fields = Object.entries(all).map(([name, count]) => textTag(`d2p1:${name}`, count));
   const namespace = 'xmlns:d2p1="http://schemas.microsoft.com/netservices/2011/06/servicebus"';

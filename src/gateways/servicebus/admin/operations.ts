@@ -93,7 +93,8 @@ function findRule(deps: Deps, route: RuleRoute) {
 
 // Showing
 
-const NO_COUNTS = { active: 0, locked: 0, deferred: 0, deadLettered: 0 } as Counts;
+/** Messages of a topic lie in its subscriptions; only what waits for its time is the topic's own. */
+const NO_COUNTS: Counts = { active: 0, locked: 0, deferred: 0, deadLettered: 0, transferDeadLettered: 0 };
 const NO_RECORD: EntityRecord = { fields: {}, rules: [] };
 
 async function entityEntry(
@@ -105,7 +106,8 @@ async function entityEntry(
   const record = known ?? (await deps.records.get(topic.id));
   const isQueue = topic.kind === 'queue';
   const counts = isQueue ? await deps.broker.counts(topic.name, QUEUE_SUBSCRIPTION) : NO_COUNTS;
-  const described = { topic, record, counts, host };
+  const scheduled = await deps.broker.countScheduled(topic.name);
+  const described = { topic, record, counts: { ...counts, scheduled }, host };
   const content = isQueue ? description.printQueue(described) : description.printTopic(described);
   return { ...topic, path: topic.name, title: topic.name, content };
 }

@@ -6,7 +6,6 @@ import type { Peeked } from '../../../topics/seat.ts';
 import * as to from '../amqp/encode.ts';
 import { toOutgoing } from '../amqp/incoming.ts';
 import { toWire } from '../amqp/outgoing.ts';
-import { cancelScheduled, deleteMessages } from '../broker-gaps.ts';
 import { checkSessions, tooLarge } from '../publish-link.ts';
 import { type ManagementContext, type Operation, type Result, receiverFor } from './answer.ts';
 import { Fields, wrong } from './fields.ts';
@@ -69,8 +68,8 @@ function toScheduled(item: Fields, limit: number): OutgoingMessage & { readonly 
   return { ...message, scheduledAt };
 }
 
-async function cancel({ entity }: ManagementContext, body: Fields): Promise<Result> {
-  await cancelScheduled(entity().topic.name, body.numbers('sequence-numbers'));
+async function cancel({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
+  await broker.cancelScheduled(entity().topic.name, body.numbers('sequence-numbers'));
   return OK;
 }
 
@@ -95,10 +94,10 @@ async function receiveDeferred(context: ManagementContext, body: Fields): Promis
 
 const MOST_DELETED = 4000;
 
-async function batchDelete({ entity }: ManagementContext, body: Fields): Promise<Result> {
+async function batchDelete({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
   const limit = Math.min(body.number('message-count', MOST_DELETED), MOST_DELETED);
   const before = body.date('enqueued-time-utc') ?? new Date();
-  const count = await deleteMessages(entity().path, { before, limit });
+  const count = await broker.receiver(entity().path).deleteMessages(limit, before);
   if (count === 0) return { status: 204, condition: 'com.microsoft:message-not-found' };
   return { status: 200, body: to.map([to.string('message-count'), to.int(count)]) };
 }
