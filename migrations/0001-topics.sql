@@ -126,6 +126,12 @@ create table node (
   lease_until timestamptz not null
 );
 
+-- Nodes prove to each other that they belong to this database.
+create table link_secret (
+  only_row boolean primary key default true check (only_row),
+  secret bytea not null
+);
+
 -- Who hands out the messages of a partition. Every write of progress share-locks this row and compares the epoch.
 create table partition_owner (
   topic int not null references topic on delete cascade,

@@ -3,6 +3,7 @@
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import * as admin from './admin.ts';
+import type { Block } from './block.ts';
 import { type BrowseOptions, browse } from './browse.ts';
 import { Catalogue, QUEUE_SUBSCRIPTION, type SubscriptionEntry, subscriptionOf, type TopicEntry } from './catalogue.ts';
 import { checkMessages } from './check.ts';
@@ -13,6 +14,7 @@ import { Forwarders } from './forward.ts';
 import { Housekeeper, type HousekeepingSettings, housekeepingDefaults } from './housekeeping.ts';
 import { deleteIdle, Usage } from './idle.ts';
 import type { Message, OutgoingMessage, Receipt } from './message.ts';
+import { type LinkPlace, Nodes } from './nodes.ts';
 import { Owners } from './owners.ts';
 import { type Entity, findEntity } from './path.ts';
 import { Progress } from './progress.ts';
@@ -23,7 +25,7 @@ import { type ReplayFrom, rewind } from './replay.ts';
 import { DEFAULT_RULE, type Rule } from './rule.ts';
 import { cancelScheduled, countScheduled, Scheduler } from './scheduled.ts';
 import type { Seat } from './seat.ts';
-import { acceptSession, listSessions, localSeats, type SessionPage } from './seats.ts';
+import { acceptSession, listSessions, type SessionPage } from './seats.ts';
 import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
 import type { EmitTopics } from './signals.ts';
 
@@ -33,6 +35,8 @@ export type BrokerSettings = {
   readonly tailBytes?: number;
   readonly tailBytesPerPartition?: number;
   readonly housekeeping?: Partial<HousekeepingSettings>;
+  /** Where other nodes of the same database reach this one. Port 0: any free one. Absent: it serves no other node. */
+  readonly link?: LinkPlace;
 };
 
 export type BrokerDeps = {
@@ -51,6 +55,7 @@ type Parts = {
   readonly progress: Progress;
   readonly scheduler: Scheduler;
   readonly forwarders: Forwarders;
+  readonly nodes: Nodes;
   readonly usage: Usage;
 };
 
@@ -83,17 +88,25 @@ export class Broker {
       each: deps.settings?.tailBytesPerPartition ?? 32 * 1024 * 1024,
       used: 0,
     };
-    const owners: Owners = new Owners({ database, catalogue, node, budget, cursorDeps });
+    const self = { id: node.id, address: node.address };
+    const owners: Owners = new Owners({ database, catalogue, node: self, budget, cursorDeps });
+    const nodes = await Nodes.start({ database, catalogue, owners, nodeId: node.id }, deps.settings?.link);
+    self.address = node.address ?? nodes.address;
     const limits = { ...publishLimits, ...deps.settings?.publish };
-    const handOver: Owners['handOver'] = (topic, block) => owners.handOver(topic, block);
+    const handOver = (topic: TopicEntry, block: Block) => {
+      if (!owners.handOver(topic, block)) nodes.hintGrown(topic.id, block.partition);
+    };
     const scheduled = (at: number) => scheduler.note(at);
     const publisher = new Publisher({ database, catalogue, emit, handOver, scheduled, limits });
     const scheduler = new Scheduler({ database, catalogue, publisher, emit });
     const forwarders = new Forwarders({ catalogue, owners, publisher, emit });
     catalogue.onChange((entry, before) => owners.update(entry, before));
-    await owners.start();
+    await owners.start(async () => {
+      await nodes.tick();
+      await scheduler.look();
+    });
     await scheduler.start();
-    const parts = { deps, catalogue, owners, publisher, progress, scheduler, forwarders, usage: new Usage() };
+    const parts = { deps, catalogue, owners, publisher, progress, scheduler, forwarders, nodes, usage: new Usage() };
     return new Broker(parts);
   }
 
@@ -367,9 +380,8 @@ export class Broker {
     await this.#changed(topic.id);
   }
 
-  async #seats(entity: Entity): Promise<readonly Seat[]> {
-    await this.#parts.owners.updated();
-    return localSeats(this.#parts.owners, entity);
+  #seats(entity: Entity): Promise<readonly Seat[]> {
+    return this.#parts.nodes.seats(entity);
   }
 
   #checkForwarding(path: string, settings: SubscriptionSettings): void {
@@ -392,8 +404,9 @@ export class Broker {
   }
 
   async #changed(id: number): Promise<TopicEntry | undefined> {
-    const { catalogue, owners, forwarders } = this.#parts;
+    const { catalogue, owners, forwarders, nodes } = this.#parts;
     await catalogue.refresh([id]);
+    nodes.hintChanged(id);
     await owners.updated();
     for (const partition of owners.owned(id))
       for (const cursor of partition.cursors.values()) forwarders.update(cursor);
@@ -407,7 +420,7 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    const { publisher, progress, owners, scheduler, forwarders } = this.#parts;
+    const { publisher, progress, owners, scheduler, forwarders, nodes } = this.#parts;
     await this.housekeeper.stop();
     await Promise.all([...this.#consumers].map((consumer) => consumer.stop()));
     await forwarders.stop();
@@ -415,6 +428,7 @@ export class Broker {
     await publisher.stop();
     await progress.stop();
     await owners.stop();
+    await nodes.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

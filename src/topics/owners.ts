@@ -8,7 +8,7 @@ import { type Database, statement } from '../kit/database.ts';
 import { readHeads } from './append.ts';
 import type { Block } from './block.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
-import { throughOutages, waitFor } from './connection.ts';
+import { isOutage, throughOutages, waitFor } from './connection.ts';
 import type { Cursor, CursorDeps } from './cursor.ts';
 import { type MemoryBudget, Partition } from './partition.ts';
 import { headKey } from './plan.ts';
@@ -33,6 +33,13 @@ const CLAIM = statement(
        or not exists (select from node n where n.id = o.node and n.lease_until > now())
    returning topic, part, epoch`,
 );
+const ORPHANS = statement(
+  'topics.owner.orphans',
+  `select t.id from topic t
+    where exists (select from partition_owner o left join node n on n.id = o.node and n.lease_until > now()
+                   where o.topic = t.id and (n.id is null))
+       or (select count(*) from partition_owner o where o.topic = t.id) < t.partitions`,
+);
 const REPORT = statement(
   'topics.owner.report',
   `insert into reading (subscription, part, floor)
@@ -47,7 +54,7 @@ type Claimed = { topic: number; part: number; epoch: number };
 export type OwnersDeps = {
   readonly database: Database;
   readonly catalogue: Catalogue;
-  readonly node: { readonly id: string; readonly address?: string | undefined };
+  readonly node: { readonly id: string; address?: string | undefined };
   readonly budget: MemoryBudget;
   readonly cursorDeps: CursorDeps;
 };
@@ -55,29 +62,33 @@ export type OwnersDeps = {
 export class Owners {
   readonly #deps: OwnersDeps;
   readonly #partitions = new Map<string, Partition>();
+  readonly #byTopic = new Map<number, readonly Partition[]>();
   readonly #stop = new AbortController();
   readonly #listeners = new Set<(cursor: Cursor) => void>();
   #slot: number | undefined;
   readonly #reported = new WeakMap<Cursor, number>();
   #renewing: Promise<void> | undefined;
   #updating: Promise<void> = Promise.resolve();
+  #claiming: Promise<void> = Promise.resolve();
 
   constructor(deps: OwnersDeps) {
     this.#deps = deps;
   }
 
-  async start(): Promise<void> {
+  /** `tick` runs after every renewal of the lease. */
+  async start(tick: () => Promise<void>): Promise<void> {
     await this.#renew();
     await this.claim([...this.#deps.catalogue.all()]);
-    this.#renewing = this.#keepLease();
+    this.#renewing = this.#keepLease(tick);
   }
 
   find(topicId: number, part: number): Partition | undefined {
     return this.#partitions.get(headKey(topicId, part));
   }
 
-  owned(topicId: number): Partition[] {
-    return [...this.#partitions.values()].filter((partition) => partition.topic.id === topicId);
+  /** In the order of their numbers. */
+  owned(topicId: number): readonly Partition[] {
+    return this.#byTopic.get(topicId) ?? [];
   }
 
   /** Called for every cursor that this node comes to own. */
@@ -87,7 +98,36 @@ export class Owners {
   }
 
   /** Takes those partitions of the topics that nobody alive owns. */
-  async claim(topics: readonly TopicEntry[]): Promise<void> {
+  claim(topics: readonly TopicEntry[]): Promise<void> {
+    // One after the other: claiming twice what is being opened would fence the first.
+    const claiming = this.#claiming.then(() => this.#claim(topics));
+    this.#claiming = claiming.catch(() => {});
+    return claiming;
+  }
+
+  /** Takes what belongs to nobody alive: partitions of dead nodes, and those that nobody has claimed yet. */
+  async claimOrphans(): Promise<void> {
+    const rows = await this.#deps.database.query<{ id: number }>(ORPHANS);
+    const topics = rows.flatMap(({ id }) => this.#deps.catalogue.byId(id) ?? []);
+    if (topics.length > 0) await this.claim(topics);
+  }
+
+  /** Looks for what other nodes have appended without a hint. */
+  async catchUpAll(): Promise<void> {
+    const owned = [...this.#partitions.values()].map((partition) => ({
+      topic: partition.topic.id,
+      part: partition.part,
+      partition,
+    }));
+    if (owned.length === 0) return;
+    for (const head of await readHeads(this.#deps.database, owned)) {
+      const partition = this.find(head.topic, head.part);
+      if (partition && head.next > partition.end) await partition.catchUp();
+    }
+  }
+
+  async #claim(topics: readonly TopicEntry[]): Promise<void> {
+    if (this.#stop.signal.aborted) return;
     const wanted = topics.flatMap((topic) =>
       Array.from({ length: topic.partitions }, (_, part) => ({ topic, part })).filter(
         ({ part }) => !this.#partitions.has(headKey(topic.id, part)),
@@ -111,8 +151,15 @@ export class Owners {
       const partition = new Partition({ topic, part, epoch, end }, database, budget);
       for (const subscription of topic.subscriptions) await openCursor(partition, subscription, pasts, cursorDeps);
       this.#partitions.set(headKey(id, part), partition);
+      const others = (this.#byTopic.get(id) ?? []).filter((other) => other.part !== part);
+      this.#byTopic.set(
+        id,
+        [...others, partition].sort((x, y) => x.part - y.part),
+      );
       // What was published between reading the head and now was not handed over.
       await partition.catchUp();
+      const now = catalogue.byId(id);
+      if (now !== topic) this.update(now, topic);
       for (const cursor of partition.cursors.values()) for (const listener of this.#listeners) listener(cursor);
     }
   }
@@ -162,6 +209,8 @@ export class Owners {
     if (partition.lost) return;
     partition.release();
     this.#partitions.delete(headKey(partition.topic.id, partition.part));
+    const others = this.owned(partition.topic.id).filter((other) => other !== partition);
+    this.#byTopic.set(partition.topic.id, others);
   }
 
   get cursors(): Cursor[] {
@@ -187,16 +236,24 @@ export class Owners {
   }
 
   /** A block of this node's publisher is durable. */
-  handOver(topic: TopicEntry, block: Block): void {
-    this.find(topic.id, block.partition)?.append(block);
+  /** False: this node does not own the partition. */
+  handOver(topic: TopicEntry, block: Block): boolean {
+    const partition = this.find(topic.id, block.partition);
+    partition?.append(block);
+    return partition !== undefined;
   }
 
-  async #keepLease(): Promise<void> {
+  async #keepLease(tick: () => Promise<void>): Promise<void> {
     const { signal } = this.#stop;
     for (;;) {
       await waitFor(RENEW_MS, signal);
       if (signal.aborted) return;
-      await throughOutages(() => this.#renew(), { signal }).catch(() => {});
+      await throughOutages(() => this.#renew(), { signal })
+        .then(tick)
+        .catch((error: unknown) => {
+          if (!isOutage(error))
+            this.#deps.cursorDeps.emit({ name: 'topics.task_failed', task: 'renew the lease', error });
+        });
     }
   }
 
@@ -211,6 +268,7 @@ export class Owners {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#renewing;
+    await this.#claiming;
     for (const partition of [...this.#partitions.values()]) this.drop(partition);
     await this.#deps.database.query(LEAVE, [this.#deps.node.id]).catch(() => {});
   }

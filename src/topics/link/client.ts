@@ -1,0 +1,189 @@
+// The other side of the link: one connection per node that owns something this node's consumers want.
+import { connect } from 'node:net';
+import { Refusal, type RefusalCode, refusals } from '../../kit/refusal.ts';
+import type { Counts } from '../counts.ts';
+import type { DeadSelection } from '../redrive.ts';
+import type { Handed, Hold, Peeked, ReceiveOptions, Seat, SessionGrant } from '../seat.ts';
+import type { Settlement } from '../settle.ts';
+import { type Call, type Frame, Peer } from './frames.ts';
+
+type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void };
+
+/** The owner could not be reached, or went away during the call. */
+export class LinkLost extends Error {
+  override readonly name = 'LinkLost';
+}
+
+class Link {
+  readonly #peer: Peer;
+  readonly #waiting = new Map<number, Waiting>();
+  #calls = 0;
+  closed = false;
+
+  constructor(address: string, secret: Buffer) {
+    const at = address.lastIndexOf(':');
+    const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)) });
+    this.#peer = new Peer(socket, 'client', secret, (frame) => this.#handle(frame));
+    socket.on('close', () => this.#lost());
+  }
+
+  async call(call: Call, signal?: AbortSignal): Promise<unknown> {
+    await this.#peer.proven.catch(() => {
+      throw new LinkLost('The owner of the partition cannot be reached.');
+    });
+    if (this.closed) throw new LinkLost('The owner of the partition went away.');
+    const id = ++this.#calls;
+    const abort = () => this.#peer.send({ kind: 'abort', id });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#peer.send({ kind: 'call', id, call });
+      if (signal?.aborted) abort();
+      else signal?.addEventListener('abort', abort, { once: true });
+    }).finally(() => {
+      this.#waiting.delete(id);
+      signal?.removeEventListener('abort', abort);
+    });
+  }
+
+  hint(frame: Frame): void {
+    void this.#peer.proven.then(
+      () => this.#peer.send(frame),
+      () => {},
+    );
+  }
+
+  #handle(frame: Frame): void {
+    if (frame.kind === 'result') this.#waiting.get(frame.id)?.resolve(frame.value);
+    else if (frame.kind === 'failure') this.#waiting.get(frame.id)?.reject(toError(frame.code, frame.message));
+  }
+
+  #lost(): void {
+    this.closed = true;
+    for (const { reject } of this.#waiting.values()) reject(new LinkLost('The owner of the partition went away.'));
+  }
+
+  close(): void {
+    this.#peer.close();
+  }
+}
+
+function toError(code: string | undefined, message: string): Error {
+  return code !== undefined && code in refusals ? new Refusal(code as RefusalCode, message) : new Error(message);
+}
+
+export class Links {
+  readonly #secret: Buffer;
+  readonly #byAddress = new Map<string, Link>();
+
+  constructor(secret: Buffer) {
+    this.#secret = secret;
+  }
+
+  to(address: string): Link {
+    const known = this.#byAddress.get(address);
+    if (known && !known.closed) return known;
+    const link = new Link(address, this.#secret);
+    this.#byAddress.set(address, link);
+    return link;
+  }
+
+  close(): void {
+    for (const link of this.#byAddress.values()) link.close();
+  }
+}
+
+type Target = Omit<Call, 'method' | 'args'> & { readonly epoch: number; readonly address: string };
+
+/** A seat at a partition that another node owns. */
+export class RemoteSeat implements Seat {
+  readonly part: number;
+  readonly epoch: number;
+  readonly #links: Links;
+  readonly #target: Target;
+  readonly #onLost: () => void;
+
+  /** `onLost` is told when the owner does not answer as one: it is time to look who owns the partition. */
+  constructor(links: Links, target: Target, onLost: () => void) {
+    this.part = target.part;
+    this.epoch = target.epoch;
+    this.#links = links;
+    this.#target = target;
+    this.#onLost = onLost;
+  }
+
+  async #call<T>(method: string, args: readonly unknown[], signal?: AbortSignal): Promise<T> {
+    const { topic, part, subscription, entity, address } = this.#target;
+    try {
+      const call = { topic, part, subscription, entity, method, args };
+      // The owner runs the method of the same name and type.
+      return (await this.#links.to(address).call(call, signal)) as T;
+    } catch (error) {
+      if (error instanceof LinkLost || (error instanceof Refusal && error.code === 'lock_lost')) this.#onLost();
+      throw error;
+    }
+  }
+
+  async receive({ signal, ...options }: ReceiveOptions): Promise<Handed[]> {
+    try {
+      return await this.#call<Handed[]>('receive', [options], signal);
+    } catch (error) {
+      if (!(error instanceof LinkLost) && !(error instanceof Refusal && error.code === 'lock_lost')) throw error;
+      // The partition is between two owners. Whoever waits tries again; not in a hurry.
+      await new Promise((resolve) => setTimeout(resolve, Math.min(options.waitMs, 200)));
+      return [];
+    }
+  }
+
+  async settle(holds: readonly Hold[], how: Settlement, session?: SessionGrant): Promise<boolean[]> {
+    try {
+      return await this.#call<boolean[]>('settle', [holds, how, session]);
+    } catch (error) {
+      if (error instanceof LinkLost) return holds.map(() => false);
+      throw error;
+    }
+  }
+
+  renew(holds: readonly Hold[]): Promise<number[]> {
+    return this.#call('renew', [holds]);
+  }
+
+  peek(from: number, max: number, session?: string): Promise<Peeked[]> {
+    return this.#call('peek', [from, max, session]);
+  }
+
+  receiveDeferred(sequences: readonly number[], destructive: boolean, session?: SessionGrant): Promise<Handed[]> {
+    return this.#call('receiveDeferred', [sequences, destructive, session]);
+  }
+
+  acceptSession(id: string | undefined, waitMs: number, signal?: AbortSignal): Promise<SessionGrant | undefined> {
+    return this.#call('acceptSession', [id, waitMs], signal);
+  }
+
+  renewSession(grant: SessionGrant): Promise<number> {
+    return this.#call('renewSession', [grant]);
+  }
+
+  releaseSession(grant: SessionGrant): Promise<void> {
+    return this.#call('releaseSession', [grant]);
+  }
+
+  sessionIds(): Promise<string[]> {
+    return this.#call('sessionIds', []);
+  }
+
+  sessionHeld(grant: SessionGrant): Promise<boolean> {
+    return this.#call('sessionHeld', [grant]);
+  }
+
+  redrive(which: DeadSelection, after: number): Promise<{ moved: number; last: number | undefined }> {
+    return this.#call('redrive', [which, after]);
+  }
+
+  purge(): Promise<number> {
+    return this.#call('purge', []);
+  }
+
+  counts(): Promise<Counts> {
+    return this.#call('counts', []);
+  }
+}

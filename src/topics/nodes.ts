@@ -1,0 +1,155 @@
+// The other nodes on the same database: who owns which partition, how to reach them, what they should hear of. A node
+// alone pays one small statement per tick for it.
+import { randomBytes } from 'node:crypto';
+import { type Database, statement } from '../kit/database.ts';
+import type { Catalogue, TopicEntry } from './catalogue.ts';
+import { Links, RemoteSeat } from './link/client.ts';
+import { LinkServer } from './link/server.ts';
+import type { Owners } from './owners.ts';
+import type { Entity } from './path.ts';
+import { headKey } from './plan.ts';
+import type { Seat } from './seat.ts';
+import { localSeats } from './seats.ts';
+
+const SECRET = statement(
+  'topics.link.secret',
+  `with made as (
+     insert into link_secret (secret) values ($1) on conflict (only_row) do nothing returning secret
+   )
+   select secret from made union all select secret from link_secret limit 1`,
+);
+const OWNERS = statement(
+  'topics.nodes.owners',
+  `select o.part, o.node, o.epoch, n.address from partition_owner o join node n on n.id = o.node and n.lease_until > now()
+    where o.topic = $1`,
+);
+const OTHERS = statement(
+  'topics.nodes.others',
+  'select id, address from node where id <> $1 and lease_until > now() and address is not null',
+);
+/** Moves with every change of any topic. */
+const FINGERPRINT = statement(
+  'topics.nodes.fingerprint',
+  'select count(*) as count, coalesce(sum(version), 0) as versions, coalesce(max(id), 0) as last from topic',
+);
+
+type OwnerRow = { part: number; node: string; epoch: number; address: string | null };
+type Known = { readonly at: number; readonly rows: OwnerRow[] };
+
+/** How long an answer to "who owns it" is believed. */
+const BELIEVE_MS = 1_000;
+
+type Deps = {
+  readonly database: Database;
+  readonly catalogue: Catalogue;
+  readonly owners: Owners;
+  readonly nodeId: string;
+};
+
+export type LinkPlace = { readonly host: string; readonly port: number };
+
+export class Nodes {
+  readonly #deps: Deps;
+  readonly #links: Links;
+  readonly #server: LinkServer | undefined;
+  readonly #known = new Map<number, Known>();
+  readonly #grown = new Set<string>();
+  #others: { id: string; address: string }[] = [];
+  #fingerprint = '';
+  #hinting = false;
+
+  private constructor(deps: Deps, links: Links, server: LinkServer | undefined) {
+    this.#deps = deps;
+    this.#links = links;
+    this.#server = server;
+  }
+
+  static async start(deps: Deps, place: LinkPlace | undefined): Promise<Nodes> {
+    const { database, catalogue, owners } = deps;
+    let [row] = await database.query<{ secret: Buffer }>(SECRET, [randomBytes(32)]);
+    // Two nodes made it at once: the one that lost reads the other's.
+    if (!row) [row] = await database.query<{ secret: Buffer }>(SECRET, [randomBytes(32)]);
+    const { secret } = row!;
+    const grown = (topic: number, part: number) =>
+      void owners
+        .find(topic, part)
+        ?.catchUp()
+        .catch(() => {});
+    const changed = (topic: number) => void catalogue.refresh([topic]).catch(() => {});
+    const server = place && (await LinkServer.start({ owners, secret, grown, changed }, place));
+    return new Nodes(deps, new Links(secret), server);
+  }
+
+  /** Where other nodes reach this one. */
+  get address(): string | undefined {
+    return this.#server?.address;
+  }
+
+  /** Seats at every partition that has an owner alive, here or elsewhere. */
+  async seats(entity: Entity): Promise<Seat[]> {
+    const { owners } = this.#deps;
+    await owners.updated();
+    const local = localSeats(owners, entity);
+    if (local.length === entity.topic.partitions) return local;
+    const here = new Set(local.map((seat) => seat.part));
+    const remote = (await this.#ownersOf(entity.topic)).filter((row) => !here.has(row.part));
+    return local.concat(remote.flatMap((row) => this.#remoteSeat(entity, row)));
+  }
+
+  #remoteSeat({ topic, subscription, kind }: Entity, { part, epoch, address, node }: OwnerRow): Seat[] {
+    if (address === null || node === this.#deps.nodeId) return [];
+    const target = { topic: topic.id, subscription: subscription.id, entity: kind, part, epoch, address };
+    return [new RemoteSeat(this.#links, target, () => this.#known.delete(topic.id))];
+  }
+
+  async #ownersOf(topic: TopicEntry): Promise<OwnerRow[]> {
+    const known = this.#known.get(topic.id);
+    if (known && Date.now() - known.at < BELIEVE_MS) return known.rows;
+    const rows = await this.#deps.database.query<OwnerRow>(OWNERS, [topic.id]);
+    this.#known.set(topic.id, { at: Date.now(), rows });
+    return rows;
+  }
+
+  /** This node appended to a partition that it does not own: its owner is told, soon and once for many. */
+  hintGrown(topic: number, part: number): void {
+    if (this.#others.length === 0) return;
+    this.#grown.add(headKey(topic, part));
+    if (this.#hinting) return;
+    this.#hinting = true;
+    setImmediate(() => void this.#sendHints().catch(() => {}));
+  }
+
+  async #sendHints(): Promise<void> {
+    this.#hinting = false;
+    const keys = [...this.#grown].map((key) => key.split('/').map(Number) as [number, number]);
+    this.#grown.clear();
+    for (const [id, part] of keys) {
+      const topic = this.#deps.catalogue.byId(id);
+      const owner = topic && (await this.#ownersOf(topic)).find((row) => row.part === part);
+      if (owner?.address) this.#links.to(owner.address).hint({ kind: 'grown', topic: id, part });
+    }
+  }
+
+  /** This node changed a topic: everybody reads it again. */
+  hintChanged(topic: number): void {
+    for (const { address } of this.#others) this.#links.to(address).hint({ kind: 'changed', topic });
+  }
+
+  /** Runs with every renewal of the lease: takes over what is orphaned, and catches up with what no hint told. */
+  async tick(): Promise<void> {
+    const { database, catalogue, owners, nodeId } = this.#deps;
+    const alone = this.#others.length === 0;
+    this.#others = await database.query<{ id: string; address: string }>(OTHERS, [nodeId]);
+    const [row] = await database.query<{ count: number; versions: number; last: number }>(FINGERPRINT);
+    const fingerprint = `${row!.count}/${row!.versions}/${row!.last}`;
+    if (fingerprint !== this.#fingerprint && !(alone && this.#others.length === 0)) await catalogue.refreshAll();
+    this.#fingerprint = fingerprint;
+    await owners.claimOrphans();
+    if (this.#others.length > 0) await owners.catchUpAll();
+  }
+
+  async stop(): Promise<void> {
+    this.#links.close();
+    await this.#server?.stop();
+  }
+}
