@@ -54,9 +54,10 @@ const NEXT_DUE = statement(
    ) as times`,
 );
 
+// A renewal that was held up on its way must not shorten what a later one has set.
 const RENEW = statement(
   'deliveries.renew',
-  `update delivery set leased_until = $3
+  `update delivery set leased_until = greatest(delivery.leased_until, $3)
    from unnest($1::text[], $2::int[]) as held (id, attempt)
    where delivery.id = held.id and delivery.attempt = held.attempt and delivery.leased_until is not null`,
 );
