@@ -14,7 +14,8 @@ import { version } from './version.ts';
 type Counted = DeliverySignal | HttpSignal | HandlerSignal | InboxSignal | TopicSignal;
 type Count = { readonly [N in Counted['name']]?: (signal: Extract<Counted, { name: N }>) => void };
 
-const NS_PER_SECOND = 1e9;
+// Coarse, because each sample wakes an idle process.
+const RESOLUTION_MS = 50;
 
 export class Metrics {
   readonly #requests = new Counters('carillon_http_requests_total', 'Requests answered.', [
@@ -43,7 +44,7 @@ export class Metrics {
     'channel',
   ]);
   readonly #faults = new Counters('carillon_faults_total', 'Signals that tell of a fault.', ['signal']);
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #openStreams = 0;
 
   constructor() {
@@ -104,7 +105,9 @@ export class Metrics {
   #gauges(): string {
     const { user, system } = process.cpuUsage();
     const { rss, heapUsed } = process.memoryUsage();
-    const lag = { p50: this.#delay.percentile(50) / NS_PER_SECOND, p99: this.#delay.percentile(99) / NS_PER_SECOND };
+    // What is recorded is the time between two samples; what exceeds the resolution is the delay.
+    const lag = (percent: number) => Math.max(0, this.#delay.percentile(percent) / 1e9 - RESOLUTION_MS / 1e3);
+    const [p50, p99] = [lag(50), lag(99)];
     this.#delay.reset();
     return [
       gauge(
@@ -118,8 +121,8 @@ export class Metrics {
       gauge('process_resident_memory_bytes', 'Memory of the server process.', rss),
       gauge('process_start_time_seconds', 'When it started.', Date.now() / 1000 - process.uptime()),
       gauge('nodejs_heap_used_bytes', 'The JavaScript heap in use.', heapUsed),
-      gauge('nodejs_eventloop_lag_p50_seconds', 'Event loop delay since the last scrape.', lag.p50),
-      gauge('nodejs_eventloop_lag_p99_seconds', 'Event loop delay since the last scrape.', lag.p99),
+      gauge('nodejs_eventloop_lag_p50_seconds', 'Event loop delay since the last scrape.', p50),
+      gauge('nodejs_eventloop_lag_p99_seconds', 'Event loop delay since the last scrape.', p99),
     ].join('');
   }
 }

@@ -1,5 +1,4 @@
 // `carillon config`: the settings in force, and whether the config file is right.
-import { loadConfig } from '../config/load.ts';
 import { readSettings } from '../settings.ts';
 import { explainSettings } from '../settings-print.ts';
 import { type Command, stringOption } from './command.ts';
@@ -22,6 +21,8 @@ export const configCommand: Command = {
       const explained = explainSettings(settings);
       return call.out.result(explained, () => table(explained, ['name', 'value', 'from', 'sentence']));
     }
+    // Loaded here, so that other commands start without the rooms behind it.
+    const { loadConfig } = await import('../config/load.ts');
     const config = await loadConfig(settings.values.config);
     const summary = {
       file: config.file ?? null,

@@ -4,7 +4,6 @@ import { readFile, realpath, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Database } from '../../kit/database.ts';
 import { MAJOR } from '../engine/cluster.ts';
 import { readPidFile, servesCluster } from '../engine/pidfile.ts';
 import { findHolder, type Holder } from '../lock.ts';
@@ -126,6 +125,7 @@ async function checkClock(): Promise<Finding> {
 
 async function checkDatabase({ settings }: Look): Promise<Finding[]> {
   if (!settings.databaseUrl) return [];
+  const { Database } = await import('../../kit/database.ts');
   await using database = new Database({ url: settings.databaseUrl, poolSize: 1, connectTimeoutMs: 5_000 });
   try {
     const [row] = await database.query<{ version: string; at: Date }>(

@@ -1,0 +1,183 @@
+// The command line against a whole server, as its users run it: words for people, JSON for programs, exit statuses.
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { commands } from '../../src/main/cli/commands.ts';
+import { eventually } from '../support/eventually.ts';
+import { ADMIN_KEY, freePort, ServerProcess } from '../support/server-process.ts';
+
+type Result = { readonly status: number | null; readonly said: string; readonly complaint: string };
+
+describe('the command line', () => {
+  let server: ServerProcess;
+  let folder: string;
+
+  beforeAll(async () => {
+    server = await ServerProcess.start();
+    folder = await mkdtemp(join(tmpdir(), 'carillon-commands-'));
+  });
+  afterAll(async () => {
+    await server[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true });
+  });
+
+  async function carillon(args: readonly string[], options: { env?: object; input?: string } = {}): Promise<Result> {
+    // Neither address nor key: both are found by the data folder.
+    const found = { CARILLON_DATA_DIR: server.dataDir, CARILLON_ADMIN_KEY: ADMIN_KEY };
+    const env = { PATH: process.env.PATH, HOME: folder, ...found, ...options.env };
+    const child = spawn(process.execPath, ['bin/carillon.js', ...args], { env });
+    child.stdin.end(options.input ?? '');
+    const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+    const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    return { status: await closed, said, complaint };
+  }
+
+  async function done(...args: string[]): Promise<string> {
+    const { status, said, complaint } = await carillon(args);
+    expect({ status, complaint }).toEqual({ status: 0, complaint: '' });
+    return said;
+  }
+
+  async function json<T = Record<string, unknown>>(...args: string[]): Promise<T> {
+    return JSON.parse(await done(...args, '--json')) as T;
+  }
+
+  it('follows an event from the backend to the person', async () => {
+    expect(await done('recipient', 'put', 'ada', '--name', 'Ada', '--attribute', 'team=engines')).toContain('Ada');
+    const watching = carillon(['watch', 'ada', '--count', '1', '--json']);
+    const data = {
+      request: 'b1',
+      requester: { id: 'grace', name: 'Grace' },
+      approver: 'ada',
+      amount: 5,
+      currency: 'EUR',
+    };
+    const event = ['--type', 'finance.budget.requested', '--data', JSON.stringify({ ...data, purpose: 'A loom' })];
+    await eventually(() => expect(server.call('GET', '/v1/stats')).resolves.toMatchObject({ openStreams: 1 }));
+    expect(await done('send', 'finance', '--id', 'e1', ...event)).toBe('accepted: e1 as number 1\n');
+    expect(await done('send', 'finance', '--id', 'e1', ...event)).toBe('known already: e1 as number 1\n');
+    expect(JSON.parse((await watching).said)).toMatchObject({ body: 'A loom', notification: 'budget-approval' });
+    expect(await done('trace', 'finance', 'e1')).toMatch(/budget-approval +ada/);
+    expect(await json('trace', 'finance', '1')).toEqual(await json('trace', 'finance', 'e1'));
+    expect(await done('recipient', 'trace', 'ada')).toContain('budget-approval');
+  });
+
+  it('takes events from a file and from its input, one or many', async () => {
+    const event = (id: string) => ({ specversion: '1.0', id, source: '/t', type: 'test', data: { id } });
+    const file = join(folder, 'event.json');
+    await writeFile(file, JSON.stringify([event('f1'), event('f2')]));
+    expect(await json('send', 'hr', '--file', file)).toMatchObject({ accepted: 2 });
+    const piped = await carillon(['send', 'hr', '--file', '-'], { input: JSON.stringify(event('p1')) });
+    expect(piped.said).toMatch(/^accepted: p1/);
+    const data = await carillon(['send', 'hr', '--type', 'test', '--data', '-'], { input: '{"a":1}' });
+    expect(data.status).toBe(0);
+  });
+
+  it('plays the three backends', async () => {
+    for (const [backend, type] of Object.entries({
+      hr: 'hr.employee.',
+      finance: 'finance.budget.',
+      account: 'account.',
+    })) {
+      const lines = (await done('simulate', backend, '--every', '1ms', '--count', '3', '--json')).trim().split('\n');
+      expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)).toEqual(
+        Array(3).fill(expect.stringContaining(type)),
+      );
+    }
+  });
+
+  it('makes, shows, lists and deletes topics and subscriptions', async () => {
+    await done('topic', 'create', 'orders', '--settings', '{"duplicateDetection":true}');
+    expect(await json('topic', 'show', 'orders')).toMatchObject({ name: 'orders', duplicateDetection: true });
+    expect(await done('topic', 'list')).toMatch(/^orders /m);
+    await done('subscription', 'create', 'orders', 'billing', '--settings', '{"maxDeliveryCount":3}');
+    expect(await json('subscription', 'show', 'orders', 'billing')).toMatchObject({ maxDeliveryCount: 3 });
+    expect(await done('subscription', 'list', 'orders')).toMatch(/^billing /m);
+    await done('subscription', 'delete', 'orders', 'billing');
+    await done('topic', 'delete', 'orders');
+    expect((await carillon(['topic', 'show', 'orders'])).status).toBe(1);
+  });
+
+  it('shows and replaces what a person wants', async () => {
+    await done('recipient', 'prefer', 'grace', '{"SendNotificationToMobileDevice":false}');
+    expect(await json('recipient', 'preferences', 'grace')).toMatchObject({
+      SendNotificationToMobileDevice: false,
+      SendNotificationToConversation: true,
+    });
+    await done('recipient', 'delete', 'grace');
+    expect(await json('recipient', 'list', '--prefix', 'grace')).toMatchObject({ items: [] });
+  });
+
+  it('makes a key that may do what it was made for, until it is revoked', async () => {
+    const { id, secret } = await json<{ id: string; secret: string }>(
+      'key',
+      'create',
+      'hr',
+      '--grant',
+      'send topic:hr',
+    );
+    const send = (topic: string) => carillon(['send', topic, '--type', 'test', '--key', secret]);
+    expect((await send('hr')).status).toBe(0);
+    const refused = await send('finance');
+    expect([refused.status, refused.complaint]).toEqual([1, expect.stringContaining('send on topic:finance')]);
+    await done('key', 'revoke', id);
+    expect((await send('hr')).status).toBe(1);
+  });
+
+  it('lists and redrives dead letters, which are none', async () => {
+    expect(await json('dead-letter', 'list')).toMatchObject({ items: [] });
+    expect(await done('dead-letter', 'causes')).toBe('(none)\n');
+    expect(await done('dead-letter', 'redrive', '--all')).toBe('0 put back to work\n');
+    expect((await carillon(['dead-letter', 'redrive'])).status).toBe(2);
+  });
+
+  it('makes links that sign in', async () => {
+    const link = (await done('sign-in', 'ada')).trim();
+    expect((await fetch(link, { redirect: 'manual' })).headers.get('set-cookie')).toContain('carillon_session');
+  });
+
+  it('examines the server', async () => {
+    const findings = await json<{ what: string; state: string }[]>('doctor');
+    expect(findings.filter(({ state }) => state === 'problem')).toEqual([]);
+    expect(findings.map(({ what }) => what)).toEqual(expect.arrayContaining(['node', 'engine', 'disk', 'ready']));
+  });
+
+  it('explains the settings and checks the config file', async () => {
+    const settings = await json<{ name: string; from: string }[]>('config', '--explain');
+    expect(settings.find(({ name }) => name === 'CARILLON_DATA_DIR')?.from).toBe('environment CARILLON_DATA_DIR');
+    expect(await json('config')).toMatchObject({ topics: expect.arrayContaining(['hr']) });
+    expect((await carillon(['config', '--config', join(folder, 'none.ts')])).status).toBe(1);
+  });
+
+  it('tells refusal, wrong usage and an absent server apart', async () => {
+    const absent = { env: { CARILLON_URL: `http://127.0.0.1:${await freePort()}` } };
+    const cases: [string[], object, number, RegExp][] = [
+      [['topic', 'show', 'none', '--json'], {}, 1, /^\{"error":"refused".*"code":"topic_not_found"/],
+      [['topic', 'list', '--key', 'wrong-key-0123456789'], {}, 1, /valid key/],
+      [['topic', 'show'], {}, 2, /<topic> is missing.*usage: carillon topic show <topic>/s],
+      [['topic'], {}, 2, /topic list, topic show/],
+      [['tpoic'], {}, 2, /no command "tpoic"/],
+      [['topic', 'list', '--nonsense'], {}, 2, /nonsense/],
+      [['send', 'hr', '--type', 't', '--data', '{'], {}, 2, /not JSON/],
+      [['simulate', 'crm'], {}, 2, /there are hr, finance, account/],
+      [['simulate', 'hr', '--every', 'often'], {}, 2, /not a duration/],
+      [['topic', 'list'], absent, 3, /No server answers at http/],
+    ];
+    for (const [args, options, status, words] of cases) {
+      const result = await carillon(args, options);
+      expect([args.join(' '), result.status]).toEqual([args.join(' '), status]);
+      expect(result.complaint).toMatch(words);
+      expect(result.said).toBe('');
+    }
+  });
+
+  it('has help for every command', async () => {
+    const overview = await done('--help');
+    for (const { words } of commands) expect(overview).toContain(`  ${words} `);
+    for (const words of ['start', 'send', 'dead-letter redrive', 'simulate'])
+      expect(await done(...words.split(' '), '--help')).toMatch(/^usage: carillon /);
+  });
+});
