@@ -28,15 +28,13 @@ const READ_PEOPLE = statement(
    where r.id = any($1::text[])`,
 );
 
-// Whoever has no preference record (yet) has the defaults.
+// Whoever has no preference record (yet) has the defaults. A subquery, not a join: the kept plan of the join reads all
+// preferences for each page.
 const PAGE_OF_PEOPLE = statement(
   'people.page-of-people',
   `select r.id, r.display_name, r.email, r.locale, r.time_zone, r.attributes, r.addresses,
-     coalesce(p.settings, '{}') as settings
-   from (select id, display_name, email, locale, time_zone, attributes, addresses
-     from recipient where id > $1 order by id limit $2) r
-   left join preference p on p.recipient_id = r.id
-   order by r.id`,
+     coalesce((select settings from preference where recipient_id = r.id), '{}') as settings
+   from recipient r where r.id > $1 order by r.id limit $2`,
 );
 
 // In order of id: two handlers that see the same new people wait for each other, they never deadlock.
