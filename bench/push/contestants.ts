@@ -5,13 +5,15 @@ import { createECDH, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Agent } from 'node:https';
 import apn from '@parse/node-apn';
 import webpush from 'web-push';
-import { ApnsDriver } from '../../src/hub/drivers/apns.ts';
+import { ApnsDriver, type ApnsPlan } from '../../src/hub/drivers/apns.ts';
 import type { Driver, PushOutcome } from '../../src/hub/drivers/driver.ts';
 import { FcmDriver } from '../../src/hub/drivers/fcm.ts';
 import { type WebPushAddress, WebPushDriver } from '../../src/hub/drivers/webpush.ts';
 import { WnsDriver } from '../../src/hub/drivers/wns.ts';
+import type { Target } from '../../src/hub/fan-out.ts';
 import type { Http2Options, Transport } from '../../src/hub/http2/port.ts';
 import { nodeClient } from '../../src/hub/http2/reference.ts';
+import { jsonTemplate, propertiesOf } from '../../src/hub/template.ts';
 import { FcmStandin } from '../../test/standins/fcm.ts';
 import { WnsStandin } from '../../test/standins/wns.ts';
 import type { Sink } from './sinks.ts';
@@ -70,10 +72,19 @@ function contestant<A, P>(
   return { name, run: (ms) => fanOut(driver, plan, address, payload, ms), stop: () => driver.close() };
 }
 
+const apnsTemplate = jsonTemplate(
+  JSON.stringify({
+    aps: { alert: { title: 'Your order', body: "{'Order ' + $(order) + ' is on its way'}" }, sound: 'default' },
+    notice: '$(notice)',
+  }),
+);
+
 type Make = { readonly makeClient?: (options: Http2Options) => Transport };
 const onNode: Make = { makeClient: nodeClient };
 
-export function apns(name: string, sink: Sink, more: Make = {}): Contestant {
+type ApnsBench = { readonly driver: ApnsDriver; readonly plan: ApnsPlan; target(n: number): Target<string> };
+
+export function apnsDriver(sink: Sink, more: Make = {}): ApnsBench {
   const endpoint = { host: '127.0.0.1', port: sink.port, ca: sink.ca };
   const connection = { maxConnections: 1 };
   const driver = new ApnsDriver({
@@ -83,12 +94,20 @@ export function apns(name: string, sink: Sink, more: Make = {}): Contestant {
     connection,
     ...more,
   });
-  const payload = (n: number): string =>
-    JSON.stringify({
-      aps: { alert: { title: 'Your order', body: `Order ${n} is on its way` }, sound: 'default' },
-      notice: `ntc_${n}`,
-    });
-  return contestant(name, driver, driver.plan({ urgency: 'high', ttlSeconds: 3600 }), (n) => tokens[n]!, payload);
+  const payload = (n: number): string => apnsTemplate.render(propertiesOf({ order: n, notice: `ntc_${n}` }));
+  const target = (n: number): Target<string> => ({ address: tokens[n % devices]!, payload: payload(n) });
+  return { driver, plan: driver.plan({ urgency: 'high', ttlSeconds: 3600 }), target };
+}
+
+export function apns(name: string, sink: Sink, more: Make = {}): Contestant {
+  const { driver, plan, target } = apnsDriver(sink, more);
+  return contestant(
+    name,
+    driver,
+    plan,
+    (n) => tokens[n]!,
+    (n) => target(n).payload,
+  );
 }
 
 export const apnsOnNode = (name: string, sink: Sink): Contestant => apns(name, sink, onNode);
@@ -162,7 +181,11 @@ function subscriptions(port: number): readonly WebPushAddress[] {
 const browserPayload = (n: number): string =>
   JSON.stringify({ title: 'Your order', body: `Order ${n} is on its way`, notice: `ntc_${n}` });
 
-export function ownWebPush(name: string, sink: Sink, more: Make & { messagesPerKey?: number } = {}): Contestant {
+export function ownWebPush(
+  name: string,
+  sink: Sink,
+  more: Make & { messagesPerKey?: number; threads?: number } = {},
+): Contestant {
   const addresses = subscriptions(sink.port);
   const connection = { maxConnections: 1 };
   const driver = new WebPushDriver({ credentials: vapid, allowPrivate: true, ca: sink.ca, connection, ...more });

@@ -2,8 +2,10 @@
 // process. The contestants take turns, several rounds, and medians are compared: the machine's noise hits all alike.
 // Run: node bench/push/run.ts [rounds] [msPerRun]; about 40 seconds.
 
+import { fanOut } from '../../src/hub/fan-out.ts';
 import {
   apns,
+  apnsDriver,
   apnsOnNode,
   type Contestant,
   fcm,
@@ -14,12 +16,12 @@ import {
   webPushOnNode,
   wns,
 } from './contestants.ts';
-import { startSink } from './sinks.ts';
+import { type Sink, startSink } from './sinks.ts';
 
 type Sample = { readonly rate: number; readonly cpuUs: number };
 type Entry = { readonly contestant: Contestant; readonly rival: boolean; readonly samples: Sample[] };
 
-const [rounds = 3, msPerRun = 1000] = process.argv.slice(2).map(Number);
+const [rounds = 3, msPerRun = 800] = process.argv.slice(2).map(Number);
 const sinks = {
   apns: await startSink('fast', 'apns'),
   fcm: await startSink('fast', 'fcm', '0', '100'),
@@ -39,11 +41,29 @@ const groups: readonly (readonly Contestant[])[] = [
   [
     ownWebPush('Web Push: ours', sinks.webpush),
     ownWebPush('Web Push: ours, 1000 messages per sender key', sinks.webpush, { messagesPerKey: 1000 }),
+    ownWebPush('Web Push: ours, sealed in a thread', sinks.webpush, { threads: 1 }),
     webPushOnNode('Web Push: our driver on node:http2', sinks.webpush),
     webPushLibrary('Web Push: web-push', sinks.http1),
   ],
   [await wns('WNS: ours (HTTP/1.1)', sinks.wns)],
 ];
+/** Milliseconds from handing an urgent push over, in the middle of a broadcast, to its outcome. */
+async function overtaking(sink: Sink): Promise<readonly number[]> {
+  const { driver, plan, target } = apnsDriver(sink);
+  const chunk = Array.from({ length: 20_000 }, (_, n) => target(n));
+  const took: number[] = [];
+  for (let round = 0; round < 5; round += 1) {
+    const broadcast = fanOut(driver, plan, chunk);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const began = performance.now();
+    await fanOut(driver, plan, [target(1)], { urgent: true });
+    took.push(performance.now() - began);
+    await broadcast;
+  }
+  await driver.close();
+  return took;
+}
+
 const entries: Entry[] = groups.flatMap((group) =>
   group.map((contestant, i) => ({ contestant, rival: i > 0, samples: [] })),
 );
@@ -76,6 +96,10 @@ for (const { contestant, rival, samples } of entries) {
     `${contestant.name.padEnd(48)} ${Math.round(rate).toLocaleString('en').padStart(9)} ${cpuUs.toFixed(1).padStart(8)}   ${ratio}`,
   );
 }
+const took = await overtaking(sinks.apns);
+console.log(
+  `an urgent push in a running broadcast: median ${median(took).toFixed(0)} ms, worst ${Math.max(...took).toFixed(0)} ms`,
+);
 console.log(`memory ${Math.round(process.memoryUsage().rss / 1e6)} MB; ${rounds} rounds of ${msPerRun} ms, medians`);
 for (const { contestant } of entries) await contestant.stop();
 for (const sink of Object.values(sinks)) await sink.stop();

@@ -15,8 +15,9 @@ import {
   platformHeaders,
   retryAfterMs,
 } from './driver.ts';
-import { Encryption, maxPlaintextBytes } from './encryption.ts';
+import { maxPlaintextBytes, type RecipientKeys } from './encryption.ts';
 import { Gate } from './gate.ts';
+import { Sealer } from './sealer.ts';
 import { Vapid, type VapidCredentials } from './vapid.ts';
 
 /** A PushSubscription as the browser gives it, keys in base64url. */
@@ -32,6 +33,8 @@ export type WebPushOptions = {
   readonly origins?: Readonly<Record<string, string>> | undefined;
   /** See encryption.ts before raising it above 1. */
   readonly messagesPerKey?: number | undefined;
+  /** Worker threads that encrypt; 0 (default): in slices on this one. */
+  readonly threads?: number | undefined;
   readonly connection?: Partial<Http2Options>;
   readonly emit?: (signal: PushSignal) => void;
   readonly now?: () => number;
@@ -49,13 +52,14 @@ type Service = { readonly client: Transport; readonly host: string };
 /** What browsers' vendors keep at most; a push without a TTL is worth keeping. */
 const defaultTtlSeconds = 28 * 86_400;
 const maxServices = 64;
+const nothing = Buffer.alloc(0);
 const provenForMs = 10 * 60_000;
 
 export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
   readonly platform = 'browser';
   readonly #options: WebPushOptions;
   readonly #vapid: Vapid;
-  readonly #encryption: Encryption;
+  readonly #sealer: Sealer;
   readonly #gates = new Map<string, Gate>();
   /** Least recently used first. */
   readonly #services = new Map<string, Service>();
@@ -63,12 +67,13 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
   readonly #takenAt = new Map<string, number>();
   readonly #now: () => number;
   #crowded: Transport | undefined;
+  #closed = false;
 
   constructor(options: WebPushOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#vapid = new Vapid(options.credentials, this.#now);
-    this.#encryption = new Encryption(options.messagesPerKey ?? 1);
+    this.#sealer = new Sealer(options.messagesPerKey ?? 1, options.threads ?? 0);
   }
 
   plan(options: PushOptions): WebPushPlan {
@@ -86,8 +91,32 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     const target = parseEndpoint(push.address.endpoint);
     const refused = target === undefined ? unusable('endpoint') : this.#gate(target.origin).closed();
     if (target === undefined || refused !== undefined) return settleSoon(push, refused ?? unusable('endpoint'));
-    const body = this.#seal(push);
-    if (!Buffer.isBuffer(body)) return settleSoon(push, body);
+    if (push.payload === '') return this.#post(plan, push, target, nothing);
+    const keys = readKeys(push);
+    if ('kind' in keys) return settleSoon(push, keys);
+    const done = (body: Buffer | undefined): void => {
+      if (body === undefined) push.settle(unusable('keys'));
+      else this.#post(plan, push, target, body);
+    };
+    const room = this.#sealer.seal({ text: push.payload, keys, urgent: push.urgent === true, done });
+    return room && this.#crowded === undefined;
+  }
+
+  /** Waits for the encryption and for the service that was full last; others may have room before. */
+  async whenRoom(): Promise<void> {
+    await this.#sealer.whenRoom();
+    await this.#crowded?.whenRoom();
+    this.#crowded = undefined;
+  }
+
+  async close(graceMs?: number): Promise<void> {
+    this.#closed = true;
+    await this.#sealer.close();
+    await Promise.all([...this.#services.values()].map(({ client }) => client.close(graceMs)));
+  }
+
+  #post(plan: WebPushPlan, push: Push<WebPushAddress>, target: Target, body: Buffer): boolean {
+    if (this.#closed) return settleSoon(push, unanswered('unprocessed', 'closed'));
     const service = this.#service(target.origin);
     const fields = push.collapseId === undefined ? [] : ['topic', shortTopic(push.collapseId)];
     const head = this.#head(plan, target.origin, service.host, fields.length > 0);
@@ -95,29 +124,6 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     const room = service.client.post({ head, path: target.path, fields, body, urgent: push.urgent === true, settle });
     if (!room) this.#crowded = service.client;
     return room;
-  }
-
-  /** Waits for the service that was full last; others may have room before. */
-  whenRoom(): Promise<void> {
-    return this.#crowded?.whenRoom() ?? Promise.resolve();
-  }
-
-  async close(graceMs?: number): Promise<void> {
-    await Promise.all([...this.#services.values()].map(({ client }) => client.close(graceMs)));
-  }
-
-  #seal(push: Push<WebPushAddress>): Buffer | PushOutcome {
-    if (push.payload === '') return Buffer.alloc(0);
-    const text = Buffer.from(push.payload);
-    if (text.length > maxPlaintextBytes) return { kind: 'refused', cause: 'PayloadTooLarge' };
-    const p256dh = Buffer.from(push.address.p256dh, 'base64url');
-    const auth = Buffer.from(push.address.auth, 'base64url');
-    if (p256dh.length !== 65 || auth.length !== 16) return unusable('keys');
-    try {
-      return this.#encryption.seal(text, { p256dh, auth });
-    } catch {
-      return unusable('keys');
-    }
   }
 
   /** A head per plan and origin. `topic` may come with each push instead: then it must not stand in the head as well. */
@@ -198,6 +204,14 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     const proven = this.#now() - (this.#takenAt.get(origin) ?? Number.NEGATIVE_INFINITY) < provenForMs;
     return proven ? { kind: 'refused', cause, detail: detailOf(answer) } : this.#gate(origin).stop(cause);
   }
+}
+
+function readKeys({ payload, address }: Push<WebPushAddress>): RecipientKeys | PushOutcome {
+  const long = payload.length * 3 > maxPlaintextBytes && Buffer.byteLength(payload) > maxPlaintextBytes;
+  if (long) return { kind: 'refused', cause: 'PayloadTooLarge' };
+  const p256dh = Buffer.from(address.p256dh, 'base64url');
+  const auth = Buffer.from(address.auth, 'base64url');
+  return p256dh.length === 65 && auth.length === 16 ? { p256dh, auth } : unusable('keys');
 }
 
 function judgeAnswer(answer: Answer, now: number): PushOutcome {

@@ -273,4 +273,38 @@ describe.each(implementations)('an HTTP/2 client (%s)', (_, make) => {
     expect(replies.every((reply) => reply.kind === 'answer')).toBe(true);
     expect(server.sessions.length).toBeGreaterThanOrEqual(4);
   });
+
+  test('what was refused goes out again before what still waits', async () => {
+    const order: string[] = [];
+    const server = await serve(
+      (stream, headers) => {
+        order.push(String(headers[':path']));
+        if (order.length === 1) stream.close(7);
+        else respond(stream, { ':status': 200 });
+      },
+      { settings: { maxConcurrentStreams: 1 } },
+    );
+    const on = client(server.port);
+    await Promise.all(['/0', '/1', '/2'].map((path) => post(on, path)));
+    expect(order).toEqual(['/0', '/0', '/1', '/2']);
+  });
+
+  test('no second connection is opened before the first has answered', async () => {
+    const held: (() => void)[] = [];
+    const server = await serve((stream) => held.push(() => respond(stream, { ':status': 200 })), {
+      settings: { maxConcurrentStreams: 1 },
+    });
+    const on = client(server.port, { maxConnections: 3 });
+    const first = post(on);
+    // It waits in the queue, behind a full connection, until its own time is over.
+    expect(await post(on, '/', 'x', { timeoutMs: 200 })).toEqual({ kind: 'unprocessed', cause: 'timeout' });
+    expect(server.sessions).toHaveLength(1);
+    const more = [post(on), post(on)];
+    held.shift()?.();
+    await first;
+    await expect.poll(() => server.sessions.length).toBeGreaterThan(1);
+    const release = setInterval(() => held.shift()?.(), 5);
+    await Promise.all(more);
+    clearInterval(release);
+  });
 });

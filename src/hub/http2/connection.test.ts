@@ -276,3 +276,22 @@ test('a peer that stops reading is given no more calls, and gets them when it re
   await Promise.all(replies);
   connection.destroy(0, 'done');
 });
+
+test('what is received is given back to the window of the connection', async () => {
+  const { peer, connection, call } = await wire([], { maxAnswerBytes: 3_000_000 });
+  const reply = call();
+  await peer.frame(open(1));
+  peer.headers(1, status200, flag.endHeaders);
+  peer.send(
+    frames(140, frameOf(frame.data, 0, 1, Buffer.alloc(16_384))),
+    frameOf(frame.data, flag.endStream, 1, Buffer.alloc(0)),
+  );
+  expect(((await reply) as Answer).body.length).toBe(140 * 16_384);
+  await expect
+    .poll(() => peer.frames.filter((sent) => sent.type === frame.windowUpdate && sent.stream === 0))
+    .toHaveLength(2);
+  expect(peer.frames.findLast((sent) => sent.type === frame.windowUpdate)!.payload.readUInt32BE()).toBeGreaterThan(
+    2_000_000,
+  );
+  connection.destroy(0, 'done');
+});

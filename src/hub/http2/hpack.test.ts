@@ -198,3 +198,14 @@ test('the second call of a head is a few bytes', () => {
   encoder.write(out, 0, head, '/3/device/1', []);
   expect(encoder.write(out, 0, head, '/3/device/1', [])).toBe('/3/device/1'.length + 2 + 5);
 });
+
+test('a table that shrank and grew between two blocks is told of both sizes', () => {
+  const encoder = new HpackEncoder();
+  const plain: RequestHead = { method: 'POST', authority: 'h', fields: [] };
+  const out = Buffer.alloc(200);
+  encoder.limitTable(100);
+  encoder.limitTable(4096);
+  encoder.write(out, 0, plain, '/', []);
+  // 100 and 4096 as integers with a prefix of five bits.
+  expect(out.subarray(0, 5)).toEqual(bytes('3f45 3fe1 1f'));
+});

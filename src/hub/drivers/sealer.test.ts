@@ -1,0 +1,73 @@
+import { createECDH, randomBytes } from 'node:crypto';
+// @ts-expect-error the package brings no types
+import ece from 'http_ece';
+import { expect, test } from 'vitest';
+import { Sealer } from './sealer.ts';
+
+const privateKey = createECDH('prime256v1');
+const keys = { p256dh: privateKey.generateKeys(), auth: randomBytes(16) };
+const read = (body: Buffer | undefined): string =>
+  ece.decrypt(body, { version: 'aes128gcm', privateKey, authSecret: keys.auth }).toString();
+
+function seal(
+  sealer: Sealer,
+  text: string,
+  more: { keys?: typeof keys; urgent?: boolean } = {},
+): Promise<Buffer | undefined> {
+  return new Promise((done) => sealer.seal({ text, keys: more.keys ?? keys, urgent: more.urgent ?? false, done }));
+}
+
+test.each([0, 2])('with %i threads every message is sealed for its own browser', async (threads) => {
+  const sealer = new Sealer(1, threads);
+  const texts = Array.from({ length: 300 }, (_, i) => `grüße ${i}`);
+  const bodies = await Promise.all(texts.map((text) => seal(sealer, text)));
+  expect(bodies.map(read)).toEqual(texts);
+  expect(await seal(sealer, 'x', { keys: { ...keys, p256dh: Buffer.alloc(65, 4) } })).toBeUndefined();
+  expect(read(await seal(sealer, 'after'))).toBe('after');
+  await sealer.close();
+});
+
+test.each([0, 1])('with %i threads an urgent message overtakes, and a full queue says so', async (threads) => {
+  const sealer = new Sealer(1, threads);
+  const order: string[] = [];
+  const note = (text: string, urgent = false): boolean =>
+    sealer.seal({ text, keys, urgent, done: () => order.push(text) });
+  let accepted = 1;
+  while (note('normal')) accepted += 1;
+  expect(accepted).toBeLessThan(200);
+  note('urgent', true);
+  await sealer.whenRoom();
+  await expect.poll(() => order.length).toBe(accepted + 1);
+  expect(order.indexOf('urgent')).toBeLessThan(70);
+  await sealer.close();
+});
+
+test('the event loop goes on while messages are sealed', async () => {
+  const sealer = new Sealer();
+  let turns = 0;
+  let sealed = 0;
+  const turn = (): void => {
+    turns += 1;
+    if (sealed < 400) setImmediate(turn);
+  };
+  for (let i = 0; i < 400; i += 1)
+    sealer.seal({
+      text: 'x',
+      keys,
+      urgent: false,
+      done: () => {
+        sealed += 1;
+      },
+    });
+  turn();
+  await expect.poll(() => sealed).toBe(400);
+  // 400 messages are 80 ms of work at the very least, cut into slices of 4.
+  expect(turns).toBeGreaterThan(5);
+});
+
+test('closing a sealer loses no message', async () => {
+  const sealer = new Sealer(1, 1);
+  const bodies = Promise.all(Array.from({ length: 200 }, (_, i) => seal(sealer, String(i))));
+  await sealer.close();
+  expect((await bodies).map(read)).toHaveLength(200);
+});

@@ -1,0 +1,145 @@
+// Where Web Push messages are encrypted. At 0.2 ms each, a broadcast would hold the event loop for as long as it lasts; so they are sealed in
+// slices of a few milliseconds between which everything else runs (no threads), or in worker threads, urgent ones first either way.
+
+import { Worker } from 'node:worker_threads';
+import { Encryption, type RecipientKeys } from './encryption.ts';
+
+/** `done` gets undefined when the recipient's key is unusable. Called once, never from inside `seal`. */
+export type SealJob = {
+  readonly text: string;
+  readonly keys: RecipientKeys;
+  readonly urgent: boolean;
+  done(body: Buffer | undefined): void;
+};
+
+/** What a thread is sent: texts, and for each 65 bytes of `p256dh` and 16 of `auth`. */
+export type SealBatch = { readonly texts: readonly string[]; readonly keys: Uint8Array };
+/** The bodies one after the other, and how long each is; 0 for an unusable key. */
+export type SealedBatch = { readonly bodies: Uint8Array; readonly lengths: readonly number[] };
+
+const sliceMs = 4;
+const jobsPerBatch = 32;
+const batchesPerThread = 2;
+/** Enough to keep threads busy, little enough that an urgent push is not far behind. */
+const maxWaiting = 128;
+
+type Thread = { readonly worker: Worker; readonly batches: SealJob[][] };
+
+export class Sealer {
+  readonly #inline: Encryption;
+  readonly #threads: Thread[];
+  readonly #urgent: SealJob[] = [];
+  readonly #normal: SealJob[] = [];
+  readonly #roomWaiters: (() => void)[] = [];
+  #scheduled = false;
+
+  /** `threads` 0: in slices on this thread. */
+  constructor(messagesPerKey = 1, threads = 0) {
+    this.#inline = new Encryption(messagesPerKey);
+    this.#threads = Array.from({ length: threads }, () => this.#startThread(messagesPerKey));
+  }
+
+  /** False: enough is waiting, see `whenRoom`. */
+  seal(job: SealJob): boolean {
+    (job.urgent ? this.#urgent : this.#normal).push(job);
+    this.#schedule();
+    return this.#waiting < maxWaiting;
+  }
+
+  whenRoom(): Promise<void> {
+    if (this.#waiting < maxWaiting) return Promise.resolve();
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /** What waits is still sealed, on this thread. */
+  async close(): Promise<void> {
+    for (const thread of this.#threads.splice(0)) {
+      this.#normal.unshift(...thread.batches.flat());
+      thread.batches.length = 0;
+      await thread.worker.terminate();
+    }
+    this.#schedule();
+  }
+
+  get #waiting(): number {
+    return this.#urgent.length + this.#normal.length;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#threads.length > 0) this.#handOut();
+      else this.#sealSlice();
+      if (this.#waiting < maxWaiting) for (const resolve of this.#roomWaiters.splice(0)) resolve();
+    });
+  }
+
+  #sealSlice(): void {
+    const end = performance.now() + sliceMs;
+    while (this.#waiting > 0 && performance.now() < end)
+      this.#sealHere((this.#urgent.shift() ?? this.#normal.shift())!);
+    if (this.#waiting > 0) this.#schedule();
+  }
+
+  #sealHere(job: SealJob): void {
+    let body: Buffer | undefined;
+    try {
+      body = this.#inline.seal(job.text, job.keys);
+    } catch {
+      // The key is no point of the curve: the device's fault, which the caller names.
+    }
+    job.done(body);
+  }
+
+  #handOut(): void {
+    while (this.#waiting > 0) {
+      const thread = this.#threads.toSorted((a, b) => a.batches.length - b.batches.length)[0]!;
+      if (thread.batches.length >= batchesPerThread) return;
+      const jobs = this.#urgent.splice(0, jobsPerBatch);
+      jobs.push(...this.#normal.splice(0, jobsPerBatch - jobs.length));
+      thread.batches.push(jobs);
+      thread.worker.postMessage(packed(jobs));
+    }
+  }
+
+  #startThread(messagesPerKey: number): Thread {
+    const worker = new Worker(new URL('./sealer-thread.ts', import.meta.url), { workerData: messagesPerKey });
+    const thread: Thread = { worker, batches: [] };
+    worker.unref();
+    worker.on('message', (sealed: SealedBatch) => {
+      unpack(sealed, thread.batches.shift() ?? []);
+      this.#schedule();
+    });
+    worker.on('error', () => this.#lost(thread));
+    return thread;
+  }
+
+  /** A thread that died (out of memory, say) gives its work back; without threads it is done here. */
+  #lost(thread: Thread): void {
+    const at = this.#threads.indexOf(thread);
+    if (at >= 0) this.#threads.splice(at, 1);
+    this.#normal.unshift(...thread.batches.splice(0).flat());
+    this.#schedule();
+  }
+}
+
+function packed(jobs: readonly SealJob[]): SealBatch {
+  const keys = new Uint8Array(jobs.length * 81);
+  jobs.forEach(({ keys: { p256dh, auth } }, i) => {
+    keys.set(p256dh, i * 81);
+    keys.set(auth, i * 81 + 65);
+  });
+  return { texts: jobs.map(({ text }) => text), keys };
+}
+
+function unpack({ bodies, lengths }: SealedBatch, jobs: readonly SealJob[]): void {
+  const whole = Buffer.from(bodies.buffer, bodies.byteOffset, bodies.length);
+  let at = 0;
+  jobs.forEach((job, i) => {
+    const length = lengths[i] ?? 0;
+    job.done(length === 0 ? undefined : whole.subarray(at, at + length));
+    at += length;
+  });
+}
