@@ -173,7 +173,7 @@ describe('somebody who is not signed in', () => {
     const page = await stranger.context.newPage();
     await page.goto(`${server.url}/`);
     await page.getByRole('heading', { name: 'Sign in to the dashboard' }).waitFor();
-    expect(await page.getByText('bin/carillon.js sign-in').count()).toBe(1);
+    expect(await page.getByText('npx carillon sign-in').count()).toBe(1);
     await expectAccessible(page);
     await page.goto(`${server.url}/me`);
     await page.getByRole('heading', { name: /sign-in link/ }).waitFor();

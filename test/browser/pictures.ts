@@ -67,11 +67,11 @@ async function pictureInbox(browser: Browser): Promise<void> {
   const page = await desktop.signIn(server, 'ada');
   await page.getByRole('link', { name: /asks for/ }).click();
   await page.getByRole('heading', { name: /asks for/ }).waitFor();
-  await take(page, 'inbox');
+  await take(page, 'me');
   await using mobile = await Visitor.come(browser, { ...phone, colorScheme: 'dark' });
   const small = await mobile.signIn(server, 'ada');
   await small.getByRole('link', { name: /Emmy Noether/ }).waitFor();
-  await take(small, 'inbox-phone');
+  await take(small, 'me-phone');
   await small.goto(`${server.url}/me#/preferences`);
   await small.getByRole('switch').first().waitFor();
   await take(small, 'preferences-phone');

@@ -69,7 +69,7 @@ function Steps({ topic }: { readonly topic: string }) {
           event: it tells which notification matched, whom it concerned and what each of them wanted.
         </p>
         <p>Or let a backend talk for a while:</p>
-        <Command label="the command that plays a backend" text={`node bin/carillon.js simulate ${topic} --every 10s`} />
+        <Command label="the command that plays a backend" text={`npx carillon simulate ${topic} --every 10s`} />
       </li>
     </ol>
   );

@@ -49,7 +49,8 @@ function Tiles({ history, latest }: { readonly history: readonly Stats[]; readon
   const published = rates(history, (stats) => publishedOf(stats));
   const notices = rates(history, (stats) => stats.notices);
   const delivered = rates(history, deliveredOf);
-  const dead = deadMessagesOf(latest) + deadDeliveriesOf(latest);
+  const [messages, deliveries] = [deadMessagesOf(latest), deadDeliveriesOf(latest)];
+  const dead = messages + deliveries;
   const waiting = waitingOf(latest);
   return (
     <dl className="tiles">
@@ -83,12 +84,17 @@ function Tiles({ history, latest }: { readonly history: readonly Stats[]; readon
       <Tile
         name="Dead letters"
         value={count(dead)}
-        unit={dead === 0 ? 'none' : 'need a look'}
+        unit={dead === 0 ? 'none' : deadWords(messages, deliveries)}
         tone={dead === 0 ? undefined : 'bad'}
-        href={dead === 0 ? undefined : to('deliveries')}
+        href={deliveries === 0 ? undefined : to('deliveries')}
       />
     </dl>
   );
+}
+
+function deadWords(messages: number, deliveries: number): string {
+  const parts = [deliveries > 0 ? 'deliveries' : '', messages > 0 ? 'messages, see Topics' : ''];
+  return parts.filter((part) => part !== '').join(' and ');
 }
 
 type TileProps = {

@@ -24,7 +24,7 @@ function ForPeople() {
       </p>
       <h2>You run it yourself?</h2>
       <p>Make a link for a person and open it here:</p>
-      <Command label="the command that makes a sign-in link" text="node bin/carillon.js sign-in ada" />
+      <Command label="the command that makes a sign-in link" text="npx carillon sign-in ada" />
     </>
   );
 }
@@ -36,7 +36,7 @@ function ForThePlatformTeam() {
         The console of <code>npm start</code> prints a link that signs you in. It works once, within 15 minutes. It is
         gone? Make a new one where Carillon runs:
       </p>
-      <Command label="the command that makes a sign-in link" text="node bin/carillon.js sign-in" />
+      <Command label="the command that makes a sign-in link" text="npx carillon sign-in" />
       <p className="quiet">
         Looking for your own notices? They are at <a href="/me">/me</a>.
       </p>
