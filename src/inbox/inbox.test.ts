@@ -6,6 +6,7 @@ import { appendNotices, type NewNotice } from './append.ts';
 import { listInbox, readHead } from './feed.ts';
 import { forgetInbox, type Mark, markItems, marks } from './mark.ts';
 import { findNotices, type Notice } from './notice.ts';
+import { forgetOldNotices } from './retention.ts';
 
 let made = 0;
 
@@ -122,6 +123,25 @@ describe('the inbox', () => {
     await database.transaction((tx) => forgetInbox(tx, 'forgotten'));
     expect(await recount('forgotten')).toMatchObject({ items: 0 });
     expect(await readHead(database, 'forgotten')).toMatchObject({ position: 0, unread: 0 });
+  });
+
+  it('forgets what is old, counts on, and gives out no position twice', async () => {
+    const [old, read, fresh] = [notice('kept'), notice('kept'), notice('kept', { createdAt: new Date('2026-03-01') })];
+    await append([old, read]);
+    await append([fresh]);
+    await append([notice('only-old')]);
+    await mark('kept', [read.notice.id], 'read');
+    const retention = { now: new Date('2026-03-05'), keepDays: 30 };
+    expect(await forgetOldNotices(database, retention)).toBeGreaterThanOrEqual(3);
+    expect(await listInbox(database, 'kept')).toMatchObject({
+      items: [{ id: fresh.notice.id }],
+      unseen: 1,
+      unread: 1,
+      position: 3,
+    });
+    expect(await listInbox(database, 'only-old')).toMatchObject({ items: [], unseen: 0, unread: 0, position: 1 });
+    expect(await forgetOldNotices(database, retention)).toBe(0);
+    expect(await append([notice('kept')])).toMatchObject([{ position: 4 }]);
   });
 
   it('positions have no gaps and counts are right while batches and marks run into each other', async () => {
