@@ -14,6 +14,8 @@ export type Standins = {
   readonly webpush: WebPushStandin;
   /** One line per service: its address and what a hub needs to use it. No secret that is worth anything. */
   describe(): readonly string[];
+  /** What a hub is configured with, by file name: the authority to trust and each service's credentials. Good for these stand-ins only. */
+  credentialFiles(): Readonly<Record<string, string>>;
   stop(): Promise<void>;
 };
 
@@ -44,6 +46,13 @@ export async function startStandins(ports: StandinPorts = {}, certificate = make
       `WNS       ${wns.service.url}  package ${wns.credentials.packageSid}, token service ${wns.tokenUrl}`,
       `Web Push  ${webpush.service.url}  subscriptions at /push/{name}`,
     ],
+    credentialFiles: () => ({
+      'ca.pem': certificate.ca,
+      'apns.p8': apns.credentials.privateKey,
+      'apns.json': JSON.stringify({ ...apns.credentials, privateKey: undefined, address: apns.service.url }, null, 2),
+      'fcm-service-account.json': JSON.stringify(fcm.account, null, 2),
+      'wns.json': JSON.stringify({ ...wns.credentials, tokenUrl: wns.tokenUrl }, null, 2),
+    }),
     stop: async () => {
       await Promise.all([apns.stop(), fcm.stop(), wns.stop(), webpush.stop()]);
     },
