@@ -46,7 +46,7 @@ export function toAmqpError(error: unknown): AmqpError {
   if (!(error instanceof Refusal))
     return { condition: 'amqp:internal-error', description: tracked('The server failed at this; its log says why.') };
   const condition = String(error.details.condition ?? conditions[error.code] ?? 'amqp:internal-error');
-  return { condition, description: tracked(error.message) };
+  return { condition, description: tracked(wordsOf(error)) };
 }
 
 /** The HTTP-like status that management replies carry beside the condition. */
@@ -77,6 +77,11 @@ const statusByCode: Partial<Readonly<Record<RefusalCode, number>>> = {
   in_doubt: 503,
   stopping: 503,
 };
+
+function wordsOf({ code, message }: Refusal): string {
+  const gone = code === 'topic_not_found' || code === 'subscription_not_found';
+  return gone ? `The messaging entity of this link could not be found. ${message}` : message;
+}
 
 /** Clients recognise a missing entity by these very words. */
 export function missingEntity(path: string, cause?: unknown): Refusal {

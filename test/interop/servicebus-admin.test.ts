@@ -1,0 +1,206 @@
+// The administration with the unmodified official client: every setting goes in and comes out, errors have their codes.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BusUnderTest, connectionString, name, releases, SAS_KEY } from '../support/service-bus.ts';
+
+const FOREVER = 'P10675199DT2H48M5.4775807S';
+
+describe.each(releases)('administration with @azure/service-bus %s', (_release, sdk) => {
+  let bus: BusUnderTest;
+  beforeAll(async () => {
+    bus = await BusUnderTest.start(sdk);
+  });
+  afterAll(() => bus?.[Symbol.asyncDispose]());
+
+  it('gives a new topic, subscription and queue the defaults of the original', async () => {
+    const [topic, queue] = [name('topic'), name('queue')];
+    expect(await bus.admin.topicExists(topic)).toBe(false);
+    expect(await bus.admin.createTopic(topic)).toMatchObject({
+      name: topic,
+      defaultMessageTimeToLive: FOREVER,
+      autoDeleteOnIdle: FOREVER,
+      maxSizeInMegabytes: 1024,
+      requiresDuplicateDetection: false,
+      duplicateDetectionHistoryTimeWindow: 'PT10M',
+      enableBatchedOperations: true,
+      supportOrdering: true,
+      enablePartitioning: false,
+      status: 'Active',
+      availabilityStatus: 'Available',
+    });
+    expect(await bus.admin.topicExists(topic)).toBe(true);
+    expect(await bus.admin.createSubscription(topic, 's')).toMatchObject({
+      topicName: topic,
+      subscriptionName: 's',
+      lockDuration: 'PT1M',
+      maxDeliveryCount: 10,
+      requiresSession: false,
+      defaultMessageTimeToLive: FOREVER,
+      deadLetteringOnMessageExpiration: false,
+      deadLetteringOnFilterEvaluationExceptions: true,
+    });
+    expect(await bus.admin.createQueue(queue)).toMatchObject({
+      name: queue,
+      lockDuration: 'PT1M',
+      maxDeliveryCount: 10,
+    });
+    const [rule] = await all(bus.admin.listRules(topic, 's'));
+    expect(rule).toMatchObject({ name: '$Default', filter: { sqlExpression: '1=1' } });
+  });
+
+  it('keeps every setting of a queue, and changes them', async () => {
+    const [queue, target] = [name('queue'), name('queue')];
+    await bus.admin.createQueue(target);
+    const settings = {
+      lockDuration: 'PT30S',
+      maxSizeInMegabytes: 2048,
+      requiresDuplicateDetection: true,
+      requiresSession: true,
+      defaultMessageTimeToLive: 'P1DT2H3M4.5S',
+      deadLetteringOnMessageExpiration: true,
+      duplicateDetectionHistoryTimeWindow: 'PT1H',
+      maxDeliveryCount: 7,
+      enableBatchedOperations: false,
+      userMetadata: 'a <b> & "c"',
+      autoDeleteOnIdle: 'PT10M',
+      enablePartitioning: true,
+      forwardDeadLetteredMessagesTo: target,
+    };
+    const made = await bus.admin.createQueue(queue, settings);
+    const same = { ...settings, maxSizeInMegabytes: 32_768, forwardDeadLetteredMessagesTo: `sb://localhost/${target}` };
+    expect(made).toMatchObject(same);
+    const known = await bus.admin.getQueue(queue);
+    expect(known).toMatchObject(same);
+    const changed = await bus.admin.updateQueue({ ...known, lockDuration: 'PT45S', status: 'SendDisabled' });
+    expect(changed).toMatchObject({ ...same, lockDuration: 'PT45S', status: 'SendDisabled' });
+    await expect(bus.admin.updateQueue({ ...known, requiresSession: false })).rejects.toMatchObject({
+      statusCode: 400,
+    });
+    await expect(bus.admin.updateQueue({ ...known, maxMessageSizeInKilobytes: 5 })).rejects.toThrow(
+      /between 1024 and 102400/,
+    );
+  });
+
+  it('updates and deletes a topic and its subscription', async () => {
+    const topic = name('topic');
+    const made = await bus.admin.createTopic(topic, { userMetadata: 'one' });
+    expect(
+      await bus.admin.updateTopic({ ...made, userMetadata: 'two', defaultMessageTimeToLive: 'PT1H' }),
+    ).toMatchObject({
+      userMetadata: 'two',
+      defaultMessageTimeToLive: 'PT1H',
+    });
+    const subscription = await bus.admin.createSubscription(topic, 's');
+    expect(await bus.admin.updateSubscription({ ...subscription, maxDeliveryCount: 3 })).toMatchObject({
+      maxDeliveryCount: 3,
+    });
+    await bus.admin.deleteSubscription(topic, 's');
+    expect(await bus.admin.subscriptionExists(topic, 's')).toBe(false);
+    await bus.admin.deleteTopic(topic);
+    expect(await bus.admin.topicExists(topic)).toBe(false);
+  });
+
+  it('keeps rules of all kinds', async () => {
+    const topic = name('topic');
+    await bus.admin.createTopic(topic);
+    await bus.admin.createSubscription(topic, 's');
+    const sql = { sqlExpression: 'color = @c AND size > @n', sqlParameters: { '@c': 'red', '@n': 5 } };
+    await bus.admin.createRule(topic, 's', 'sql', sql, { sqlExpression: "SET a = 'b'" });
+    const correlation = {
+      correlationId: 'c',
+      subject: 'l',
+      applicationProperties: { a: 1, b: 'x', c: true, d: new Date(0), e: 1.5 },
+    };
+    await bus.admin.createRule(topic, 's', 'correlation', correlation);
+    expect(await bus.admin.getRule(topic, 's', 'sql')).toMatchObject({
+      filter: sql,
+      action: { sqlExpression: "SET a = 'b'" },
+    });
+    expect(await bus.admin.getRule(topic, 's', 'correlation')).toMatchObject({ filter: correlation });
+    const rule = await bus.admin.getRule(topic, 's', 'sql');
+    await bus.admin.updateRule(topic, 's', { ...rule, filter: { sqlExpression: '1=0' } });
+    expect(await bus.admin.getRule(topic, 's', 'sql')).toMatchObject({ filter: { sqlExpression: '1=0' } });
+    expect((await all(bus.admin.listRules(topic, 's'))).map(({ name }) => name)).toEqual([
+      '$Default',
+      'correlation',
+      'sql',
+    ]);
+    await bus.admin.deleteRule(topic, 's', '$Default');
+    expect(await bus.admin.ruleExists(topic, 's', '$Default')).toBe(false);
+    await expect(bus.admin.createRule(topic, 's', 'bad', { sqlExpression: 'x = ' })).rejects.toMatchObject({
+      statusCode: 400,
+    });
+  });
+
+  it('lists in pages, by name, with runtime properties', async () => {
+    const topic = name('paged');
+    await bus.admin.createTopic(topic);
+    const names = [...Array(7).keys()].map((i) => `s${i}`);
+    for (const each of names) await bus.admin.createSubscription(topic, each);
+    const pages: string[][] = [];
+    for await (const page of bus.admin.listSubscriptions(topic).byPage({ maxPageSize: 3 }))
+      pages.push(page.map((each) => each.subscriptionName));
+    expect(pages).toEqual([names.slice(0, 3), names.slice(3, 6), names.slice(6)]);
+    expect(await all(bus.admin.listSubscriptionsRuntimeProperties(topic))).toHaveLength(7);
+    expect((await all(bus.admin.listTopics())).map((each) => each.name)).toContain(topic);
+    expect(await all(bus.admin.listQueuesRuntimeProperties())).toEqual(expect.any(Array));
+    expect(await bus.admin.getNamespaceProperties()).toMatchObject({ messagingSku: 'Standard' });
+  });
+
+  it('answers mistakes with the codes of the original', async () => {
+    const { topic } = await bus.subscription();
+    await expect(bus.admin.createTopic(topic)).rejects.toMatchObject({ code: 'MessageEntityAlreadyExistsError' });
+    await expect(bus.admin.createTopic(topic.toUpperCase())).rejects.toMatchObject({ statusCode: 409 });
+    await expect(bus.admin.getTopic('nothing')).rejects.toMatchObject({ code: 'MessageEntityNotFoundError' });
+    await expect(bus.admin.deleteQueue('nothing')).rejects.toMatchObject({ code: 'MessageEntityNotFoundError' });
+    await expect(bus.admin.createSubscription('nothing', 's')).rejects.toMatchObject({ statusCode: 404 });
+    await expect(bus.admin.createQueue(name('q'), { lockDuration: 'PT10M' })).rejects.toMatchObject({
+      code: 'ServiceError',
+    });
+    await expect(bus.admin.createQueue(name('q'), { forwardTo: 'nothing' })).rejects.toMatchObject({ statusCode: 400 });
+    await expect(bus.admin.createTopic('bad name!')).rejects.toMatchObject({ statusCode: 400 });
+    const options = { tlsOptions: { ca: bus.ca }, retryOptions: { maxRetries: 0 } } as object;
+    const wrong = new sdk.ServiceBusAdministrationClient(connectionString(bus.server.amqpPort, 'wrong'), options);
+    await expect(wrong.createTopic(name('t'))).rejects.toMatchObject({ code: 'UnauthorizedRequestError' });
+  });
+
+  it('gives entities rules of their own, which open what they say and nothing else', async () => {
+    const queue = name('guarded');
+    const key = Buffer.from('k'.repeat(32)).toString('base64');
+    const rules = [
+      { keyName: 'in', accessRights: ['Send'], claimType: 'SharedAccessKey', primaryKey: key, secondaryKey: SAS_KEY },
+    ] as never;
+    const made = await bus.admin.createQueue(queue, { authorizationRules: rules });
+    expect(made.authorizationRules).toMatchObject([{ keyName: 'in', accessRights: ['Send'], primaryKey: key }]);
+    const quick = { retryOptions: { maxRetries: 0, timeoutInMs: 3000 } };
+    for (const each of [key, SAS_KEY]) {
+      const client = new sdk.ServiceBusClient(connectionString(bus.server.amqpPort, each, 'in'), quick);
+      await client.createSender(queue).sendMessages({ body: 1 });
+      await expect(client.createReceiver(queue).receiveMessages(1, { maxWaitTimeInMs: 500 })).rejects.toMatchObject({
+        code: 'UnauthorizedAccess',
+      });
+      await client.close();
+    }
+    const changed = [{ ...(rules as object[])[0], primaryKey: SAS_KEY, secondaryKey: SAS_KEY }] as never;
+    await bus.admin.updateQueue({ ...made, authorizationRules: changed });
+    const rotated = new sdk.ServiceBusClient(connectionString(bus.server.amqpPort, key, 'in'), quick);
+    await expect(rotated.createSender(queue).sendMessages({ body: 1 })).rejects.toMatchObject({
+      code: 'UnauthorizedAccess',
+    });
+    await rotated.close();
+  });
+
+  it('keeps entities and messages over a restart', async () => {
+    const { topic, sender } = await bus.subscription({ maxDeliveryCount: 4 });
+    await sender.sendMessages({ body: 'kept' });
+    await bus.server.end();
+    await bus.server.start();
+    expect(await bus.admin.getSubscription(topic, 's')).toMatchObject({ maxDeliveryCount: 4 });
+    expect((await bus.admin.getSubscriptionRuntimeProperties(topic, 's')).activeMessageCount).toBe(1);
+  });
+});
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}
