@@ -7,7 +7,7 @@ import type { Notice } from '../inbox/notice.ts';
 import { type Card, cardJson, parseCard } from '../kit/card.ts';
 import { derivedId } from '../kit/ids.ts';
 import type { Person } from '../people/preference-records.ts';
-import { type Decision, decideChannels } from '../people/preferences.ts';
+import { type Decision, decideChannels, heldUntil } from '../people/preferences.ts';
 import { endpointsOf, type FoundEndpoints } from './endpoints.ts';
 import { attempt, Failure, type Matched, type Refused, refused } from './match.ts';
 import type { Category, Defined } from './notification.ts';
@@ -58,7 +58,7 @@ export function draftNotice(
 ): Draft | TraceRow | Failure {
   const policy = known.categories.get(definition.category);
   const decisions = decideChannels(definition, person.settings, policy, matched.lookup);
-  const reached = decisions.map((decision) => reach(decision, person, known));
+  const reached = decisions.map((decision) => reach(decision, definition, person, known));
   const row = rowAbout(matched, definition.name, person.id, known.now);
   if (reached.every(({ endpoints }) => endpoints === undefined)) return rowOfSilence(row, reached);
   // The size of the card is checked here as well, where a fault is still about this event alone.
@@ -73,12 +73,15 @@ export function draftNotice(
   return { notice, card: card.json, toInbox, plans: plansOf(notice, reached), trace };
 }
 
-function reach(decision: Decision, person: Person, known: Known): Reached {
-  if (!decision.on) return { decision, endpoints: undefined, unreachable: undefined };
-  if (decision.channel === 'inbox') return { decision, endpoints: [], unreachable: undefined };
+const nowhere = { endpoints: undefined, unreachable: undefined, heldUntil: undefined };
+
+function reach(decision: Decision, { urgency }: Defined, person: Person, known: Known): Reached {
+  if (!decision.on) return { decision, ...nowhere };
+  if (decision.channel === 'inbox') return { decision, ...nowhere, endpoints: [] };
   const endpoints = endpointsOf(known.endpoints, decision.channel, person.id);
-  if ('unreachable' in endpoints) return { decision, endpoints: undefined, unreachable: endpoints.unreachable };
-  return { decision, endpoints, unreachable: undefined };
+  if ('unreachable' in endpoints) return { decision, ...nowhere, unreachable: endpoints.unreachable };
+  const until = heldUntil(decision, urgency, person.settings, person.timeZone, known.now);
+  return { decision, endpoints, unreachable: undefined, heldUntil: until };
 }
 
 function noticeOf(
@@ -105,9 +108,9 @@ function noticeOf(
 }
 
 function plansOf(notice: Notice, reached: readonly Reached[]): PlannedDelivery[] {
-  const { id: noticeId, recipientId, urgency, createdAt: dueAt } = notice;
+  const { id: noticeId, recipientId, urgency, createdAt } = notice;
   const plans: PlannedDelivery[] = [];
-  for (const { decision, endpoints = [] } of reached) {
+  for (const { decision, endpoints = [], heldUntil: dueAt = createdAt } of reached) {
     const { channel } = decision;
     for (const endpoint of endpoints) plans.push({ noticeId, recipientId, channel, endpoint, urgency, dueAt });
   }

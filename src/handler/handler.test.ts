@@ -157,6 +157,22 @@ describe('the handler', () => {
     });
   });
 
+  it('plans for the end of the quiet hours, and says so', async () => {
+    const { topic, broker, handled } = await start((topic) => [note(topic)]);
+    await person('sleeper', { email: 's@example.org', timeZone: 'Asia/Tokyo' });
+    const minute = (offset: number) =>
+      new Date(Date.now() + offset * 60_000 + 9 * 3_600_000).toISOString().slice(11, 16);
+    await prefer('sleeper', { quietHours: { from: minute(-5), to: minute(5) } });
+    await broker.publish(topic, [event({ to: ['sleeper'], text: 'Later' })]);
+    await handled(1);
+    expect(await titles('sleeper')).toEqual(['Later, sleeper']);
+    const [planned] = await database.query<{ due_at: Date }>(
+      "select due_at from delivery where recipient_id = 'sleeper'",
+    );
+    expect(planned!.due_at.getTime() - Date.now()).toBeGreaterThan(3 * 60_000);
+    expect((await trace(topic)).at(-1)).toMatchObject({ detail: `quiet hours until ${planned!.due_at.toISOString()}` });
+  });
+
   it("asks the person's own condition about the event", async () => {
     const { topic, broker, handled } = await start((topic) => [note(topic)], {
       categories: { notes: { defaults: { when: '[data.amount] > 100' } } },

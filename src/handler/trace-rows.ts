@@ -13,6 +13,8 @@ export type Reached = {
   readonly endpoints: readonly Endpoint[] | undefined;
   /** Why there is no way, where the channel is on. */
   readonly unreachable: string | undefined;
+  /** The end of the person's quiet hours, where the deliveries wait for it. */
+  readonly heldUntil: Date | undefined;
 };
 
 /** About one person and one event. */
@@ -70,12 +72,20 @@ export function rowAbout({ message, event }: Matched, notification: string, reci
 export function rowsOfNotice(row: PersonRow, noticeId: string, reached: readonly Reached[]): TraceRow[] {
   const base = { ...row, noticeId };
   const rows: TraceRow[] = [{ ...base, step: 'decide', outcome: 'notice', detail: inWords(reached) }];
-  for (const { decision, endpoints = [] } of reached) {
+  for (const { decision, endpoints = [], heldUntil } of reached) {
     if (endpoints.length === 0) continue;
-    const detail = endpoints.length === 1 ? null : `${endpoints.length} endpoints`;
+    const detail = detailOfPlan(endpoints.length, heldUntil);
     rows.push({ ...base, channel: decision.channel, step: 'plan', outcome: PLANNED, detail });
   }
   return rows;
+}
+
+function detailOfPlan(endpoints: number, heldUntil: Date | undefined): string | null {
+  const details = [
+    ...(endpoints > 1 ? [`${endpoints} endpoints`] : []),
+    ...(heldUntil ? [`quiet hours until ${heldUntil.toISOString()}`] : []),
+  ];
+  return details.length > 0 ? details.join(', ') : null;
 }
 
 /** Why a person gets nothing. */

@@ -3,11 +3,18 @@ import { channelNames } from '../deliveries/channel.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { compileCondition } from './condition.ts';
 import type { CategorySetting, defaultPreferences, Preferences } from './preferences.ts';
+import { isTimeOfDay, type QuietHours } from './quiet-hours.ts';
+import { isTimeZone } from './recipient.ts';
 
 const MAX_CATEGORIES = 200;
 const MAX_CONDITION = 1_000;
 const CATEGORY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-const FIELDS = new Set(['SendNotificationToMobileDevice', 'SendNotificationToConversation', 'categories']);
+const FIELDS = new Set([
+  'SendNotificationToMobileDevice',
+  'SendNotificationToConversation',
+  'categories',
+  'quietHours',
+]);
 const CHANNELS: ReadonlySet<string> = new Set(channelNames);
 
 /** A full replacement: what is left out is as if never chosen. Throws `preferences_invalid` with the path of the fault. */
@@ -20,6 +27,7 @@ export function parsePreferences(value: unknown): Preferences {
     SendNotificationToMobileDevice: flag(mobile, 'SendNotificationToMobileDevice'),
     SendNotificationToConversation: flag(conversation, 'SendNotificationToConversation'),
     categories: given.categories === undefined ? {} : parseCategories(given.categories),
+    ...(given.quietHours !== undefined && { quietHours: parseQuietHours(given.quietHours) }),
   };
 }
 
@@ -42,6 +50,21 @@ function parseCategories(value: unknown): Record<string, CategorySetting> {
       return [name, parseCategorySetting(setting, `categories.${name}`)];
     }),
   );
+}
+
+function parseQuietHours(value: unknown): QuietHours {
+  const { from, to, timeZone, ...rest } = record(value, 'quietHours');
+  for (const name of Object.keys(rest)) throw invalid(`quietHours.${name}`, 'is neither from, nor to, nor timeZone');
+  const hours = { from: timeOfDay(from, 'quietHours.from'), to: timeOfDay(to, 'quietHours.to') };
+  if (hours.from === hours.to) throw invalid('quietHours.to', 'must differ from the beginning');
+  if (timeZone === undefined) return hours;
+  if (!isTimeZone(timeZone)) throw invalid('quietHours.timeZone', 'is not an IANA time zone');
+  return { ...hours, timeZone };
+}
+
+function timeOfDay(value: unknown, at: string): string {
+  if (typeof value === 'string' && isTimeOfDay(value)) return value;
+  throw invalid(at, 'must be a time of day such as 22:00');
 }
 
 function parseEntry(name: string, value: unknown, at: string): boolean | string {

@@ -1,13 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
-import { channelNames } from '../deliveries/channel.ts';
+import { type ChannelName, channelNames, type Urgency } from '../deliveries/channel.ts';
 import { lookupIn } from '../topics/filter/lookup.ts';
 import { lookupOfPerson, parseAudience } from './audience.ts';
 import { compileCondition } from './condition.ts';
 import { parsePreferences } from './parse-preferences.ts';
 import { ensureRecipients, getPreferences, putPreferences } from './preference-records.ts';
-import { type CategorySetting, decideChannels, defaultPreferences, preferencesOf, settingsOf } from './preferences.ts';
+import {
+  type CategorySetting,
+  decideChannels,
+  defaultPreferences,
+  heldUntil,
+  preferencesOf,
+  type Reason,
+  settingsOf,
+} from './preferences.ts';
 import { parseRecipient, parseRecipientId } from './recipient.ts';
 import { deleteRecipient, findRecipients, getRecipient, listRecipients, putRecipient } from './recipients.ts';
 
@@ -32,6 +40,7 @@ const preferences = fc.record({
   }),
 });
 
+const quietHours = { from: '22:00', to: '07:00', timeZone: 'Europe/Vienna' };
 const policy = fc.option(fc.record({ defaults: setting, locked: fc.boolean() }), { nil: undefined });
 const amount = fc.constantFrom(50, 500, undefined);
 const question = { category: 'hr', channels: channelNames };
@@ -98,6 +107,23 @@ describe('preferences', () => {
     expect(decide({ SendNotificationToMobileDevice: false }, { mobile: true })).toMatchObject({ mobile: 'false flag' });
   });
 
+  it('hold what could disturb until the quiet hours end, but not the inbox, the urgent and the mandatory', () => {
+    const night = new Date('2026-06-01T22:30:00Z');
+    const held = (
+      channel: ChannelName,
+      reason: Reason = 'default',
+      urgency: Urgency = 'normal',
+      settings: object = { quietHours },
+    ) => heldUntil({ channel, on: true, reason }, urgency, settings, 'Asia/Tokyo', night)?.toISOString();
+    expect(held('mobile')).toBe('2026-06-02T05:00:00.000Z');
+    expect(held('inbox')).toBeUndefined();
+    expect(held('email', 'mandatory')).toBeUndefined();
+    expect(held('mobile', 'default', 'high')).toBeUndefined();
+    expect(held('mobile', 'default', 'normal', {})).toBeUndefined();
+    // 22:30 UTC is 07:30 in Tokyo: without a time zone of their own the hours follow the person's record.
+    expect(held('mobile', 'default', 'low', { quietHours: { from: '22:00', to: '07:00' } })).toBeUndefined();
+  });
+
   it('are off on every channel where the condition is unknown', () => {
     const settings = { categories: { hr: { when: 'amount > 100', inbox: true } } };
     const decisions = decideChannels(question, settings, undefined, lookupIn({}));
@@ -112,6 +138,10 @@ describe('preferences', () => {
     [{ categories: { hr: { when: 'amount >' } } }, 'categories.hr.when'],
     [{ categories: { 'h r': {} } }, 'categories.h r'],
     [{ categories: [] }, 'categories'],
+    [{ quietHours: { from: '22:00', to: '24:00' } }, 'quietHours.to'],
+    [{ quietHours: { from: '22:00', to: '22:00' } }, 'quietHours.to'],
+    [{ quietHours: { from: '22:00', to: '07:00', timeZone: 'Moon' } }, 'quietHours.timeZone'],
+    [{ quietHours: { from: '22:00', to: '07:00', days: [] } }, 'quietHours.days'],
     [null, 'preferences'],
   ])('refuse %j and name the place', (value, path) => {
     expect(() => parsePreferences(value)).toThrow(

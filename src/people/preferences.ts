@@ -9,8 +9,9 @@
 //   6. nobody said anything                     -> on
 // Before 3 stands the condition (`when`) of the category, the person's own or else the organisation's: an event that it
 // does not match reaches the person over no channel at all.
-import type { ChannelName } from '../deliveries/channel.ts';
+import type { ChannelName, Urgency } from '../deliveries/channel.ts';
 import { type Condition, compileCondition } from './condition.ts';
+import { endOfQuiet, type QuietHours } from './quiet-hours.ts';
 
 export type CategorySetting = Partial<Readonly<Record<ChannelName, boolean>>> & {
   /** Filter over the event: `type`, `source`, `subject`, `[data.amount]`. `1=1` lifts a condition of the organisation. */
@@ -22,6 +23,8 @@ export type Preferences = {
   readonly SendNotificationToMobileDevice: boolean;
   readonly SendNotificationToConversation: boolean;
   readonly categories: Readonly<Record<string, CategorySetting>>;
+  /** What could disturb waits until they end: everything but the inbox, the urgent and the mandatory. */
+  readonly quietHours?: QuietHours;
 };
 
 /** As it is stored: only what differs from the defaults. */
@@ -69,6 +72,7 @@ export function settingsOf(preferences: Preferences): Settings {
     ...(!preferences.SendNotificationToMobileDevice && { SendNotificationToMobileDevice: false }),
     ...(!preferences.SendNotificationToConversation && { SendNotificationToConversation: false }),
     ...(categories.length > 0 && { categories: Object.fromEntries(categories) }),
+    ...(preferences.quietHours !== undefined && { quietHours: preferences.quietHours }),
   };
 }
 
@@ -87,6 +91,18 @@ export function decideChannels(
     if (!matches) return { channel, on: false, reason: 'condition' };
     return { channel, ...decide(channel, own, settings, policy) };
   });
+}
+
+/** Until when a delivery waits that was decided so; undefined: not at all. `timeZone` is that of the person's record. */
+export function heldUntil(
+  { channel, reason }: Decision,
+  urgency: Urgency,
+  { quietHours }: Settings,
+  timeZone: string | undefined,
+  now: Date,
+): Date | undefined {
+  if (quietHours === undefined || channel === 'inbox' || reason === 'mandatory' || urgency === 'high') return undefined;
+  return endOfQuiet(quietHours, quietHours.timeZone ?? timeZone ?? 'UTC', now);
 }
 
 function decide(

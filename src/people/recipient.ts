@@ -36,6 +36,16 @@ export function isRecipientId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value);
 }
 
+export function isTimeZone(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length > 64) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: value });
+    return true;
+  } catch {
+    return false; // a RangeError says that there is no such zone
+  }
+}
+
 /** Returns `value` when it is a recipient id, else throws `recipient_invalid`. */
 export function parseRecipientId(value: unknown): string {
   if (isRecipientId(value)) return value;
@@ -74,13 +84,8 @@ function parseLocale(value: unknown): string | undefined {
 
 function parseTimeZone(value: unknown): string | undefined {
   const timeZone = optionalText(value, 'timeZone', 64);
-  if (timeZone === undefined) return undefined;
-  try {
-    new Intl.DateTimeFormat('en', { timeZone });
-    return timeZone;
-  } catch (cause) {
-    throw invalid('timeZone', 'is not an IANA time zone', cause);
-  }
+  if (timeZone !== undefined && !isTimeZone(timeZone)) throw invalid('timeZone', 'is not an IANA time zone');
+  return timeZone;
 }
 
 function parseAttributes(value: unknown): Record<string, AttributeValue> {

@@ -44,11 +44,25 @@ const CategorySetting = Type.Object(
   },
   { additionalProperties: false },
 );
+const QuietHours = Type.Object(
+  {
+    from: Type.String({ examples: ['22:00'] }),
+    to: Type.String({ examples: ['07:00'] }),
+    timeZone: Type.Optional(
+      Type.String({ maxLength: 64, description: "IANA name; else that of the recipient's record." }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: 'What could disturb waits until they end; the inbox, the urgent and the mandatory do not.',
+  },
+);
 const PreferencesSchema = Type.Object(
   {
     SendNotificationToMobileDevice: Type.Optional(Type.Boolean({ default: true })),
     SendNotificationToConversation: Type.Optional(Type.Boolean({ default: true })),
     categories: Type.Optional(Type.Record(Type.String(), CategorySetting)),
+    quietHours: Type.Optional(QuietHours),
   },
   {
     additionalProperties: false,
