@@ -66,7 +66,7 @@ describe('the main job in a browser', () => {
     const inbox = page.getByRole('switch', { name: 'People: Inbox' });
     expect(await inbox.isChecked()).toBe(true);
     await inbox.click();
-    await page.getByText('Saved', { exact: true }).waitFor();
+    await page.getByText('Saved', { exact: true }).first().waitFor();
     expect(await server.call('GET', '/v1/recipients/grace/preferences')).toMatchObject({
       categories: { hr: { inbox: false } },
     });
@@ -139,7 +139,7 @@ describe('the main job in a browser', () => {
     const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/cloudevents+json' };
     expect((await fetch(url, { method: 'POST', headers, body })).status).toBe(202);
     await page.getByRole('button', { name: 'Send it from here' }).click();
-    await page.getByText('Sent', { exact: true }).waitFor();
+    await page.getByText('Sent', { exact: true }).first().waitFor();
     await eventually(async () => {
       const { items } = await server.call<{ items: { title: string }[] }>('GET', '/v1/recipients/ada/inbox?limit=2');
       expect(items.map(({ title }) => title)).toEqual(Array(2).fill('Grace Hopper has joined'));
@@ -162,7 +162,10 @@ describe('the main job in a browser', () => {
     await page.route('**/preferences', (route) => route.abort());
     const phone = page.getByRole('switch', { name: 'On my phone and computer' });
     await phone.click();
-    await page.getByText(/Could not save your choice/).waitFor();
+    await page
+      .getByText(/Could not save your choice/)
+      .first()
+      .waitFor();
     expect(await phone.isChecked()).toBe(true);
   });
 });
