@@ -59,7 +59,9 @@ function pageProblems(): string | undefined {
 
 function lockProblems(): string | undefined {
   const gaps = lockGaps(lockFile);
-  return gaps.length === 0 ? undefined : `package-lock.json lacks ${gaps.join(', ')}.`;
+  return gaps.length === 0
+    ? undefined
+    : `package-lock.json lacks ${gaps.join(', ')}. Run: node scripts/check-lock.ts --fix`;
 }
 
 if (import.meta.main) {
