@@ -56,7 +56,7 @@ describe('the handler', () => {
     const broker = await Broker.start({ database, emit: () => {}, node: { id: randomUUID() } });
     const stream = await InboxStream.start({ database, emit: () => {} });
     running.push(broker, stream);
-    await broker.createTopic(topic);
+    await broker.createTopic(topic, { settings: { duplicateDetection: true } });
     const signals: HandlerSignal[] = [];
     let wakes = 0;
     const deps = {
@@ -265,6 +265,39 @@ describe('the handler', () => {
     expect(counted).toEqual({ count: 40 });
     for (const id of people) expect(await listInbox(database, id)).toMatchObject({ position: 40, unread: 40 });
     expect([...first.signals, ...second.signals].filter((signal) => signal.name === 'handler.refused')).toEqual([]);
+  });
+
+  it('tells each event once although the connections to the database are cut again and again', async () => {
+    const { topic, broker, stream } = await start((topic) => [note(topic)]);
+    const cut = () =>
+      database.query(
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      );
+    const reader = stream.reader('survivor', 0);
+    const seen: number[] = [];
+    const watching = (async () => {
+      for (let next = await reader.next(); next; next = await reader.next())
+        if (next.kind === 'item') seen.push(next.item.position);
+    })();
+    const insist = async (message: OutgoingMessage): Promise<void> => {
+      // An outage leaves open whether the event is in the log; its id makes the second try harmless.
+      await broker.publish(topic, [message]).catch(() => eventually(() => broker.publish(topic, [message])));
+    };
+    for (let round = 0; round < 6; round++) {
+      const publishing = Promise.all(
+        Array.from({ length: 20 }, () => insist(event({ to: ['survivor', `s-${round}`] }))),
+      );
+      await cut().catch(() => {});
+      await publishing;
+    }
+    await eventually(
+      async () => expect(await listInbox(database, 'survivor')).toMatchObject({ position: 120, unread: 120 }),
+      20_000,
+    );
+    await eventually(() => expect(seen.length + (reader.ended ? 120 : 0)).toBeGreaterThanOrEqual(120));
+    expect(seen).toEqual(seen.map((_, i) => i + 1));
+    reader.close();
+    await watching.catch(() => {});
   });
 
   it('walks through the people whom a rule matches, and notes how many', async () => {
