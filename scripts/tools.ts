@@ -2,15 +2,33 @@
 // are missing and we may; else the run stops and says what to install, because a test that is not run proves nothing.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 
-type Tool = { readonly name: string; readonly programs: readonly string[]; readonly packages: readonly string[] };
+type Tool = {
+  readonly name: string;
+  readonly programs: readonly string[];
+  readonly packages: readonly string[];
+  /** Modules of Python that the program must find. */
+  readonly modules?: readonly string[];
+};
 
 const TOOLS: readonly Tool[] = [
   {
     name: 'Chromium',
     programs: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
     packages: ['chromium', 'chromium-browser'],
+  },
+  {
+    name: 'the Azure client for Python',
+    programs: ['/usr/bin/python3'],
+    packages: ['python3-azure'],
+    modules: ['azure.servicebus'],
+  },
+  {
+    name: 'the Qpid Proton client for Python',
+    programs: ['/usr/bin/python3'],
+    packages: ['python3-qpid-proton'],
+    modules: ['proton'],
   },
   { name: 'nghttp2', programs: ['nghttpd'], packages: ['nghttp2'] },
   { name: 'Firefox', programs: ['firefox', 'firefox-esr'], packages: ['firefox-esr', 'firefox'] },
@@ -19,10 +37,10 @@ const TOOLS: readonly Tool[] = [
 /** Throws when a tool is missing and cannot be installed. */
 export async function ensureTools(): Promise<void> {
   for (const tool of TOOLS) {
-    if (findProgram(tool.programs)) continue;
+    if (isHere(tool)) continue;
     console.log(`carillon: installing ${tool.name} for the tests ...`);
     const problem = install(tool);
-    if (problem === undefined && findProgram(tool.programs)) continue;
+    if (problem === undefined && isHere(tool)) continue;
     console.error(
       `carillon: the tests need ${tool.name} (${tool.programs.join(' or ')}), which is not here. ${problem ?? ''}`,
     );
@@ -31,10 +49,18 @@ export async function ensureTools(): Promise<void> {
   }
 }
 
+function isHere({ programs, modules = [] }: Tool): boolean {
+  const program = findProgram(programs);
+  if (program === undefined || modules.length === 0) return program !== undefined;
+  return spawnSync(program, ['-c', modules.map((name) => `import ${name}`).join('\n')]).status === 0;
+}
+
 /** The path of the first of these programs that the machine has. */
 export function findProgram(names: readonly string[]): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
-  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+  return names
+    .flatMap((name) => (isAbsolute(name) ? [name] : folders.map((folder) => join(folder, name))))
+    .find((path) => existsSync(path));
 }
 
 function install({ packages }: Tool): string | undefined {

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { processesIn } from '../../src/main/engine/pidfile.ts';
 import { eventually } from './eventually.ts';
 
 export const ADMIN_KEY = 'test-admin-key-0123456789';
@@ -31,7 +32,7 @@ export class ServerProcess {
 
   private constructor(port: number, amqpPort: number, dataDir: string, options: ServerOptions) {
     this.port = port;
-    this.amqpPort = amqpPort;
+    this.amqpPort = Number(options.env?.CARILLON_AMQP_PORT ?? amqpPort);
     this.url = `http://127.0.0.1:${port}`;
     this.dataDir = dataDir;
     this.#keep = options.dataDir !== undefined;
@@ -57,7 +58,7 @@ export class ServerProcess {
 
   /** Starts the process (again) on the same folder and port. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, ['src/main/cli.ts', 'start'], {
+    const child = spawn(process.execPath, ['bin/carillon.js', 'start'], {
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -123,11 +124,22 @@ export class ServerProcess {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end();
+    // A server that was killed leaves its PostgreSQL for the next one to adopt; here there is none.
+    for (const pid of await processesIn(join(this.dataDir, 'postgres'))) killQuietly(pid);
     if (!this.#keep) await rm(this.dataDir, { recursive: true, force: true });
   }
 
   #keepOutput(chunk: Buffer): void {
     this.#output = (this.#output + chunk.toString()).slice(-20_000);
+  }
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // It ended with its server.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

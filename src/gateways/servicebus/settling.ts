@@ -31,7 +31,9 @@ export class Settling {
     const wire = delivery as WireDelivery;
     try {
       const verdict = isAccepted(state) ? COMPLETE : readVerdict(unbox(state));
-      if (verdict) this.#gather({ delivery: wire, settled, verdict });
+      // The discharge may be the very next frame: what belongs to a transaction must be in it by then.
+      if (verdict?.transaction) void this.#settle([{ delivery: wire, settled, verdict }], verdict.how);
+      else if (verdict) this.#gather({ delivery: wire, settled, verdict });
       else if (settled) forgetDelivery(delivery);
     } catch (error) {
       answer(wire, outcomes.rejected(toAmqpError(error)));
