@@ -40,7 +40,7 @@ describe('carillon start', () => {
   }
 
   function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Run {
-    const child = spawn(process.execPath, ['src/main/cli.ts', ...args], {
+    const child = spawn(process.execPath, ['bin/carillon.js', ...args], {
       env: {
         PATH: process.env.PATH,
         HOME: folder,
