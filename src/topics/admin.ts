@@ -1,5 +1,6 @@
 // Creating, changing and deleting topics, queues, subscriptions and rules. Every change moves the topic's version in the
 // same transaction, so that no publisher goes on with older rules.
+import { textArray } from '../kit/arrays.ts';
 import { type Database, type Sql, sqlState, statement, type Tx } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { readHeads } from './append.ts';
@@ -44,9 +45,11 @@ const INSERT_SUBSCRIPTION = statement(
   `insert into subscription (topic, name, bit, settings, starts, bases, created_at, updated_at, used_at)
    values ($1, $2, $3, $4, $5, $6, $7, $7, $7) returning id`,
 );
-const INSERT_RULE = statement(
-  'topics.admin.rule',
-  'insert into rule (subscription, name, filter, action, created_at) values ($1, $2, $3, $4, $5)',
+const INSERT_RULES = statement(
+  'topics.admin.rules',
+  `insert into rule (subscription, name, filter, action, created_at)
+   select $1, u.name, u.filter::jsonb, u.action, $5
+     from unnest($2::text[], $3::text[], $4::text[]) as u(name, filter, action)`,
 );
 
 /** Resolves to the new topic's (or queue's) id. */
@@ -131,13 +134,22 @@ async function insertSubscription(
   const [bit] = await tx.query<{ bit: number }>(NEXT_BIT, [topic, now]);
   const values = [topic, name, bit!.bit, settings, starts, bases, now];
   const [row] = await tx.query<{ id: number }>(INSERT_SUBSCRIPTION, values);
-  for (const rule of rules) await insertRule(tx, row!.id, rule, now);
+  await insertRules(tx, row!.id, rules, now);
 }
 
-async function insertRule(sql: Sql, subscription: number, rule: Rule, now: Date): Promise<void> {
-  checkShortName(rule.name);
-  checkRule(rule);
-  await sql.query(INSERT_RULE, [subscription, rule.name, filterToJson(rule.filter), rule.action ?? null, now]);
+async function insertRules(sql: Sql, subscription: number, rules: readonly Rule[], now: Date): Promise<void> {
+  for (const rule of rules) {
+    checkShortName(rule.name);
+    checkRule(rule);
+  }
+  if (rules.length === 0) return;
+  await sql.query(INSERT_RULES, [
+    subscription,
+    textArray(rules.map((rule) => rule.name)),
+    textArray(rules.map((rule) => filterToJson(rule.filter))),
+    textArray(rules.map((rule) => rule.action ?? null)),
+    now,
+  ]);
 }
 
 const UPDATE_SUBSCRIPTION = statement(
@@ -178,7 +190,7 @@ export async function addRule(database: Database, topicId: number, subscription:
   await refuseTaken(`The subscription has a rule "${rule.name}" already.`, () =>
     database.transaction(async (tx) => {
       await bump(tx, topicId);
-      await insertRule(tx, subscription, rule, new Date());
+      await insertRules(tx, subscription, [rule], new Date());
     }),
   );
 }
@@ -206,7 +218,7 @@ export async function replaceRules(
   await database.transaction(async (tx) => {
     await bump(tx, topicId);
     await tx.query('delete from rule where subscription = $1', [subscription]);
-    for (const rule of rules) await insertRule(tx, subscription, rule, new Date());
+    await insertRules(tx, subscription, rules, new Date());
   });
 }
 

@@ -19,6 +19,7 @@ import { Owners } from './owners.ts';
 import { type Entity, findEntity } from './path.ts';
 import { Progress } from './progress.ts';
 import { Publisher, type PublishLimits, publishLimits } from './publish.ts';
+import { Quotas } from './quota.ts';
 import { Receiver, type ReceiverOptions, type SessionChoice } from './receiver.ts';
 import { type Cause, type DeadSelection, deadCauses } from './redrive.ts';
 import { type ReplayFrom, rewind } from './replay.ts';
@@ -57,6 +58,7 @@ type Parts = {
   readonly forwarders: Forwarders;
   readonly nodes: Nodes;
   readonly usage: Usage;
+  readonly quotas: Quotas;
 };
 
 export class Broker {
@@ -72,7 +74,10 @@ export class Broker {
       database,
       emit,
       settings: { ...housekeepingDefaults, ...settings?.housekeeping },
-      reportReading: () => parts.owners.reportReading(),
+      reportReading: async () => {
+        await parts.owners.reportReading();
+        await parts.quotas.measure(database, parts.catalogue);
+      },
       deleteIdle: () => deleteIdle(database, parts.catalogue, parts.usage, this),
     });
     this.housekeeper.start();
@@ -106,7 +111,18 @@ export class Broker {
       await scheduler.look();
     });
     await scheduler.start();
-    const parts = { deps, catalogue, owners, publisher, progress, scheduler, forwarders, nodes, usage: new Usage() };
+    const parts = {
+      deps,
+      catalogue,
+      owners,
+      publisher,
+      progress,
+      scheduler,
+      forwarders,
+      nodes,
+      usage: new Usage(),
+      quotas: new Quotas(),
+    };
     return new Broker(parts);
   }
 
@@ -115,6 +131,7 @@ export class Broker {
     const entry = this.#parts.catalogue.topic(topic);
     if (messages.length === 0) return [];
     checkMessages(entry, messages);
+    this.#parts.quotas.check(entry);
     this.#parts.usage.topic(entry);
     const receipts = await this.#parts.publisher.publish(entry, messages);
     const duplicates = receipts.filter((receipt) => receipt.duplicate).length;

@@ -23,6 +23,7 @@ export class Writer {
   }
 
   varint(value: number): void {
+    if (value < 0) throw new RangeError(`a varint cannot hold ${value}`);
     this.reserve(8);
     let rest = value;
     while (rest > 127) {

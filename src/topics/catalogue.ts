@@ -159,9 +159,10 @@ export class Catalogue {
     for (const entry of entries) if (entry.version !== this.#byId.get(entry.id)?.version) this.#put(entry);
   }
 
-  #put(entry: TopicEntry): void {
-    const before = this.#byId.get(entry.id);
-    if (before && before.version > entry.version) return;
+  #put(read: TopicEntry): void {
+    const before = this.#byId.get(read.id);
+    if (before && before.version > read.version) return;
+    const entry = before ? keepRules(read, before) : read;
     if (before) this.#byName.delete(before.name.toLowerCase());
     this.#byId.set(entry.id, entry);
     this.#byName.set(entry.name.toLowerCase(), entry);
@@ -175,6 +176,20 @@ export class Catalogue {
     if (this.#byName.get(before.name.toLowerCase()) === before) this.#byName.delete(before.name.toLowerCase());
     for (const listener of this.#listeners) listener(undefined, before);
   }
+}
+
+/** Rules that are as they were keep their objects, so that what was compiled from them is not compiled again. */
+function keepRules(entry: TopicEntry, before: TopicEntry): TopicEntry {
+  const old = new Map(before.subscriptions.map((subscription) => [subscription.id, subscription.rules]));
+  const subscriptions = entry.subscriptions.map((subscription) => {
+    const known = new Map(old.get(subscription.id)?.map((rule) => [rule.name, rule]));
+    const rules = subscription.rules.map((rule) => {
+      const same = known.get(rule.name);
+      return same?.createdAt?.getTime() === rule.createdAt?.getTime() ? (same ?? rule) : rule;
+    });
+    return { ...subscription, rules };
+  });
+  return { ...entry, subscriptions };
 }
 
 export function subscriptionOf(topic: TopicEntry, name: string): SubscriptionEntry {

@@ -174,7 +174,13 @@ export class Cursor {
     const trusted = this.subscription.starts[this.partition.part] ?? 0;
     for (let i = from; i < block.count; i++) {
       const sequence = block.first + i;
-      if (sequence < trusted ? !this.#selectsOld(block, i) : !hasBit(block.bits[i]!, bit)) continue;
+      if (sequence < trusted) {
+        // It was counted as unread because only this look can tell.
+        if (!this.#selectsOld(block, i)) {
+          this.unread = Math.max(0, this.unread - 1);
+          continue;
+        }
+      } else if (!hasBit(block.bits[i]!, bit)) continue;
       if (skipping && this.#skip.has(sequence)) continue;
       return i;
     }
@@ -185,9 +191,15 @@ export class Cursor {
     if (block.isCopy(index)) return false;
     this.#ownRules ??= new Matcher([this.subscription]);
     const match = this.#ownRules.match(block.message(index));
-    const selected = hasBit(match.bits, this.subscription.bit) || match.copies.length > 0;
-    if (!selected) this.unread = Math.max(0, this.unread - 1);
-    return selected;
+    return hasBit(match.bits, this.subscription.bit) || match.copies.length > 0;
+  }
+
+  /** Whether an unread record of the log is for this subscription, and was not done before a restart. */
+  selects(block: Block, index: number): boolean {
+    const sequence = block.first + index;
+    if (this.#skip.has(sequence)) return false;
+    const old = sequence < (this.subscription.starts[this.partition.part] ?? 0);
+    return old ? this.#selectsOld(block, index) : hasBit(block.bits[index]!, this.subscription.bit);
   }
 
   #admit(message: Message): Entry {

@@ -262,6 +262,43 @@ describe('entities', () => {
     expect(await ids()).toBe(0);
   });
 
+  it('refuse senders while a topic holds more than its quota', async () => {
+    const broker = await start('one', { housekeeping: { everyMs: 3_600_000 } });
+    const name = await queue(broker, {}, { maxSizeBytes: 5_000 });
+    await broker.publish(name, [say('x'.repeat(6_000))]);
+    await broker.housekeeper.round();
+    await expect(broker.publish(name, [say('y')])).rejects.toMatchObject({ code: 'quota_exceeded' });
+    await broker.receiver(name, { mode: 'receiveAndDelete' }).receive();
+    await broker.housekeeper.round();
+    await broker.publish(name, [say('y')]);
+  });
+
+  it('stay usable with 20,000 correlation filters and 2,000 SQL filters on one topic', async () => {
+    const broker = await start();
+    const topic = freshName();
+    await broker.createTopic(topic);
+    const correlation = Array.from({ length: 20_000 }, (_, i) => ({
+      name: `c${i}`,
+      filter: { type: 'correlation' as const, subject: `s${i}`, properties: { level: i % 10 } },
+    }));
+    const sql = Array.from({ length: 2_000 }, (_, i) => ({
+      name: `q${i}`,
+      filter: { type: 'sql' as const, expression: `kind = 'k${i}' AND n > ${i}` },
+    }));
+    await broker.createSubscription(topic, 'many', {}, correlation);
+    await broker.createSubscription(topic, 'sql', {}, sql);
+    const messages = Array.from({ length: 2_000 }, (_, i) =>
+      say(`${i}`, { subject: `s${i}`, properties: { level: i % 20, kind: `k${i}`, n: i * 2 } }),
+    );
+    const started = performance.now();
+    for (let i = 0; i < messages.length; i += 200) await broker.publish(topic, messages.slice(i, i + 200));
+    // Evaluating every filter on every message would take minutes.
+    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(await broker.counts(topic, 'many')).toMatchObject({ active: 1_000 });
+    expect(await broker.counts(topic, 'sql')).toMatchObject({ active: 1_999 });
+    await broker.addRule(topic, 'many', { name: 'one-more', filter: { type: 'correlation', to: 'x' } });
+  });
+
   it('delete themselves when nobody uses them', async () => {
     const broker = await start('one', { housekeeping: { everyMs: 3_600_000 } });
     const idle = await queue(broker, {}, { autoDeleteOnIdleMs: 300_000 });

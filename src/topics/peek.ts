@@ -1,5 +1,4 @@
 // Looking at a subscription's messages without locking them: what is locked, waiting, deferred and unread, in order.
-import { hasBit } from './bits.ts';
 import type { Cursor } from './cursor.ts';
 import { messageOf } from './entry.ts';
 import { loadHeld } from './held.ts';
@@ -37,7 +36,7 @@ async function peekUnread(
   keep: (message: Message, state: PeekState) => void,
   found: ReadonlyMap<number, Peeked>,
 ): Promise<number> {
-  const { partition, subscription } = cursor;
+  const { partition } = cursor;
   const place = { topicId: partition.topic.id, topic: partition.topic.name, partition: partition.part };
   const before = found.size;
   for (let at = from; at < partition.end; ) {
@@ -45,7 +44,7 @@ async function peekUnread(
     if (blocks.length === 0) break;
     for (const block of blocks) {
       for (let i = Math.max(0, at - block.first); i < block.count; i++) {
-        if (hasBit(block.bits[i]!, subscription.bit)) keep(block.message(i), 'active');
+        if (cursor.selects(block, i)) keep(block.message(i), 'active');
         if (found.size - before >= max) return block.first + i + 1;
       }
       at = block.end;

@@ -234,7 +234,8 @@ function encodeProgress(cursor: Cursor, change: Pick<Change, 'done' | 'ranges' |
   const out = new Writer(64);
   const floor = cursor.floorWith(change.done);
   out.varint(floor);
-  out.varint(cursor.next - floor);
+  // What was done beyond `next` before a restart may let the floor be ahead of it.
+  out.varint(Math.max(0, cursor.next - floor));
   const ranges = rangesOf(change).filter((range) => range.end > floor);
   out.varint(ranges.length);
   let at = 0;

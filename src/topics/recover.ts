@@ -75,7 +75,7 @@ async function countUnread(partition: Partition, cursor: Cursor, end: number): P
   const first = await partition.load(from);
   let count = 0;
   for (let i = Math.max(0, from - (first?.first ?? from)); first && i < first.count && first.first + i < end; i++) {
-    if (first.first + i < trusted ? !first.isCopy(i) : hasBit(first.bits[i]!, bit)) count++;
+    if (first.first + i < trusted || hasBit(first.bits[i]!, bit)) count++;
   }
   const tallies = await readTallies(partition.sql, partition.topic.id, partition.part, first?.end ?? from, end);
   // Of what is older than the subscription only reading tells; until then it counts as a whole.
