@@ -138,8 +138,15 @@ async function preparePages(emit: Emit<PagesSignal>): Promise<void> {
   }
 }
 
-async function startBroker({ config, keys, database, signals, stack }: Wiring): Promise<Broker> {
-  const broker = await Broker.start({ database, emit: signals.emit, node: { id: keys.nodeId } });
+async function startBroker({ settings, config, keys, database, signals, stack }: Wiring): Promise<Broker> {
+  // An embedded PostgreSQL has one node; only on an external one can there be others to serve and to ask.
+  const link = { host: settings.nodeHost, port: settings.nodePort };
+  const broker = await Broker.start({
+    database,
+    emit: signals.emit,
+    node: { id: keys.nodeId },
+    ...(settings.databaseUrl ? { settings: { link } } : {}),
+  });
   stack.defer(() => broker.stop());
   for (const { name, settings } of config.topics) await broker.ensureTopic(name, { settings });
   return broker;

@@ -75,6 +75,12 @@ export const settingsTable = {
     '20',
     'How many connections the server keeps at most in its pool.',
   ),
+  nodeHost: given(
+    text('address'),
+    '127.0.0.1',
+    'The address at which other nodes on the same external PostgreSQL reach this one.',
+  ),
+  nodePort: given(port, '0', 'The port for other nodes; 0 takes a free one. Only open with an external PostgreSQL.'),
   adminKey: secret(
     secretKey(16),
     'made at the first start and kept in the data folder',
