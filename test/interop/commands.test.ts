@@ -127,6 +127,14 @@ describe('the command line', () => {
     expect((await send('hr')).status).toBe(1);
   });
 
+  it('prints the connection string of the Service Bus door', async () => {
+    const env = { CARILLON_AMQP_PORT: '5999' };
+    const { said } = await carillon(['key', 'connection-string'], { env });
+    expect(said).toMatch(
+      /^Endpoint=sb:\/\/localhost:5999;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=\S{43}=;/,
+    );
+  });
+
   it('lists and redrives dead letters, which are none', async () => {
     expect(await json('dead-letter', 'list')).toMatchObject({ items: [] });
     expect(await done('dead-letter', 'causes')).toBe('(none)\n');

@@ -1,6 +1,7 @@
 // All commands, in the order in which help shows them.
 import type { Command } from './command.ts';
 import { configCommand } from './config-command.ts';
+import { connectionStringCommand } from './connection-string.ts';
 import { doctorCommand } from './doctor.ts';
 import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   ...recipientCommands,
   ...deadLetterCommands,
   ...keyCommands,
+  connectionStringCommand,
   configCommand,
   doctorCommand,
 ];
