@@ -33,6 +33,7 @@ export const refusals = {
   lock_lost: { status: 410, title: 'The lock of the message is no longer held', retryable: false },
   session_lock_lost: { status: 410, title: 'The lock of the session is no longer held', retryable: false },
   link_spent: { status: 410, title: 'The link was used before or is too old', retryable: false },
+  precondition_failed: { status: 412, title: 'The thing was changed in the meantime', retryable: false },
   too_large: { status: 413, title: 'The content is larger than the limit', retryable: false },
   uri_too_long: { status: 414, title: 'The address of the request is too long', retryable: false },
   unsupported_media_type: { status: 415, title: 'The content type is not supported', retryable: false },

@@ -1,0 +1,89 @@
+// Hubs: one per mobile app, with the credentials of its push services, which lie encrypted in the database. A change
+// raises the hub's version; whoever holds drivers builds them anew when they see it.
+
+import { type Database, type Sql, statement } from '../kit/database.ts';
+import { Refusal } from '../kit/refusal.ts';
+import type { ApnsCredentials } from './drivers/apns-token.ts';
+import type { FcmCredentials } from './drivers/fcm.ts';
+import { makeVapidKeys, type VapidCredentials } from './drivers/vapid.ts';
+import type { WnsCredentials } from './drivers/wns.ts';
+import { seal, unseal } from './sealing.ts';
+
+/** Where a push service really is, for stand-ins and relays; `ca`: PEM to trust there. */
+export type PushEndpoint = { readonly host: string; readonly port: number; readonly ca?: string };
+
+/** By the platform's name on the wire. A platform without credentials cannot be pushed to. */
+export type HubCredentials = {
+  readonly apns?: ApnsCredentials & {
+    readonly environment: 'production' | 'sandbox';
+    readonly endpoint?: PushEndpoint;
+  };
+  /** The members of Google's service account key file. */
+  readonly fcmv1?: FcmCredentials & { readonly endpoint?: PushEndpoint };
+  readonly wns?: WnsCredentials & {
+    readonly tokenUrl?: string;
+    readonly allowedHosts?: readonly string[];
+    readonly ca?: string;
+  };
+  /** `allowPrivate`: push services inside the own network are allowed. */
+  readonly browser?: VapidCredentials & { readonly allowPrivate?: boolean; readonly ca?: string };
+};
+
+export type Hub = { readonly name: string; readonly version: number; readonly credentials: HubCredentials };
+
+export const hubNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+const findHubRow = statement('hub.find', 'select name, sealed, version from hub where name = $1');
+const lockHubRow = statement('hub.lock', 'select name, sealed, version from hub where name = $1 for update');
+const writeHubRow = statement(
+  'hub.write',
+  `insert into hub (name, sealed, created_at, updated_at) values ($1, $2, $3, $3)
+   on conflict (name) do update set sealed = excluded.sealed, version = hub.version + 1, updated_at = excluded.updated_at`,
+);
+
+type HubRow = { readonly name: string; readonly sealed: Buffer; readonly version: number };
+
+/** Undefined when there is no such hub. Throws when the credentials were sealed with another key. */
+export async function findHub(sql: Sql, key: Buffer, name: string): Promise<Hub | undefined> {
+  const [row] = await sql.query<HubRow>(findHubRow, [name]);
+  return row && hubOf(row, key);
+}
+
+/**
+ * Makes the hub or gives it these credentials, platform by platform: what is not named stays. Keys for Web Push need no
+ * account, so a hub that has none makes its own, with `subject` as the address for the push services' people.
+ * Changes nothing, not even the version, when all is as wanted.
+ */
+export async function ensureHub(
+  database: Database,
+  key: Buffer,
+  given: { readonly name: string; readonly credentials: HubCredentials; readonly subject: string },
+  now: Date,
+): Promise<void> {
+  const { name, credentials, subject } = given;
+  if (!hubNamePattern.test(name)) throw new Refusal('invalid_name', `"${name}" cannot be the name of a hub.`);
+  await database.transaction(async (tx) => {
+    const [row] = await tx.query<HubRow>(lockHubRow, [name]);
+    const before = row === undefined ? {} : hubOf(row, key).credentials;
+    const wanted: HubCredentials = { ...before, ...credentials };
+    const whole = wanted.browser === undefined ? { ...wanted, browser: { ...makeVapidKeys(), subject } } : wanted;
+    const text = JSON.stringify(whole);
+    if (row !== undefined && JSON.stringify(before) === text) return;
+    await tx.query(writeHubRow, [name, seal(key, name, text), now]);
+  });
+}
+
+function hubOf(row: HubRow, key: Buffer): Hub {
+  return { name: row.name, version: row.version, credentials: readSealed(row, key) };
+}
+
+function readSealed({ name, sealed }: HubRow, key: Buffer): HubCredentials {
+  try {
+    // Only ensureHub writes it.
+    return JSON.parse(unseal(key, name, sealed)) as HubCredentials;
+  } catch (cause) {
+    throw new Error(`The credentials of the hub "${name}" were encrypted with another key than this node has.`, {
+      cause,
+    });
+  }
+}
