@@ -9,10 +9,8 @@ import { type Call, type Frame, Peer } from './frames.ts';
 
 type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void };
 
-/** The owner could not be reached, or went away during the call. */
-export class LinkLost extends Error {
-  override readonly name = 'LinkLost';
-}
+/** The owner could not be reached, or went away during the call. Another one takes over within seconds. */
+class LinkLost extends Error {}
 
 class Link {
   readonly #peer: Peer;
@@ -92,6 +90,10 @@ export class Links {
   }
 }
 
+function isBetweenOwners(error: unknown): boolean {
+  return error instanceof Refusal && (error.code === 'busy' || error.code === 'lock_lost');
+}
+
 type Target = Omit<Call, 'method' | 'args'> & { readonly epoch: number; readonly address: string };
 
 /** A seat at a partition that another node owns. */
@@ -119,7 +121,7 @@ export class RemoteSeat implements Seat {
       return (await this.#links.to(address).call(call, signal)) as T;
     } catch (error) {
       if (error instanceof LinkLost || (error instanceof Refusal && error.code === 'lock_lost')) this.#onLost();
-      throw error;
+      throw error instanceof LinkLost ? new Refusal('busy', error.message, {}, error) : error;
     }
   }
 
@@ -127,7 +129,7 @@ export class RemoteSeat implements Seat {
     try {
       return await this.#call<Handed[]>('receive', [options], signal);
     } catch (error) {
-      if (!(error instanceof LinkLost) && !(error instanceof Refusal && error.code === 'lock_lost')) throw error;
+      if (!isBetweenOwners(error)) throw error;
       // The partition is between two owners. Whoever waits tries again; not in a hurry.
       await new Promise((resolve) => setTimeout(resolve, Math.min(options.waitMs, 200)));
       return [];
@@ -138,7 +140,7 @@ export class RemoteSeat implements Seat {
     try {
       return await this.#call<boolean[]>('settle', [holds, how, session]);
     } catch (error) {
-      if (error instanceof LinkLost) return holds.map(() => false);
+      if (isBetweenOwners(error)) return holds.map(() => false);
       throw error;
     }
   }
