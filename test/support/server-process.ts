@@ -58,7 +58,8 @@ export class ServerProcess {
 
   /** Starts the process (again) on the same folder and port. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, ['bin/carillon.js', 'start'], {
+    // The server itself, not the launcher in front of it: a kill must reach the process that holds everything.
+    const child = spawn(process.execPath, ['src/main/cli.ts', 'start'], {
       env: this.#env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
