@@ -102,7 +102,9 @@ describe.each(releases)('sessions with @azure/service-bus %s', (_release, sdk) =
     const options = { retryOptions: { maxRetries: 0, timeoutInMs: 1500 } };
     const client = new bus.sdk.ServiceBusClient(bus.connectionString, options);
     const waiting = client.acceptNextSession(topic, 's');
-    await expect(waiting).rejects.toMatchObject({ code: expect.stringMatching(/ServiceTimeout|SessionCannotBeLocked/) });
+    await expect(waiting).rejects.toMatchObject({
+      code: expect.stringMatching(/ServiceTimeout|SessionCannotBeLocked/),
+    });
     await client.close();
   });
 

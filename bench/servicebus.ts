@@ -1,0 +1,125 @@
+// What the Service Bus door costs: the official client against it, durable, and against a server of the same AMQP library
+// that keeps nothing and stores nothing. Alternating runs, medians. `node bench/servicebus.ts [seconds per part, default 3]`
+import { type ChildProcess, fork } from 'node:child_process';
+import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus';
+import { ServerProcess } from '../test/support/server-process.ts';
+import { connectionString, SAS_KEY } from '../test/support/service-bus.ts';
+import { startPeer } from './servicebus-peer.ts';
+
+const ROUNDS = 5;
+const BATCH = 100;
+const RECEIVE = 250;
+const LATENCIES = 300;
+
+if (process.argv[2] === 'peer') await servePeer();
+else await compare(Number(process.argv[2] ?? 3) * 1000);
+
+async function servePeer(): Promise<void> {
+  const port = await startPeer();
+  process.send!(port);
+  process.once('disconnect', () => process.exit());
+}
+
+type Figures = { send: number[]; receive: number[]; latency: number[] };
+
+async function compare(ms: number): Promise<void> {
+  await using server = await ServerProcess.start({ env: { CARILLON_SAS_KEY: SAS_KEY, CARILLON_LOG_LEVEL: 'error' } });
+  const { child, port } = await startPeerProcess();
+  const strings = { door: connectionString(server.amqpPort), memory: connectionString(port) };
+  await makeQueue(strings.door, `${server.dataDir}/servicebus/ca.pem`);
+  const figures: Record<keyof typeof strings, Figures> = { door: empty(), memory: empty() };
+  for (let round = 0; round < ROUNDS; round++)
+    for (const which of round % 2 === 0 ? (['door', 'memory'] as const) : (['memory', 'door'] as const))
+      await measure(strings[which], figures[which], ms);
+  child.disconnect();
+  print(figures);
+}
+
+function empty(): Figures {
+  return { send: [], receive: [], latency: [] };
+}
+
+async function startPeerProcess(): Promise<{ child: ChildProcess; port: number }> {
+  const child = fork(new URL(import.meta.url), ['peer']);
+  const port = await new Promise<number>((resolve) => child.once('message', (message) => resolve(Number(message))));
+  return { child, port };
+}
+
+async function makeQueue(string: string, caFile: string): Promise<void> {
+  const { readFile } = await import('node:fs/promises');
+  const options = { tlsOptions: { ca: await readFile(caFile, 'utf8') } } as object;
+  await new ServiceBusAdministrationClient(string, options).createQueue('bench');
+}
+
+async function measure(string: string, figures: Figures, ms: number): Promise<void> {
+  const client = new ServiceBusClient(string);
+  const sender = client.createSender('bench');
+  const receiver = client.createReceiver('bench', { maxAutoLockRenewalDurationInMs: 0 });
+  const body = Buffer.alloc(1024, 'x');
+  const batch = Array.from({ length: BATCH }, () => ({ body }));
+  await sender.sendMessages(batch);
+  let sent = BATCH;
+  const from = performance.now();
+  while (performance.now() - from < ms) {
+    await sender.sendMessages(batch);
+    sent += BATCH;
+  }
+  figures.send.push(((sent - BATCH) * 1000) / (performance.now() - from));
+  let received = 0;
+  const begin = performance.now();
+  while (received < sent) {
+    const messages = await receiver.receiveMessages(Math.min(RECEIVE, sent - received));
+    await Promise.all(messages.map((message) => receiver.completeMessage(message)));
+    received += messages.length;
+  }
+  figures.receive.push((received * 1000) / (performance.now() - begin));
+  figures.latency.push(...(await latencies(client, body)));
+  await client.close();
+}
+
+/** Milliseconds from the send of a single message to its arrival at a waiting receiver, one after the other. */
+async function latencies(client: ServiceBusClient, body: Buffer): Promise<number[]> {
+  const sender = client.createSender('bench');
+  const receiver = client.createReceiver('bench', { receiveMode: 'receiveAndDelete' });
+  const found: number[] = [];
+  let arrived: () => void = () => {};
+  const stream = receiver.subscribe({
+    processMessage: async () => arrived(),
+    processError: async ({ error }) => console.error(error.message),
+  });
+  for (let i = 0; i < LATENCIES / ROUNDS; i++) {
+    const arrival = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    const from = performance.now();
+    await sender.sendMessages({ body });
+    await arrival;
+    found.push(performance.now() - from);
+  }
+  await stream.close();
+  return found;
+}
+
+function print({ door, memory }: Record<'door' | 'memory', Figures>): void {
+  const share = (a: readonly number[], b: readonly number[]) => `${Math.round((median(a) / median(b)) * 100)} %`;
+  const rate = (values: readonly number[]) => `${Math.round(median(values))}/s`;
+  console.log(
+    `sends in batches of ${BATCH}, 1 KB: door ${rate(door.send)}, memory ${rate(memory.send)}: ${share(door.send, memory.send)}`,
+  );
+  console.log(
+    `receive ${RECEIVE} + complete each: door ${rate(door.receive)}, memory ${rate(memory.receive)}: ${share(door.receive, memory.receive)}`,
+  );
+  for (const [name, { latency }] of Object.entries({ door, memory }))
+    console.log(
+      `send -> received, ${name}: p50 ${median(latency).toFixed(2)} ms, p99 ${quantile(latency, 0.99).toFixed(2)} ms`,
+    );
+}
+
+function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
