@@ -1,5 +1,6 @@
 // What must happen a few times a day, whoever is awake.
 import { keepHistory } from '../deliveries/history.ts';
+import { forgetExpiredDevices } from '../hub/dead-devices.ts';
 import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
 
@@ -13,11 +14,12 @@ export class Housekeeping {
 
   /** Begins at once. */
   constructor(database: Database, keepDays: number, emit: Emit<HousekeepingSignal>) {
-    const run = () =>
-      keepHistory(database, { now: new Date(), keepDays }).then(
-        () => {},
-        (error: unknown) => emit({ name: 'housekeeping.failed', error }),
-      );
+    const failed = (error: unknown) => emit({ name: 'housekeeping.failed', error });
+    const run = async () => {
+      const now = new Date();
+      await keepHistory(database, { now, keepDays }).catch(failed);
+      await forgetExpiredDevices(database, now).catch(failed);
+    };
     this.#running = run();
     this.#timer = setInterval(() => {
       this.#running = run();

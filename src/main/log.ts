@@ -31,6 +31,10 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'topics.task_failed': 'error',
   'housekeeping.failed': 'warn',
   'servicebus.failed': 'error',
+  'push.lane-stopped': 'error',
+  'push.lane-resumed': 'info',
+  'push.wrong-environment': 'error',
+  'hub.failed': 'error',
 };
 
 const labels = { formatters: { level: (level: string) => ({ level }) } };

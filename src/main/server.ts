@@ -11,6 +11,10 @@ import { HttpServer } from '../gateways/http/server.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
 import { Handler } from '../handler/handler.ts';
+import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
+import { ensureHub } from '../hub/hubs.ts';
+import { HubLanes } from '../hub/lanes.ts';
+import { sealingKey } from '../hub/sealing.ts';
 import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
@@ -97,9 +101,10 @@ async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string
   let ready = false;
   const wake = () => dispatcher?.wake();
   const http = stack.use(await startHttp(wiring, { access, broker, inbox, wake, ready: () => ready }));
-  const finders = settings.smtpUrl ? { email: emailEndpoints } : {};
+  const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
-  dispatcher = startDispatcher(wiring, http.url);
+  const lanes = await startHubs(wiring);
+  dispatcher = startDispatcher(wiring, http.url, lanes);
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
   ready = true;
@@ -152,7 +157,18 @@ async function startBroker({ settings, config, keys, database, signals, stack }:
   return broker;
 }
 
-function startDispatcher({ settings, config, keys, database, signals, stack }: Wiring, publicUrl: string): Dispatcher {
+async function startHubs({ settings, config, keys, database, signals, stack }: Wiring): Promise<HubLanes> {
+  const key = sealingKey(keys.linkKey);
+  const subject = `mailto:${/<(.+)>/.exec(settings.mailFrom)?.[1] ?? settings.mailFrom}`;
+  for (const hub of config.hubs) await ensureHub(database, key, { ...hub, subject }, new Date());
+  return stack.use(new HubLanes({ database, key, emit: signals.emit }));
+}
+
+function startDispatcher(
+  { settings, config, keys, database, signals, stack }: Wiring,
+  publicUrl: string,
+  lanes: HubLanes,
+): Dispatcher {
   const { smtpUrl, mailFrom } = settings;
   const email =
     smtpUrl &&
@@ -166,10 +182,9 @@ function startDispatcher({ settings, config, keys, database, signals, stack }: W
     });
   // Stopped after the dispatcher, which lets the mails under way end.
   if (email) stack.defer(() => email.stop());
-  const channels = email ? [email] : [];
-  return stack.use(
-    Dispatcher.start({ database, channels, policy: { email: emailPolicy }, markGone, emit: signals.emit }),
-  );
+  const channels = [mobileChannel({ database, lanes }), ...(email ? [email] : [])];
+  const policy = { email: emailPolicy, mobile: mobilePolicy };
+  return stack.use(Dispatcher.start({ database, channels, policy, markGone, emit: signals.emit }));
 }
 
 function unsubscribeKeys({ linkKey }: OwnKeys): UnsubscribeKeys {

@@ -3,6 +3,7 @@
 
 import type { IngestMapping } from '../../events/ingest.ts';
 import type { Category, Notification } from '../../handler/notification.ts';
+import type { HubCredentials } from '../../hub/hubs.ts';
 import type { TopicSettings } from '../../topics/settings.ts';
 
 export type Config = {
@@ -13,6 +14,11 @@ export type Config = {
   readonly notifications?: readonly Notification[];
   /** How `POST /v1/ingest/{name}` turns other systems' JSON into events. */
   readonly ingest?: readonly IngestMapping[];
+  /**
+   * Notification hubs, one per mobile app, each with the credentials of its push services; `{ main: {} }` if absent. The
+   * secrets come from the environment or files; they are kept encrypted, and a platform left out keeps what it had.
+   */
+  readonly hubs?: Readonly<Record<string, HubCredentials>>;
   readonly branding?: Branding;
 };
 

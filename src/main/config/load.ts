@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { IngestMapping } from '../../events/ingest.ts';
 import { type Category, compileDefinitions, type Definitions, type Notification } from '../../handler/notification.ts';
+import { type HubCredentials, hubNamePattern } from '../../hub/hubs.ts';
+import { checkCredentials } from '../../hub/lanes.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import { checkEntityName, mergeSettings, type TopicSettings, topicDefaults } from '../../topics/settings.ts';
 import { projectFolder } from '../version.ts';
@@ -15,6 +17,7 @@ export type LoadedConfig = {
   readonly topics: readonly { readonly name: string; readonly settings: Partial<TopicSettings> }[];
   readonly definitions: Definitions;
   readonly mappings: readonly IngestMapping[];
+  readonly hubs: readonly { readonly name: string; readonly credentials: HubCredentials }[];
   readonly branding: Branding;
 };
 
@@ -22,7 +25,9 @@ export const DEFAULT_CONFIG = 'carillon.config.ts';
 
 // A backend that publishes twice because its first answer was lost is the usual case, so topics of the config detect it.
 const CONFIG_TOPIC: Partial<TopicSettings> = { duplicateDetection: true };
-const SECTIONS = ['topics', 'categories', 'notifications', 'ingest', 'branding'];
+const SECTIONS = ['topics', 'categories', 'notifications', 'ingest', 'hubs', 'branding'];
+// Devices can be registered from the start; browsers can be pushed to as well, because their keys need no account.
+const DEFAULT_HUBS = { main: {} };
 const MAPPING_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** `file` from the working folder; the default one is looked for beside package.json as well, and may be absent. */
@@ -64,7 +69,8 @@ function readConfig(config: Record<string, unknown>, problems: string[]): Omit<L
   const mappings = readMappings(config.ingest, problems);
   const names = new Set(topics.map(({ name }) => name));
   checkTopics(names, definitions, mappings, problems);
-  return { topics, definitions, mappings, branding: readBranding(config.branding, problems) };
+  const hubs = readHubs(config.hubs ?? DEFAULT_HUBS, problems);
+  return { topics, definitions, mappings, hubs, branding: readBranding(config.branding, problems) };
 }
 
 function readTopics(given: unknown, problems: string[]): LoadedConfig['topics'] {
@@ -114,6 +120,18 @@ function checkTopics(
     if (!known.has(topic)) problems.push(`notifications (${name}): its topic "${topic}" is not in topics.`);
   for (const { name, topic } of mappings)
     if (!known.has(topic)) problems.push(`ingest (${name}): its topic "${topic}" is not in topics.`);
+}
+
+function readHubs(given: unknown, problems: string[]): LoadedConfig['hubs'] {
+  return entriesOf(given, 'hubs', problems).map(([name, value]) => {
+    const credentials = value as HubCredentials; // checked by what will use them
+    collect(problems, `hubs.${name}`, () => {
+      if (!hubNamePattern.test(name)) throw new Error('is not a name: letters, digits, dots, hyphens and underscores');
+      if (!isRecord(value)) throw new Error('must be an object of credentials, {} for none');
+      checkCredentials(credentials);
+    });
+    return { name, credentials };
+  });
 }
 
 function readBranding(given: unknown, problems: string[]): Branding {

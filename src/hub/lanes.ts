@@ -1,0 +1,157 @@
+// The way from a hub to its push services: a driver per platform that it has credentials for. Drivers live long, because
+// their connections and tokens do; when the hub's version rises they are built anew and the old ones finish what they have.
+
+import type { Database } from '../kit/database.ts';
+import { Refusal } from '../kit/refusal.ts';
+import { ApnsDriver } from './drivers/apns.ts';
+import type { Driver, Platform, PushOptions, PushSignal } from './drivers/driver.ts';
+import { FcmDriver } from './drivers/fcm.ts';
+import { WebPushDriver } from './drivers/webpush.ts';
+import { WnsDriver } from './drivers/wns.ts';
+import { type ChunkOutcome, type FanOutOptions, fanOut, type Target } from './fan-out.ts';
+import { findHub, type HubCredentials } from './hubs.ts';
+import type { InstallationPlatform, PushChannel } from './installation.ts';
+
+export type Lane = {
+  readonly platform: Platform;
+  /** Resolves when each push that left has its outcome. Throws Refusal('bad_request') for options that no device could take. */
+  send(
+    targets: readonly Target<PushChannel>[],
+    options: PushOptions,
+    fanOutOptions?: FanOutOptions,
+  ): Promise<ChunkOutcome>;
+  close(): Promise<void>;
+};
+
+export type Lanes = ReadonlyMap<Platform, Lane>;
+export type LanesDeps = {
+  readonly database: Database;
+  readonly key: Buffer;
+  readonly emit: (signal: PushSignal) => void;
+};
+
+export const pushPlatforms: readonly Platform[] = ['apns', 'fcmv1', 'wns', 'browser'];
+/** How long a change of credentials on another node may go unseen. */
+const lookAgainMs = 2_000;
+const graceMs = 10_000;
+
+const required: Readonly<Record<Platform, readonly string[]>> = {
+  apns: ['keyId', 'teamId', 'privateKey', 'bundleId', 'environment'],
+  fcmv1: ['project_id', 'client_email', 'private_key'],
+  wns: ['secret'],
+  browser: ['publicKey', 'privateKey', 'subject'],
+};
+
+type Kept = { readonly version: number; readonly lanes: Lanes };
+
+export class HubLanes {
+  readonly #deps: LanesDeps;
+  readonly #kept = new Map<string, Kept>();
+  readonly #looked = new Map<string, { readonly at: number; readonly lanes: Promise<Lanes> }>();
+  readonly #closing = new Set<Promise<unknown>>();
+  #stopping: Promise<void> | undefined;
+
+  constructor(deps: LanesDeps) {
+    this.#deps = deps;
+  }
+
+  /** Throws Refusal('not_found'). */
+  of(hub: string): Promise<Lanes> {
+    if (this.#stopping) return Promise.reject(new Refusal('stopping', 'The server is stopping.'));
+    const looked = this.#looked.get(hub);
+    if (looked !== undefined && performance.now() - looked.at < lookAgainMs) return looked.lanes;
+    const lanes = this.#look(hub);
+    this.#looked.set(hub, { at: performance.now(), lanes });
+    lanes.catch(() => this.#looked.delete(hub));
+    return lanes;
+  }
+
+  /** Running pushes may finish for a moment. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.allSettled([...this.#looked.values()].map(({ lanes }) => lanes));
+    for (const { lanes } of this.#kept.values()) this.#close(lanes);
+    await Promise.allSettled(this.#closing);
+  }
+
+  async #look(name: string): Promise<Lanes> {
+    const hub = await findHub(this.#deps.database, this.#deps.key, name);
+    if (hub === undefined) throw new Refusal('not_found', `There is no hub "${name}".`);
+    const kept = this.#kept.get(name);
+    if (kept?.version === hub.version) return kept.lanes;
+    const lanes = lanesOf(hub.credentials, this.#deps.emit);
+    this.#kept.set(name, { version: hub.version, lanes });
+    if (kept) this.#close(kept.lanes);
+    return lanes;
+  }
+
+  #close(lanes: Lanes): void {
+    const closing = Promise.all([...lanes.values()].map((lane) => lane.close())).finally(() =>
+      this.#closing.delete(closing),
+    );
+    this.#closing.add(closing);
+  }
+}
+
+/** Throws Refusal or Error for credentials that cannot work. Nothing is connected. */
+export function checkCredentials(credentials: HubCredentials): void {
+  const unknown = Object.keys(credentials).find((name) => !(pushPlatforms as readonly string[]).includes(name));
+  if (unknown !== undefined) throw new Refusal('invalid_setting', `there is no platform "${unknown}"`);
+  for (const [platform, names] of Object.entries(required)) {
+    const given = credentials[platform as Platform] as Readonly<Record<string, unknown>> | undefined; // a key of required
+    const missing = given && names.filter((name) => typeof given[name] !== 'string' || given[name] === '');
+    if (missing?.length) throw new Refusal('invalid_setting', `${platform} needs ${missing.join(', ')}`);
+  }
+  for (const lane of lanesOf(credentials, () => {}).values()) void lane.close();
+}
+
+/** The platform by which a device is pushed to; undefined for those whose services are closed or that we do not speak. */
+export function pushPlatform(platform: InstallationPlatform): Platform | undefined {
+  return pushPlatforms.find((each) => each === platform);
+}
+
+function lanesOf({ apns, fcmv1, wns, browser }: HubCredentials, emit: LanesDeps['emit']): Lanes {
+  const lanes: Lane[] = [];
+  if (apns) {
+    const { environment, endpoint } = apns;
+    lanes.push(laneOf(new ApnsDriver({ credentials: apns, environment, endpoint, emit }), addressText));
+  }
+  if (fcmv1) lanes.push(laneOf(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit }), addressText));
+  if (wns) lanes.push(laneOf(new WnsDriver({ ...wns, credentials: wns, emit }), addressText));
+  if (browser) {
+    const { allowPrivate, ca } = browser;
+    // A device on this platform has the three parts: parseInstallation saw to it.
+    lanes.push(laneOf(new WebPushDriver({ credentials: browser, allowPrivate, ca, emit }), subscriptionOf));
+  }
+  return new Map(lanes.map((lane) => [lane.platform, lane]));
+}
+
+function laneOf<Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address): Lane {
+  return {
+    platform: driver.platform,
+    send: (targets, options, fanOutOptions) =>
+      fanOut(
+        driver,
+        driver.plan(options),
+        targets.map((target) => ({ ...target, address: addressOf(target.address) })),
+        fanOutOptions,
+      ),
+    close: () => driver.close(graceMs),
+  };
+}
+
+function addressText(channel: PushChannel): string {
+  return typeof channel === 'string' ? channel : channel.endpoint;
+}
+
+function subscriptionOf(channel: PushChannel): Exclude<PushChannel, string> {
+  return typeof channel === 'string' ? { endpoint: channel, p256dh: '', auth: '' } : channel;
+}
