@@ -52,6 +52,17 @@ export type HandlerDeps = {
 
 export type HandlerSettings = { readonly maxBatch: number };
 
+/**
+ * Makes the subscriptions of the handler on topics that are there. Call it before anybody can publish: an event that is
+ * accepted before its topic has the subscription is never handled.
+ */
+export async function subscribeHandler(
+  broker: Pick<Broker, 'ensureSubscription'>,
+  definitions: Definitions,
+): Promise<void> {
+  for (const topic of topicsOf(definitions)) await broker.ensureSubscription(topic, HANDLER_SUBSCRIPTION);
+}
+
 export class Handler {
   readonly #deps: HandlerDeps;
   readonly #consumers: Consumer[] = [];
@@ -67,6 +78,7 @@ export class Handler {
     const handler = new Handler(deps);
     handler.#walker.start();
     try {
+      await subscribeHandler(deps.broker, deps.definitions);
       for (const topic of topicsOf(deps.definitions)) await handler.#consume(topic, settings);
     } catch (error) {
       await handler.stop();
@@ -86,7 +98,6 @@ export class Handler {
 
   async #consume(topic: string, { maxBatch = 500 }: Partial<HandlerSettings>): Promise<void> {
     const { broker } = this.#deps;
-    await broker.ensureSubscription(topic, HANDLER_SUBSCRIPTION);
     const options = { maxMessages: maxBatch };
     this.#consumers.push(await broker.consume(topic, HANDLER_SUBSCRIPTION, options, (batch) => this.#handle(batch)));
   }
