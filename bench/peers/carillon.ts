@@ -2,26 +2,22 @@
 import { fileURLToPath } from 'node:url';
 import { Database } from '../../src/kit/database.ts';
 import { migrate } from '../../src/kit/migrate.ts';
-import { Engine } from '../../src/main/engine/engine.ts';
 import { Broker } from '../../src/topics/broker.ts';
 import { bodyOf, type Flow, freshName, loops, type Peer, type Sink, type Topic } from './peer.ts';
-import { temporaryFolder } from './servers.ts';
+import { startPostgres } from './postgres.ts';
 
 export async function startCarillon(): Promise<Peer> {
-  const engine = await Engine.start({ folder: await temporaryFolder(), emit: () => {} });
-  const database = new Database({ url: engine.url('postgres'), poolSize: 8 });
+  const postgres = await startPostgres();
+  const database = new Database({ url: postgres.url, poolSize: 8 });
   await migrate(database, fileURLToPath(new URL('../../migrations', import.meta.url)));
   const broker = await Broker.start({ database, emit: () => {}, node: { id: 'bench' } });
-  const killed = () => process.kill(engine.pid, 'SIGQUIT');
-  process.on('exit', killed);
   return {
     name: 'Carillon',
     open: (subscriptions) => open(broker, subscriptions),
     stop: async () => {
       await broker.stop();
       await database.close();
-      await engine.stop();
-      process.off('exit', killed);
+      await postgres.stop();
     },
   };
 }

@@ -4,9 +4,12 @@
 // Servers come from Debian packages (rabbitmq-server, nats-server, redis-server) and are started and stopped here. A
 // contender whose server is not installed is named and left out.
 import { parseArgs } from 'node:util';
+import { startBullmq } from './bullmq.ts';
 import { startCarillon } from './carillon.ts';
+import { startGraphileWorker } from './graphile-worker.ts';
 import { startNats } from './nats.ts';
 import type { Peer } from './peer.ts';
+import { startPgBoss } from './pg-boss.ts';
 import { startRabbit } from './rabbitmq.ts';
 import { printFigures } from './report.ts';
 import { type Sample, SCENARIOS } from './scenarios.ts';
@@ -16,6 +19,9 @@ const STARTS: Readonly<Record<string, () => Promise<Peer>>> = {
   carillon: startCarillon,
   rabbitmq: startRabbit,
   nats: startNats,
+  bullmq: startBullmq,
+  'pg-boss': startPgBoss,
+  'graphile-worker': startGraphileWorker,
 };
 
 const { values, positionals } = parseArgs({

@@ -11,7 +11,7 @@ export type Scenario = {
   readonly run: (peer: Peer, seconds: number) => Promise<readonly Sample[]>;
 };
 
-const FILL_MS = 2_000;
+const FILL_MS = 1_000;
 const FILL_PER_SECOND = 60_000;
 const FANOUT = 100;
 const DRAIN_MS = 5_000;
