@@ -1,11 +1,11 @@
 // How fast the broker is, on a real embedded PostgreSQL with fsync on, in one process with its senders and receivers.
-//   node bench/topics/bench.ts [publish] [receive] [latency] [whole] [--seconds 2] [--rounds 3]
+//   node bench/topics/bench.ts [plain] [publish] [receive] [latency] [whole] [--seconds 2] [--rounds 3]
 // Every completion is durable before it counts. Client, broker and PostgreSQL share the machine: compare, do not quote.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Database } from '../../src/kit/database.ts';
+import { Database, statement } from '../../src/kit/database.ts';
 import { migrate } from '../../src/kit/migrate.ts';
 import { Engine } from '../../src/main/engine/engine.ts';
 import { Broker } from '../../src/topics/broker.ts';
@@ -29,8 +29,11 @@ async function freshTopic(broker: Broker, subscriptions: number, settings = {}):
   return name;
 }
 
+const measured = { cpu: 0, count: 0 };
+
 /** `workers` loops until the time is up; each call of `work` returns how much it did. */
 async function rate(workers: number, work: (worker: number) => Promise<number>, seconds = SECONDS): Promise<number> {
+  const before = process.cpuUsage();
   const started = performance.now();
   const end = started + seconds * 1000;
   let done = 0;
@@ -42,19 +45,37 @@ async function rate(workers: number, work: (worker: number) => Promise<number>, 
     }
   };
   await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)));
+  const { user, system } = process.cpuUsage(before);
+  measured.cpu += user + system;
+  measured.count += done;
   return done / ((performance.now() - started) / 1000);
 }
 
+/** Prints rate, spread, and what a message costs this process: the last hardly depends on what else the machine does. */
 async function report(name: string, run: () => Promise<number>): Promise<void> {
   const results: number[] = [];
   for (let round = 0; round < ROUNDS; round++) results.push(await run());
   results.sort((a, b) => a - b);
   const [low, middle, high] = [results[0]!, results[results.length >> 1]!, results.at(-1)!].map(Math.round);
-  console.log(`${name.padEnd(44)} ${String(middle).padStart(9)}  [${low}-${high}]`);
+  const cpu = measured.count > 0 ? `${(measured.cpu / measured.count).toFixed(1)} us of CPU each` : '';
+  console.log(`${name.padEnd(64)} ${String(middle).padStart(9)}  [${low}-${high}]  ${cpu}`);
+  measured.cpu = measured.count = 0;
 }
 
 function percentile(sorted: readonly number[], share: number): string {
   return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN).toFixed(2);
+}
+
+/** What the same machine does without us, at the same time: one INSERT per event, eight connections. */
+async function benchPlain(database: Database): Promise<void> {
+  await database.query('create table if not exists plain (id bigint generated always as identity, body bytea)');
+  const insert = statement('bench.plain', 'insert into plain (body) values ($1)');
+  const plain = async () => {
+    await database.query(insert, [body]);
+    return 1;
+  };
+  await report('plain INSERT, 1 sender /s', () => rate(1, plain));
+  await report('plain INSERT, 64 senders on 8 connections /s', () => rate(64, plain));
 }
 
 async function benchPublish(broker: Broker): Promise<void> {
@@ -167,6 +188,7 @@ async function main(): Promise<void> {
   try {
     await migrate(database, new URL('../../migrations', import.meta.url).pathname);
     await using broker = await Broker.start({ database, emit: () => {}, node: { id: 'bench' } });
+    if (wanted('plain')) await benchPlain(database);
     if (wanted('publish')) await benchPublish(broker);
     if (wanted('receive')) await benchReceive(broker);
     if (wanted('latency')) await benchLatency(broker);

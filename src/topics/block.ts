@@ -111,13 +111,15 @@ function indexRecords(body: Buffer): BlockIndex {
 
 /** Gathers the records of a block. */
 export class BlockWriter {
-  readonly #out = new Writer(4096);
+  readonly #out: Writer;
   readonly #offsets: number[] = [];
   readonly #bits: Bits[] = [];
   #copies: Set<number> | undefined;
   #shortestLifeMs = Infinity;
 
-  constructor() {
+  /** `bytes`: about how many there will be. */
+  constructor(bytes = 4096) {
+    this.#out = new Writer(bytes);
     this.#out.u8(VERSION);
   }
 

@@ -182,8 +182,10 @@ export class Broker {
 
   #receiverDeps(path: string) {
     const { catalogue, usage, deps } = this.#parts;
+    let found: Entity | undefined;
     const entity = () => {
-      const found = findEntity(catalogue, path);
+      // The path is looked up again only when the topic has changed.
+      if (!found || catalogue.byId(found.topic.id) !== found.topic) found = findEntity(catalogue, path);
       usage.subscription(found.topic, found.subscription);
       return found;
     };

@@ -222,6 +222,7 @@ export class Cursor {
     const current = this.#current;
     if (current && sequence >= current.first && sequence < current.end) return current;
     this.#current = this.partition.find(sequence);
+    if (this.#current) this.partition.readAhead(this.#current);
     return this.#current;
   }
 

@@ -25,6 +25,10 @@ export class Partition {
   #tailBytes = 0;
   readonly #pages = new Map<number, Block>();
   #pageBytes = 0;
+  /** Blocks in the middle of what was read last: whoever reaches one makes the next be read. */
+  readonly #marks = new Set<number>();
+  /** The end of what was read last. */
+  #readTo = 0;
   readonly #loading = new Map<number, Promise<Block | undefined>>();
 
   constructor(place: { topic: TopicEntry; part: number; epoch: number; end: number }, sql: Sql, budget: MemoryBudget) {
@@ -69,6 +73,14 @@ export class Partition {
     return this.#pages.get(sequence);
   }
 
+  /** Reads on before somebody who is behind gets to the end of what was read. */
+  readAhead(block: Block): void {
+    if (!this.#marks.delete(block.first)) return;
+    const from = this.#readTo;
+    const tail = this.#tail[0]?.first ?? this.end;
+    if (from < tail && !this.#pages.has(from)) void this.load(from).catch(() => {});
+  }
+
   /** Brings the block that holds the sequence, and some after it, into memory. */
   load(sequence: number): Promise<Block | undefined> {
     const known = this.#loading.get(sequence);
@@ -82,6 +94,11 @@ export class Partition {
     const place = { topicId: this.topic.id, topic: this.topic.name, partition: this.part };
     const blocks = await readBlocks(this.sql, place, sequence);
     for (const block of blocks) this.#addPage(block);
+    const last = blocks.at(-1);
+    if (last) {
+      this.#readTo = last.end;
+      this.#marks.add(blocks[blocks.length >> 1]!.first);
+    }
     return blocks[0];
   }
 
@@ -124,6 +141,7 @@ export class Partition {
     this.lost = true;
     this.#dropTail(this.#tail.length);
     this.#pages.clear();
+    this.#marks.clear();
     for (const cursor of this.cursors.values()) cursor.close();
   }
 }

@@ -57,6 +57,8 @@ type Draft = {
   readonly ids: (DedupRow & { readonly messageId: string })[];
   readonly scheduled: ScheduledRow[];
   readonly state: PlanState;
+  /** Of one block, about. */
+  readonly bytes: number;
 };
 
 export type PlanState = {
@@ -76,7 +78,8 @@ export function headKey(topic: number, part: number): string {
 
 /** Requests whose topic is gone must have been taken out before; every head that is needed must be known. */
 export function planFlush(requests: readonly Request[], state: PlanState): Plan {
-  const draft: Draft = { targets: new Map(), ids: [], scheduled: [], state };
+  const bytes = requests.every((request) => request.topicId === requests[0]!.topicId) ? sumBytes(requests) : 4096;
+  const draft: Draft = { targets: new Map(), ids: [], scheduled: [], state, bytes };
   const answers = requests.map((request) => {
     const topic = state.topicOf(request.topicId)!;
     const whole = wholePart(topic, request.messages);
@@ -101,6 +104,10 @@ export function planFlush(requests: readonly Request[], state: PlanState): Plan 
   return { flush, blocks, answers, ids, scheduled };
 }
 
+function sumBytes(requests: readonly Request[]): number {
+  return requests.reduce((sum, request) => sum + request.bytes, 64);
+}
+
 function finish(target: Target): Plan['blocks'][number] {
   const { topic, part, first, writer } = target;
   const { body, tally, index } = writer.finish();
@@ -117,11 +124,12 @@ export function toBlock(planned: Plan['blocks'][number], enqueuedAt: Date): Bloc
   return new Block({ topic: topic.name, partition: row.part, first: row.first, enqueuedAt }, row.body, index);
 }
 
-function targetOf({ targets, state }: Draft, topic: TopicEntry, part: number): Target {
+function targetOf(draft: Draft, topic: TopicEntry, part: number): Target {
+  const { targets, state } = draft;
   const key = headKey(topic.id, part);
   let target = targets.get(key);
   if (!target) {
-    target = { topic, part, first: state.heads.get(key)!, writer: new BlockWriter(), numbers: new Map() };
+    target = { topic, part, first: state.heads.get(key)!, writer: new BlockWriter(draft.bytes), numbers: new Map() };
     targets.set(key, target);
   }
   return target;

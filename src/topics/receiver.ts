@@ -11,12 +11,15 @@ import { getSessionState, setSessionState } from './session-state.ts';
 import type { Properties, Settlement } from './settle.ts';
 import { formatToken, parseToken, type Token } from './token.ts';
 
+const LOCK = Symbol('lock');
+
 /** A message with its lock. */
 export type Received = Message & {
   /** A UUID. */
   readonly lockToken: string;
   /** Absent when it was received and deleted. */
   readonly lockedUntil: Date | undefined;
+  readonly [LOCK]?: Token;
 };
 
 /** What names a locked message: the message itself or its token. */
@@ -117,9 +120,17 @@ export class Receiver {
   }
 
   #received(seat: Seat, { message, attempt, until }: Handed): Received {
-    const lockToken = formatToken({ part: seat.part, epoch: seat.epoch, attempt, sequence: message.sequence });
+    const lock: Token = { part: seat.part, epoch: seat.epoch & 0xffff, attempt, sequence: message.sequence };
     const lockedUntil = this.mode === 'receiveAndDelete' ? undefined : new Date(until);
-    return { ...message, lockToken, lockedUntil };
+    // The text of the token is made when it is asked for: whoever settles by the message never needs it.
+    return {
+      ...message,
+      lockedUntil,
+      [LOCK]: lock,
+      get lockToken() {
+        return formatToken(lock);
+      },
+    };
   }
 
   /** Done with these messages; resolves when that is durable. Throws `lock_lost` if any lock is lost (the others settle). */
@@ -171,9 +182,14 @@ export class Receiver {
 
   async #eachSeat(
     tokens: readonly (Token | undefined)[],
-    work: (seat: Seat, holds: Hold[], indexes: number[]) => Promise<void>,
+    work: (seat: Seat, holds: readonly Hold[], indexes: number[]) => Promise<void>,
   ): Promise<void> {
     const seats = this.#session ? [this.#session.seat] : await this.#deps.seats();
+    const [only] = seats;
+    if (seats.length === 1 && tokens.every((token) => belongs(token, only!))) {
+      // Every token belongs to a seat, so none is undefined.
+      return work(only!, tokens as Token[], [...tokens.keys()]);
+    }
     const calls = seats.map((seat) => {
       const indexes = [...tokens.keys()].filter((i) => belongs(tokens[i], seat));
       return indexes.length === 0
@@ -295,7 +311,8 @@ export class Receiver {
 }
 
 function tokenOf(message: Locked): Token | undefined {
-  return parseToken(typeof message === 'string' ? message : message.lockToken);
+  if (typeof message === 'string') return parseToken(message);
+  return message[LOCK] ?? parseToken(message.lockToken);
 }
 
 function belongs(token: Token | undefined, seat: Seat): boolean {
