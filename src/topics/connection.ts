@@ -82,15 +82,6 @@ export class Connection implements Sql {
 }
 
 const OUTAGE_STATES = /^(08...|57P0[1-5]|53300|25006|XX000)$/;
-const OUTAGE_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOENT',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENOTFOUND',
-]);
 
 /** Whether PostgreSQL was not there (or went away) rather than refused the statement. */
 export function isOutage(error: unknown): boolean {
@@ -99,7 +90,10 @@ export function isOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as NodeJS.ErrnoException).code;
   // pg's own errors about a connection that ended carry no code at all.
-  return code === undefined ? /connection|timeout|queryable/i.test(error.message) : OUTAGE_CODES.has(code);
+  if (code === undefined) return /connection|timeout|queryable/i.test(error.message);
+  // Every failure of a socket or a stream (ECONNRESET, EAGAIN of a full backlog, ERR_STREAM_DESTROYED, ...) is an outage;
+  // a TypeError or RangeError with a code is a bug of ours.
+  return /^E[A-Z_]+$/.test(code) && !(error instanceof TypeError) && !(error instanceof RangeError);
 }
 
 /** Repeats `attempt` while PostgreSQL is away, with pauses of 50 ms to 1 s, until `until` (a time) or the signal. */

@@ -149,6 +149,13 @@ export class Dispenser {
     return entry.state === 'locked' && entry.attempt === attempt && entry.lockedUntil > Date.now();
   }
 
+  /** A settlement of the entry came to nothing: its lock runs on to its end. */
+  keepLocked(entry: Entry): void {
+    entry.state = 'locked';
+    this.#locked.add(entry);
+    if (entry.lockedUntil !== Infinity) this.#watch(Math.max(entry.lockedUntil - Date.now(), 20));
+  }
+
   renew(entry: Entry, lockMs: number): void {
     entry.lockedUntil = Date.now() + lockMs;
   }

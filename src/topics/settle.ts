@@ -22,14 +22,29 @@ export type Settlement =
       readonly properties?: Properties | undefined;
     };
 
-/** Settles entries whose locks the caller has checked. Resolves when it is durable. */
+/**
+ * Settles entries whose locks the caller has checked. Resolves when it is durable. If it could not be written, the
+ * locks run on, and the messages come again when they end.
+ */
 export async function settle(cursor: Cursor, entries: readonly Entry[], how: Settlement): Promise<void> {
   for (const entry of entries) entry.state = 'settling';
+  try {
+    await carryOut(cursor, entries, how);
+  } catch (error) {
+    for (const entry of unsettled(entries)) cursor.deskOf(entry).keepLocked(entry);
+    throw error;
+  }
+}
+
+function unsettled(entries: readonly Entry[]): Entry[] {
+  return entries.filter((entry) => entry.state === 'settling');
+}
+
+async function carryOut(cursor: Cursor, entries: readonly Entry[], how: Settlement): Promise<void> {
   if (how.kind === 'complete') return complete(cursor, entries);
   if (how.kind === 'defer') return hold(cursor, entries, 'deferred', how.properties, {});
   if (how.kind === 'abandon') return abandon(cursor, entries, how);
   if (entries.some((entry) => entry.home === 'dead' || entry.home === 'transfer')) {
-    for (const entry of entries) entry.state = 'locked';
     throw new Refusal('conflict', 'A message of a dead-letter queue cannot be dead-lettered again.');
   }
   const why = { reason: how.reason, description: how.description };
@@ -244,7 +259,12 @@ export function bury(
   for (const entry of entries) entry.state = 'settling';
   const burying = hold(cursor, entries, state, undefined, { reason, description });
   tellDead(cursor, entries.length, reason);
-  return burying.catch(() => {});
+  return burying.catch(() => offerUnsettled(cursor, entries));
+}
+
+/** What time decided could not be written: back into circulation, where it is decided again. */
+function offerUnsettled(cursor: Cursor, entries: readonly Entry[]): void {
+  for (const entry of unsettled(entries)) reoffer(cursor, entry);
 }
 
 /** The message's time is over: dead letter or nothing. */
@@ -258,13 +278,13 @@ export function expire(cursor: Cursor, entry: Entry): void {
   void cursor
     .record(completion([entry]))
     .then(() => finished(cursor, [entry]))
-    .catch(() => {});
+    .catch(() => offerUnsettled(cursor, [entry]));
 }
 
 /** Locks ran out: as if abandoned. */
 export function unlockExpired(cursor: Cursor, entries: Entry[]): void {
   for (const entry of entries) entry.state = 'settling';
-  void abandon(cursor, entries, {}).catch(() => {});
+  void abandon(cursor, entries, {}).catch(() => offerUnsettled(cursor, entries));
 }
 
 function tell(
