@@ -6,13 +6,15 @@ import { Broker } from '../../src/topics/broker.ts';
 import { bodyOf, type Flow, freshName, loops, type Peer, type Sink, type Topic } from './peer.ts';
 import { startPostgres } from './postgres.ts';
 
-export async function startCarillon(): Promise<Peer> {
+/** `url` is that of its PostgreSQL. */
+export async function startCarillon(): Promise<Peer & { readonly url: string }> {
   const postgres = await startPostgres();
   const database = new Database({ url: postgres.url, poolSize: 8 });
   await migrate(database, fileURLToPath(new URL('../../migrations', import.meta.url)));
   const broker = await Broker.start({ database, emit: () => {}, node: { id: 'bench' } });
   return {
     name: 'Carillon',
+    url: postgres.url,
     open: (subscriptions) => open(broker, subscriptions),
     stop: async () => {
       await broker.stop();

@@ -31,7 +31,7 @@ export async function startRabbit(): Promise<Peer> {
     RABBITMQ_CONFIG_FILE: join(folder, 'none'),
   };
   const server: Server = await startServer({ command, env, folder, port });
-  const connection = await connect(`amqp://guest:guest@127.0.0.1:${port}`);
+  const connection = await connect(`amqp://guest:guest@127.0.0.1:${port}`, { noDelay: true });
   return {
     name: 'RabbitMQ',
     open: (subscriptions) => open(connection, subscriptions),

@@ -15,7 +15,7 @@ export function printFigures(samples: readonly Measured[], ours: string): void {
       const value = median(sorted);
       const ratio = unit === '/s' ? base / value : value / base;
       const range = `[${shown(sorted[0]!, unit)}-${shown(sorted.at(-1)!, unit)}]`;
-      const better = peer === ours ? '' : `ours is ${ratio.toPrecision(3)} x as good`;
+      const better = peer === ours || !Number.isFinite(ratio) ? '' : `ours is ${ratio.toPrecision(3)} x as good`;
       console.log(`  ${peer.padEnd(18)} ${shown(value, unit).padStart(9)}  ${range.padEnd(20)} ${better}`);
     }
   }

@@ -76,7 +76,7 @@ function receiving(subscriptions: number, flow: Flow): Scenario {
       };
       const stop = await topic.consume(flow, { received: () => {}, completed });
       while (count < backlog && performance.now() < began + seconds * 1000) await sleep(5);
-      const value = count / ((last - began) / 1000);
+      const value = count && count / ((last - began) / 1000);
       await stop();
       return [{ figure, unit: '/s', value } as const];
     });
@@ -167,7 +167,7 @@ function fanningOut(): Scenario {
       const end = performance.now() + DRAIN_MS;
       while (count < published * FANOUT * 0.999 && performance.now() < end) await sleep(5);
       await stop();
-      return [{ figure, unit: '/s', value: count / FANOUT / ((last - began) / 1000) } as const];
+      return [{ figure, unit: '/s', value: count && count / FANOUT / ((last - began) / 1000) } as const];
     });
   return { group: 'fanout', run };
 }
