@@ -155,7 +155,10 @@ export class ServiceBusDoor {
     const peer = new Peer(connection, this.#deps);
     this.#peers.add(peer);
     this.#deps.emit({ name: 'servicebus.connected', open: this.#peers.size });
+    let broken = false;
     const malformed = (error: Error) => {
+      if (broken) return; // Telling the client why may fail for the same reason.
+      broken = true;
       this.#deps.emit({ name: 'servicebus.malformed', reason: error.message });
       peer.abort({ condition: 'amqp:connection:framing-error', description: error.message });
     };

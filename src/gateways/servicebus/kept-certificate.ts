@@ -27,6 +27,23 @@ export async function keptCertificate(folder: string, hosts: readonly string[], 
   return { context: contextOf(made.cert, made.key), caFile };
 }
 
+/** The same certificate as PEM, for a door that listens on `host` by another protocol. */
+export async function keptCertificateFiles(
+  folder: string,
+  host: string,
+  now: Date,
+): Promise<{ readonly cert: string; readonly key: string }> {
+  await keptCertificate(folder, certificateHosts(host), now);
+  const [cert, key] = await Promise.all(['cert.pem', 'key.pem'].map((name) => readFile(join(folder, name), 'utf8')));
+  return { cert: cert!, key: key! };
+}
+
+/** The names that this machine is called by, and the address that it listens on. */
+export function certificateHosts(host: string): string[] {
+  const everywhere = host === '0.0.0.0' || host === '::';
+  return [...new Set(['localhost', '127.0.0.1', '::1', ...(everywhere ? [] : [host])])];
+}
+
 function contextOf(cert: string, key: string): SecureContext {
   return createSecureContext({ cert, key });
 }

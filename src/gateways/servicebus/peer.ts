@@ -174,6 +174,7 @@ export class Peer {
   abort(error: AmqpError): void {
     const connection = this.#connection;
     const local = connection.local as unknown as { close: { value: unknown[] } };
+    connection.amqp_transport.pending = []; // One of these may be what cannot be written.
     if (connection.is_open()) {
       local.close.value[0] = errorOf(error);
       connection._write_close();

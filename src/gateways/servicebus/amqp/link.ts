@@ -65,6 +65,7 @@ export type OutgoingDelivery = {
 export type WireConnection = InternalConnection & {
   readonly socket: { end(): void; destroy?(): void; destroySoon?(): void };
   readonly remote: { open?: { container_id?: string; properties?: Record<string, unknown> } };
+  readonly amqp_transport: { pending: unknown[] };
   _register(): void;
   _write_close(): void;
   is_open(): boolean;

@@ -2,6 +2,7 @@
 // with the reason beside it, and each has a test. Nothing else in the door reaches into rhea's prototypes.
 import {
   type Composite,
+  Connection,
   type Delivery,
   type DeliveryStore,
   type DispositionFields,
@@ -49,6 +50,7 @@ export function mendRhea(): void {
   takeRawMessages();
   keepUnknownDescribed();
   boundWhatIsRead();
+  catchWhatIsThrownLater();
   writeOncePerTick();
 }
 
@@ -318,6 +320,18 @@ function boundWhatIsRead(): void {
     const limit = this.handler.local?.open.max_frame_size ?? 65536;
     if (waiting > limit) throw new errors.ProtocolError(`A frame of ${waiting} bytes is larger than ${limit}`);
     return consumed;
+  };
+}
+
+// rhea answers at the next tick, where nobody catches what an odd field of a client's frame makes it throw.
+function catchWhatIsThrownLater(): void {
+  const run = Connection.prototype._process as () => void;
+  Connection.prototype._process = function (this: { dispatch(name: string, error: unknown): void }) {
+    try {
+      run.call(this);
+    } catch (error) {
+      this.dispatch('error', error);
+    }
   };
 }
 

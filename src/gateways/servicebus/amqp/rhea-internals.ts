@@ -118,6 +118,7 @@ export const links = require('rhea/lib/link.js') as {
   Sender: Constructor<InternalLink & Replaceable>;
   Receiver: Constructor<InternalLink & Replaceable>;
 };
+export const Connection = require('rhea/lib/connection.js') as Constructor<Replaceable>;
 export const Transport = require('rhea/lib/transport.js') as Constructor<Replaceable>;
 export const errors = require('rhea/lib/errors.js') as { ProtocolError: new (text: string) => Error };
 

@@ -1,0 +1,216 @@
+// The door by the byte: what libraries would not say or hide, and what the AMQP library behind the door had to be taught.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AmqpDescribed } from '../../src/gateways/servicebus/amqp/decode.ts';
+import * as to from '../../src/gateways/servicebus/amqp/encode.ts';
+import { eventually } from '../support/eventually.ts';
+import {
+  ATTACH,
+  attach,
+  BEGIN,
+  CLOSE,
+  DETACH,
+  DISPOSITION,
+  FLOW,
+  flow,
+  frame,
+  none,
+  OPEN,
+  openAndBegin,
+  RawClient,
+  TRANSFER,
+  transfer,
+} from '../support/raw-amqp.ts';
+import { BusUnderTest, SAS_KEY } from '../support/service-bus.ts';
+
+const message = (body: string) => Buffer.concat([to.section(0x75, to.binary(Buffer.from(body)))]);
+
+describe('the wire', () => {
+  let bus: BusUnderTest;
+  beforeAll(async () => {
+    bus = await BusUnderTest.start();
+  });
+  afterAll(() => bus?.[Symbol.asyncDispose]());
+
+  async function begun(): Promise<RawClient> {
+    const client = await RawClient.signedIn(bus.server.amqpPort, SAS_KEY);
+    client.write(openAndBegin());
+    await eventually(() => expect(client.of(BEGIN)).toHaveLength(1));
+    return client;
+  }
+
+  it('has every performative at its full length, as Python reads by position', async () => {
+    const { queue } = await bus.queue();
+    await using client = await begun();
+    client.write(attach('out', 0, false, queue));
+    await eventually(() => expect(client.of(FLOW)).not.toHaveLength(0));
+    client.write(transfer(0, 0, message('x')));
+    await eventually(() => expect(client.of(DISPOSITION)).toHaveLength(1));
+    const lengths = [OPEN, BEGIN, ATTACH, FLOW, DISPOSITION].map((code) => client.of(code)[0]!.fields.length);
+    expect(lengths).toEqual([10, 8, 14, 11, 6]);
+    const [begin, answer] = [client.of(BEGIN)[0]!, client.of(ATTACH)[0]!];
+    expect([begin.fields[4], answer.fields[10]]).toEqual([4999, 1024 * 1024]);
+    expect(answer.fields[13]).toEqual(new Map());
+    expect(client.of(FLOW)[0]!.fields[6]).toBe(2000);
+  });
+
+  it('lets two links have one name, one each way, and echoes addresses as they came', async () => {
+    const { queue } = await bus.queue();
+    await using client = await begun();
+    const address = `/${queue.toUpperCase()}`;
+    client.write(attach('same', 0, false, address), attach('same', 1, true, `amqps://localhost/${queue}`));
+    await eventually(() => expect(client.of(ATTACH)).toHaveLength(2));
+    const ends = client
+      .of(ATTACH)
+      .map(({ fields }) => [fields[5], fields[6]].map((end) => (end as AmqpDescribed).value));
+    expect(ends.flat().map((fields) => (fields as string[])[0])).toEqual(
+      expect.arrayContaining([address, `amqps://localhost/${queue}`]),
+    );
+  });
+
+  it('answers every drain, with credit left and without', async () => {
+    const { queue } = await bus.queue();
+    await using client = await begun();
+    client.write(attach('in', 0, true, queue), flow(0, 0, 5, true));
+    const drained = () => client.of(FLOW).filter(({ fields }) => fields[8] === true);
+    await eventually(() => expect(drained()).toHaveLength(1));
+    expect(drained()[0]!.fields.slice(5, 7)).toEqual([5, 0]);
+    client.write(flow(0, 5, 0, true));
+    await eventually(() => expect(drained()).toHaveLength(2));
+    expect(client.of(DETACH)).toEqual([]);
+  });
+
+  it('goes on when one delivery of thousands stays unsettled', async () => {
+    const { queue, sender } = await bus.queue();
+    for (let i = 0; i < 6; i++) await sender.sendMessages(Array.from({ length: 1000 }, () => ({ body: 'x' })));
+    await using client = await begun();
+    client.write(attach('in', 0, true, queue), flow(0, 0, 6000));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(6000), 30_000);
+    const accept = to.described(0x24, to.list([]));
+    client.write(frame(DISPOSITION, [to.boolean(true), to.uint(1), to.uint(5999), to.boolean(false), accept]));
+    const settled = () =>
+      client
+        .of(DISPOSITION)
+        .reduce((sum, { fields }) => sum + Number(fields[2] ?? fields[1]) - Number(fields[1]) + 1, 0);
+    await eventually(() => expect(settled()).toBe(5999), 30_000);
+    expect(client.of(DISPOSITION).length).toBeLessThan(100);
+    await sender.sendMessages({ body: 'after' });
+    client.write(flow(0, 6000, 1));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(6001));
+  });
+
+  it('answers a disposition for what it does not know', async () => {
+    const { queue } = await bus.queue();
+    await using client = await begun();
+    client.write(attach('in', 0, true, queue), flow(0, 0, 1));
+    await eventually(() => expect(client.of(ATTACH)).toHaveLength(1));
+    const accept = to.described(0x24, to.list([]));
+    client.write(frame(DISPOSITION, [to.boolean(true), to.uint(77), to.uint(77), to.boolean(false), accept]));
+    await eventually(() => expect(client.of(DISPOSITION)).toHaveLength(1));
+    expect(conditionIn(client.of(DISPOSITION)[0]!.fields[4])).toBe('com.microsoft:message-lock-lost');
+  });
+
+  it('refuses a link with its reason, and goes on with the others', async () => {
+    await using client = await begun();
+    client.write(
+      attach('a', 0, false, 'nothing'),
+      attach('b', 1, true, '$cbs'),
+      attach('c', 2, false, 'x/$management'),
+    );
+    await eventually(() => expect(client.of(DETACH)).toHaveLength(2));
+    expect(client.of(DETACH).map(({ fields }) => conditionOf(fields[2]))).toEqual(['amqp:not-found', 'amqp:not-found']);
+    const refused = client.of(ATTACH).find(({ fields }) => fields[0] === 'a')!;
+    expect([refused.fields[5], refused.fields[6]]).toEqual([null, null]);
+    expect(client.closed).toBe(false);
+  });
+
+  it('ends a connection whose frames are broken with the reason', async () => {
+    await using client = await begun();
+    client.write(Buffer.from([0, 0, 0, 12, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]));
+    await eventually(() => expect(client.closed).toBe(true));
+    expect(conditionOf(client.of(CLOSE)[0]!.fields[0])).toBe('amqp:connection:framing-error');
+  });
+
+  it.each([
+    ['a frame larger than agreed', Buffer.from([0x7f, 0, 0, 0, 2, 0, 0, 0])],
+    ['a list of four thousand million nulls', Buffer.from('0000001602000000005313d00000000affffffff4040', 'hex')],
+    ['an unknown performative', frame(0x55, [])],
+    ['a transfer without a link', transfer(9, 0, message('x'))],
+    ['a second begin on the channel', frame(BEGIN, [to.uint(7), to.uint(0), to.uint(1), to.uint(1)])],
+  ])('closes on %s and serves the others', async (_what, bytes) => {
+    await using client = await begun();
+    client.write(bytes, Buffer.alloc(64));
+    await eventually(() => expect(client.closed).toBe(true));
+    await using other = await begun();
+    expect(other.closed).toBe(false);
+  });
+
+  it('rejects what is no message, and a transfer beyond the limit, without ending the link', async () => {
+    const { queue } = await bus.queue();
+    await using client = await begun();
+    client.write(attach('out', 0, false, queue));
+    await eventually(() => expect(client.of(FLOW)).not.toHaveLength(0));
+    const huge = Array.from({ length: 40 }, (_, i) =>
+      frame(
+        TRANSFER,
+        [
+          to.uint(0),
+          i ? none : to.uint(1),
+          i ? none : to.binary(Buffer.from('t')),
+          to.uint(0),
+          none,
+          to.boolean(i < 39),
+        ],
+        Buffer.alloc(60_000),
+      ),
+    );
+    client.write(transfer(0, 0, Buffer.from('rubbish')), ...huge, transfer(0, 2, message('good')));
+    await eventually(() => expect(client.of(DISPOSITION)).toHaveLength(3));
+    const said = client.of(DISPOSITION).map(({ fields }) => [fields[1], conditionIn(fields[4])]);
+    expect(said.sort()).toEqual([
+      [0, 'amqp:decode-error'],
+      [1, 'amqp:link:message-size-exceeded'],
+      [2, undefined],
+    ]);
+  });
+
+  it('survives mutations of every frame of a true conversation', async () => {
+    const { queue } = await bus.queue();
+    const talk = [
+      openAndBegin(),
+      attach('out', 0, false, queue),
+      attach('in', 1, true, queue),
+      transfer(0, 0, message('x')),
+      flow(1, 0, 10),
+      frame(DISPOSITION, [
+        to.boolean(true),
+        to.uint(0),
+        to.uint(3),
+        to.boolean(false),
+        to.described(0x27, to.list([])),
+      ]),
+      frame(DETACH, [to.uint(1), to.boolean(true)]),
+    ];
+    const whole = Buffer.concat(talk);
+    for (let at = openAndBegin().length; at < whole.length; at += 3) {
+      const mutant = Buffer.from(whole);
+      mutant[at] = mutant[at]! ^ (1 << (at % 8));
+      await using client = await RawClient.signedIn(bus.server.amqpPort, SAS_KEY);
+      client.write(mutant);
+      await client.until(() => client.of(ATTACH).length > 0);
+    }
+    await using client = await begun();
+    client.write(attach('out', 0, false, queue));
+    await eventually(() => expect(client.of(ATTACH)).toHaveLength(1));
+    expect(bus.server.output).not.toMatch(/servicebus.failed|ERROR|Uncaught/);
+  });
+});
+
+function conditionOf(error: unknown): string | undefined {
+  if (!(error instanceof AmqpDescribed) || !Array.isArray(error.value)) return undefined;
+  return String(error.value[0]);
+}
+
+/** The condition within a rejected outcome. */
+function conditionIn(state: unknown): string | undefined {
+  return state instanceof AmqpDescribed && Array.isArray(state.value) ? conditionOf(state.value[0]) : undefined;
+}
