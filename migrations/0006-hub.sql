@@ -37,3 +37,25 @@ create index device_user on device (user_id) where user_id is not null;
 -- Addresses may be longer than a btree entry; they are only ever compared whole.
 create index device_handle on device using hash (handle);
 create index device_expiry on device (expires_at) where expires_at is not null;
+
+-- A send: what a client asked the hub to push, now or later. `job` is the order as JSON. Whoever claims it holds it until
+-- `leased_until`; `attempt` fences what a late one writes. `reached` is the id of the last device that is done: where a
+-- node that takes over goes on, so that at most one page is pushed twice. `outcomes` counts them: {"apns":{"Success":3}}.
+create table hub_send (
+  hub text not null references hub (name) on delete cascade,
+  id text not null,
+  request_id text,
+  state text not null check (state in ('Scheduled', 'Enqueued', 'Processing', 'Completed', 'NoTargetFound', 'Canceled', 'Abandoned')),
+  job text not null,
+  due_at timestamptz not null,
+  leased_until timestamptz,
+  attempt int not null default 0,
+  reached text not null default '',
+  outcomes text not null default '{}',
+  enqueued_at timestamptz not null,
+  started_at timestamptz,
+  ended_at timestamptz,
+  primary key (hub, id)
+);
+create index hub_send_due on hub_send (due_at) where ended_at is null;
+create unique index hub_send_request on hub_send (hub, request_id) where request_id is not null;

@@ -154,7 +154,7 @@ export function allTags({ kind, installation }: Pick<Device, 'kind' | 'installat
   return [...new Set([...lists.flat().map(canonicalTag), ...implicit])];
 }
 
-export function handleOf({ pushChannel }: Installation): string {
+export function handleOf({ pushChannel }: Pick<Installation, 'pushChannel'>): string {
   return typeof pushChannel === 'string' ? pushChannel : pushChannel.endpoint;
 }
 

@@ -4,7 +4,7 @@
 import type { Sql } from '../kit/database.ts';
 import { type Device, type DeviceRow, deviceColumns, deviceOf } from './devices.ts';
 import type { InstallationPlatform } from './installation.ts';
-import { anchorTags, type TagExpression } from './tags.ts';
+import { anchorTags, canonicalTag, type TagExpression } from './tags.ts';
 
 export type Selection = {
   readonly hub: string;
@@ -59,4 +59,22 @@ export async function* selectPages(
     yield devices;
     if (last) return;
   }
+}
+
+const registrations = `select ${deviceColumns} from device
+   where hub = $1 and id > $2 collate "C" and kind = 'registration' and (expires_at is null or expires_at > $3)
+     and ($4::text[] is null or handle = any ($4)) and ($5::text[] is null or tags @> $5)
+   order by id limit $6`;
+
+/** Registrations of a hub in the order of their ids: all, those with one of these addresses, or those with a tag. */
+export async function listRegistrations(
+  sql: Sql,
+  where: { readonly hub: string; readonly handles?: readonly string[]; readonly tag?: string },
+  range: { readonly after: string; readonly limit: number },
+  now: Date,
+): Promise<Device[]> {
+  const { hub, handles = null, tag } = where;
+  const tags = tag === undefined ? null : [canonicalTag(tag)];
+  const rows = await sql.query<DeviceRow>(registrations, [hub, range.after, now, handles, tags, range.limit]);
+  return rows.map(deviceOf);
 }

@@ -8,13 +8,17 @@ import { emailChannel, emailPolicy } from '../email/channel.ts';
 import { defaultBrand } from '../email/letter.ts';
 import type { UnsubscribeKeys } from '../email/unsubscribe.ts';
 import { HttpServer } from '../gateways/http/server.ts';
+import { defaultRules } from '../gateways/notificationhub/authority.ts';
+import { notificationHubDoor } from '../gateways/notificationhub/door.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
+import { keptCertificateFiles } from '../gateways/servicebus/kept-certificate.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
 import { Handler } from '../handler/handler.ts';
 import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
 import { ensureHub } from '../hub/hubs.ts';
 import { HubLanes } from '../hub/lanes.ts';
 import { sealingKey } from '../hub/sealing.ts';
+import { HubSender } from '../hub/sender.ts';
 import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
@@ -100,10 +104,11 @@ async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string
   let dispatcher: Dispatcher | undefined;
   let ready = false;
   const wake = () => dispatcher?.wake();
-  const http = stack.use(await startHttp(wiring, { access, broker, inbox, wake, ready: () => ready }));
+  const lanes = await startHubs(wiring);
+  const sender = stack.use(HubSender.start({ database, lanes, emit, now: () => new Date() }));
+  const http = stack.use(await startHttp(wiring, { access, broker, inbox, wake, lanes, sender, ready: () => ready }));
   const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
-  const lanes = await startHubs(wiring);
   dispatcher = startDispatcher(wiring, http.url, lanes);
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
@@ -196,14 +201,17 @@ type HttpParts = {
   readonly broker: Broker;
   readonly inbox: InboxStream;
   readonly wake: () => void;
+  readonly lanes: HubLanes;
+  readonly sender: HubSender;
   readonly ready: () => boolean;
 };
 
-function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> {
+async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> {
   const { settings, config, database, signals, stack } = wiring;
   const metrics = stack.use(new Metrics());
   stack.defer(signals.listen(metrics.listener));
-  const { host, port, publicUrl, corsOrigins } = settings;
+  const { host, port, tlsPort, publicUrl, corsOrigins } = settings;
+  const certificate = await keptCertificateFiles(join(wiring.folder, 'servicebus'), host, new Date());
   const { access, broker, inbox, wake } = parts;
   const deps = {
     access,
@@ -214,6 +222,7 @@ function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> {
     mappings: config.mappings,
     definitions: config.definitions,
     unsubscribeKeys: unsubscribeKeys(wiring.keys),
+    gateways: [hubDoor(wiring, parts)],
     signals,
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
     metrics: () => metrics.text(),
@@ -226,8 +235,29 @@ function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> {
     corsOrigins,
     version,
     webFolder: pagesFolder,
+    tls: { port: tlsPort, ...certificate },
     stopWithinMs,
-  }).catch((error) => explainListen(error, '--port', 'CARILLON_PORT', host, port));
+  }).catch((error: NodeJS.ErrnoException & { port?: number }) =>
+    error.port === tlsPort && tlsPort !== port
+      ? explainListen(error, '--tls-port', 'CARILLON_TLS_PORT', host, tlsPort)
+      : explainListen(error, '--port', 'CARILLON_PORT', host, port),
+  );
+}
+
+function hubDoor(
+  { keys, database, signals }: Wiring,
+  { lanes, sender }: HttpParts,
+): ReturnType<typeof notificationHubDoor> {
+  const rules = defaultRules(keys.sasKey);
+  const { emit } = signals;
+  return notificationHubDoor({
+    database,
+    lanes,
+    emit,
+    rules: () => rules,
+    wake: () => sender.wake(),
+    now: () => new Date(),
+  });
 }
 
 async function missing(database: Database): Promise<string[]> {

@@ -39,6 +39,11 @@ function secret<T>(kind: Kind<T>, otherwise: string, sentence: string): Setting<
 export const settingsTable = {
   host: given(text('address'), '127.0.0.1', 'The address to listen on; 0.0.0.0 lets other machines in.'),
   port: given(port, '8080', 'The port of the HTTP API and the pages; 0 takes a free one.'),
+  tlsPort: given(
+    port,
+    '8443',
+    'The port of the same over HTTPS, which clients of notification hubs insist on; 0 takes a free one.',
+  ),
   amqpPort: given(
     port,
     '5672',

@@ -46,6 +46,7 @@ describe('a fresh clone', () => {
       npm_config_cache: cache,
       CARILLON_AMQP_PORT: '0',
       CARILLON_AMQP_HTTP_PORT: '0',
+      CARILLON_TLS_PORT: '0',
     };
     const began = performance.now();
     const child = spawn('npm', ['start', '--', '--port', String(port)], {

@@ -47,6 +47,7 @@ describe('carillon start', () => {
         CARILLON_DATA_DIR: join(folder, 'data'),
         CARILLON_AMQP_PORT: '0',
         CARILLON_AMQP_HTTP_PORT: '0',
+        CARILLON_TLS_PORT: '0',
         ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -41,6 +41,7 @@ export class ServerProcess {
       CARILLON_PORT: String(port),
       CARILLON_AMQP_PORT: String(amqpPort),
       CARILLON_AMQP_HTTP_PORT: '0',
+      CARILLON_TLS_PORT: '0',
       CARILLON_DATA_DIR: dataDir,
       ...(options.keyOfItsOwn ? {} : { CARILLON_ADMIN_KEY: ADMIN_KEY }),
       ...(options.config ? { CARILLON_CONFIG: options.config } : {}),

@@ -4,12 +4,12 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { Refusal, type RefusalCode, refusals } from '../../../kit/refusal.ts';
+import { textTag } from '../../../kit/xml.ts';
 import { isGranted } from '../authority.ts';
 import type { DoorDeps } from '../door.ts';
 import type { Place } from './atom.ts';
 import { operate } from './operations.ts';
 import { grantedPath, type Route, routeOf } from './route.ts';
-import { textTag } from './xml.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const BODY_WITHIN_MS = 30_000;

@@ -1,6 +1,6 @@
 // Atom entries and feeds around descriptions. Clients take names from the path of an entry's id, and read the link to the
 // next page only where there are two links.
-import { escapeXml, tag, textTag } from './xml.ts';
+import { escapeXml, tag, textTag } from '../../../kit/xml.ts';
 
 export type Place = {
   /** `https://host:port` as the client reached us. */

@@ -1,8 +1,8 @@
 // Authorization rules of a topic or queue in their XML form.
 import { randomBytes } from 'node:crypto';
 import { Refusal } from '../../../kit/refusal.ts';
+import { child, childText, type Element, tag, textTag } from '../../../kit/xml.ts';
 import type { AuthorizationRule, Right } from '../authority.ts';
-import { child, childText, type Element, tag, textTag } from './xml.ts';
 
 const MOST = 12;
 const RIGHTS: readonly Right[] = ['Manage', 'Send', 'Listen'];

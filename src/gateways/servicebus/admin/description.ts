@@ -1,12 +1,13 @@
 // Topics, queues and subscriptions as the administration shows them. A description is a list of fields; some are
 // settings of the broker, some are kept for the client and given back as they came, the rest is told by us.
+
+import { child, childText, type Element, tag, textTag } from '../../../kit/xml.ts';
 import type { SubscriptionEntry, TopicEntry } from '../../../topics/catalogue.ts';
 import type { Counts } from '../../../topics/counts.ts';
 import type { EntityStatus } from '../../../topics/settings.ts';
 import type { EntityRecord } from '../entity-records.ts';
 import { printRules } from './authorization-rules.ts';
 import { printDuration } from './duration.ts';
-import { child, childText, type Element, tag, textTag } from './xml.ts';
 
 /** Fields that the broker has no use for, with what they are when a client does not give them. */
 const KEPT: Readonly<Record<string, string>> = {

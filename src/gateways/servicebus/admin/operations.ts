@@ -1,6 +1,7 @@
 // What can be asked of the administration: topics, queues, subscriptions and rules are listed, shown, created, changed
 // and deleted. A PUT creates, unless it carries If-Match: then it changes what must be there.
 import { Refusal } from '../../../kit/refusal.ts';
+import { child, childText, type Element, parseXml, textTag } from '../../../kit/xml.ts';
 import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, type TopicEntry } from '../../../topics/catalogue.ts';
 import type { Counts } from '../../../topics/counts.ts';
 import { DEFAULT_RULE, type Rule } from '../../../topics/rule.ts';
@@ -13,7 +14,6 @@ import { readRules } from './authorization-rules.ts';
 import * as description from './description.ts';
 import { readForwarding, readSubscriptionSettings, readTopicSettings } from './read-description.ts';
 import { printRuleDescription, readRuleDescription } from './rule-description.ts';
-import { child, childText, type Element, parseXml, textTag } from './xml.ts';
 
 type Deps = DoorDeps;
 

@@ -1,9 +1,9 @@
 // What a description sets: its fields as settings of the broker. Fields that it leaves out stay as they are.
 import { Refusal } from '../../../kit/refusal.ts';
+import { childText, type Element } from '../../../kit/xml.ts';
 import type { EntityStatus, SubscriptionSettings, TopicSettings } from '../../../topics/settings.ts';
 import { STATUSES } from './description.ts';
 import { parseDuration } from './duration.ts';
-import { childText, type Element } from './xml.ts';
 
 /** The settings of a topic, or of the topic part of a queue. */
 export function readTopicSettings(description: Element): Partial<TopicSettings> {

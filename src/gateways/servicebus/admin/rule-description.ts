@@ -1,10 +1,10 @@
 // Rules of a subscription in their XML form.
 import { Refusal } from '../../../kit/refusal.ts';
+import { child, childText, type Element, escapeXml, tag, textTag } from '../../../kit/xml.ts';
 import type { PropertyValue } from '../../../topics/message.ts';
 import { CORRELATION_FIELDS, type Rule, type RuleFilter } from '../../../topics/rule.ts';
 import { correlationFilter, sqlFilter } from '../amqp/rules.ts';
 import { describe } from './description.ts';
-import { child, childText, type Element, escapeXml, tag, textTag } from './xml.ts';
 
 /** In the order of CORRELATION_FIELDS. */
 const NAMES = ['CorrelationId', 'MessageId', 'To', 'ReplyTo', 'Label', 'SessionId', 'ReplyToSessionId', 'ContentType'];

@@ -1,6 +1,6 @@
-// The XML of the administration: elements, attributes and text, by local names. No DTD, no processing instructions but
+// XML as the administration clients of both hubs and topics write it: elements, attributes and text, by local names. No DTD, no processing instructions but
 // the declaration, no entities but the five of XML: what else can be written in XML has no place in a request here.
-import { Refusal } from '../../../kit/refusal.ts';
+import { Refusal } from './refusal.ts';
 
 export type Element = {
   readonly name: string;

@@ -1,0 +1,86 @@
+// Sends: to tags, to everybody, to one address, as a test, for later; and what became of them.
+
+import { type Aim, aimsAt, type Message } from '../../hub/aims.ts';
+import { pushAims } from '../../hub/push.ts';
+import { selectPage } from '../../hub/selection.ts';
+import { directAims } from '../../hub/sender.ts';
+import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends.ts';
+import { parseTagExpression } from '../../hub/tags.ts';
+import { DoorError, detailsXml, outcomeXml } from './answers.ts';
+import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
+import { readHandle, readMessage, readSchedule, readTags } from './read-send.ts';
+
+const mostTestDevices = 10;
+
+export const sendOperations: readonly Operation[] = [
+  { method: 'POST', kind: 'messages', rest: 'none', right: 'Send', run: post },
+  { method: 'GET', kind: 'messages', rest: 'some', right: 'Manage', run: telemetry },
+  { method: 'POST', kind: 'schedulednotifications', rest: 'none', right: 'Send', run: schedule },
+  { method: 'DELETE', kind: 'schedulednotifications', rest: 'some', right: 'Send', run: cancel },
+];
+
+async function post(deps: HubDoorDeps, call: Call): Promise<Answer> {
+  const job = readJob(call);
+  if (isOn(call, 'test')) return testSend(deps, call, job);
+  return enqueue(deps, call, job);
+}
+
+async function schedule(deps: HubDoorDeps, call: Call): Promise<Answer> {
+  return enqueue(deps, call, readJob(call), readSchedule(call.headers, deps.now()));
+}
+
+async function cancel({ database, now }: HubDoorDeps, { hub, rest }: Call): Promise<Answer> {
+  if (!(await cancelSend(database, hub, rest, now())))
+    throw new DoorError(404, 'There is no scheduled notification of this id.');
+  return { status: 200 };
+}
+
+async function telemetry({ database }: HubDoorDeps, { hub, rest, origin }: Call): Promise<Answer> {
+  const send = await findSend(database, hub, rest);
+  if (send === undefined) throw new DoorError(404, 'There is no notification of this id.');
+  return { status: 200, body: detailsXml(send, origin) };
+}
+
+function readJob(call: Call): SendJob {
+  const message = readMessage(call.headers, call.body);
+  if (!isOn(call, 'direct')) return { message, tags: readTags(call.headers) };
+  if (message.kind === 'template') throw new DoorError(400, 'A template cannot be sent to an address.');
+  return { message, to: [readHandle(call.headers)] };
+}
+
+async function enqueue(deps: HubDoorDeps, call: Call, job: SendJob, dueAt?: Date): Promise<Answer> {
+  const { hub, headers, origin } = call;
+  const given = headers['x-ms-client-request-id'];
+  const requestId = typeof given === 'string' && given !== '' ? given.slice(0, 200) : undefined;
+  const id = await enqueueSend(deps.database, hub, job, deps.now(), { requestId, dueAt });
+  deps.wake();
+  const kind = dueAt === undefined ? 'messages' : 'schedulednotifications';
+  const location = `${origin}/${encodeURIComponent(hub)}/${kind}/${id}?api-version=2020-06`;
+  return { status: 201, headers: { Location: location } };
+}
+
+/** To ten devices at most, and the answer says at once what each came to. */
+async function testSend(deps: HubDoorDeps, { hub, origin }: Call, job: SendJob): Promise<Answer> {
+  const aims = job.to ? directAims(job.message, job.to) : await testAims(deps, hub, job.message, job.tags);
+  const pushed = await pushAims(deps, hub, aims);
+  const location = `${origin}/${encodeURIComponent(hub)}/messages/test?api-version=2020-06`;
+  return { status: 201, body: outcomeXml(pushed), headers: { Location: location } };
+}
+
+async function testAims(
+  { database, now }: HubDoorDeps,
+  hub: string,
+  message: Message,
+  tags: string | undefined,
+): Promise<Aim[]> {
+  const expression = tags === undefined ? undefined : parseTagExpression(tags);
+  const platforms = message.kind === 'native' ? [message.platform] : undefined;
+  const devices = await selectPage(database, { hub, platforms, expression }, { limit: 1_000 }, now());
+  return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, mostTestDevices);
+}
+
+/** `?test`, `?test=true`. */
+function isOn({ query }: Call, flag: string): boolean {
+  const value = query.get(flag)?.toLowerCase();
+  return value === '' || value === 'true';
+}

@@ -1,0 +1,75 @@
+// A send as the clients write it: the platform in one header, the tags in another, the platform's own headers beside them.
+
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Message } from '../../hub/aims.ts';
+import type { Platform } from '../../hub/drivers/driver.ts';
+import type { PushChannel } from '../../hub/installation.ts';
+import { parseTagExpression } from '../../hub/tags.ts';
+import { DoorError, formats } from './answers.ts';
+
+export const mostBodyBytes = 64 * 1024;
+const mostDaysAhead = 7;
+
+/** Throws DoorError 400 for what cannot be pushed. */
+export function readMessage(headers: IncomingHttpHeaders, body: string): Message {
+  const format = text(headers, 'servicebusnotification-format')?.toLowerCase();
+  if (format === undefined) throw new DoorError(400, 'The header ServiceBusNotification-Format is missing.');
+  if (format === 'template') return { kind: 'template', properties: readProperties(body) };
+  const [platform] = Object.entries(formats).find(([, name]) => name === format) ?? [];
+  if (platform === undefined) throw new DoorError(400, `This hub does not push in the format "${format}".`);
+  // .NET prefixes a declaration that claims UTF-16, though the bytes are not.
+  const plain = platform === 'wns' ? body.replace(/^\ufeff?\s*<\?xml[^>]*\?>\s*/, '') : body;
+  if (plain === '') throw new DoorError(400, 'The notification has no body.');
+  // An entry of formats.
+  return { kind: 'native', platform: platform as Platform, body: plain, headers: passedOn(headers) };
+}
+
+/** Undefined: to everybody. The expression is checked. */
+export function readTags(headers: IncomingHttpHeaders): string | undefined {
+  const tags = text(headers, 'servicebusnotification-tags');
+  if (tags !== undefined) parseTagExpression(tags);
+  return tags;
+}
+
+/** The address of a direct send. */
+export function readHandle(headers: IncomingHttpHeaders): PushChannel {
+  const handle = text(headers, 'servicebusnotification-devicehandle');
+  if (handle === undefined) throw new DoorError(400, 'The header ServiceBusNotification-DeviceHandle is missing.');
+  const [auth, p256dh] = [text(headers, 'auth'), text(headers, 'p256dh')];
+  return auth !== undefined && p256dh !== undefined ? { endpoint: handle, auth, p256dh } : handle;
+}
+
+/** A time without a zone is in UTC. */
+export function readSchedule(headers: IncomingHttpHeaders, now: Date): Date {
+  const given = text(headers, 'servicebusnotification-scheduletime') ?? '';
+  const time = new Date(/(Z|[+-]\d\d:?\d\d)$/i.test(given) ? given : `${given}Z`);
+  if (Number.isNaN(time.getTime())) throw new DoorError(400, 'ServiceBusNotification-ScheduleTime is no time.');
+  if (time.getTime() - now.getTime() > mostDaysAhead * 86_400_000)
+    throw new DoorError(400, `A send can be scheduled ${mostDaysAhead} days ahead at most.`);
+  return time;
+}
+
+function readProperties(body: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    throw new DoorError(400, 'The properties of a template send are no JSON.');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new DoorError(400, 'The properties of a template send are a flat JSON object.');
+  return value as Record<string, unknown>; // checked in the line before
+}
+
+/** The headers that the push services know. */
+function passedOn(headers: IncomingHttpHeaders): Record<string, string> {
+  const known = Object.keys(headers).filter(
+    (name) => /^(apns-|x-wns-)/.test(name) || ['ttl', 'urgency', 'topic'].includes(name),
+  );
+  return Object.fromEntries(known.map((name) => [name, text(headers, name)!]));
+}
+
+function text(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
