@@ -87,11 +87,7 @@ describe('the wire', () => {
     await eventually(() => expect(client.of(TRANSFER)).toHaveLength(6000), 30_000);
     const accept = to.described(0x24, to.list([]));
     client.write(frame(DISPOSITION, [to.boolean(true), to.uint(1), to.uint(5999), to.boolean(false), accept]));
-    const settled = () =>
-      client
-        .of(DISPOSITION)
-        .reduce((sum, { fields }) => sum + Number(fields[2] ?? fields[1]) - Number(fields[1]) + 1, 0);
-    await eventually(() => expect(settled()).toBe(5999), 30_000);
+    await eventually(() => expect(settledIn(client)).toBe(5999), 30_000);
     expect(client.of(DISPOSITION).length).toBeLessThan(100);
     await sender.sendMessages({ body: 'after' });
     client.write(flow(0, 6000, 1));
@@ -163,13 +159,13 @@ describe('the wire', () => {
         Buffer.alloc(60_000),
       ),
     );
-    client.write(transfer(0, 0, Buffer.from('rubbish')), ...huge, transfer(0, 2, message('good')));
-    await eventually(() => expect(client.of(DISPOSITION)).toHaveLength(3));
+    const empty = transfer(0, 3, Buffer.alloc(0));
+    client.write(transfer(0, 0, Buffer.from('rubbish')), ...huge, transfer(0, 2, message('good')), empty);
+    await eventually(() => expect(settledIn(client)).toBe(4));
     const said = client.of(DISPOSITION).map(({ fields }) => [fields[1], conditionIn(fields[4])]);
-    expect(said.sort()).toEqual([
+    expect(said.filter(([, condition]) => condition).sort()).toEqual([
       [0, 'amqp:decode-error'],
       [1, 'amqp:link:message-size-exceeded'],
-      [2, undefined],
     ]);
   });
 
@@ -204,6 +200,14 @@ describe('the wire', () => {
     expect(bus.server.output).not.toMatch(/servicebus.failed|ERROR|Uncaught/);
   });
 });
+
+/** How many deliveries the server has answered. */
+function settledIn(client: RawClient): number {
+  const ranges = client
+    .of(DISPOSITION)
+    .map(({ fields }) => [Number(fields[1]), Number(fields[2] ?? fields[1])] as const);
+  return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+}
 
 function conditionOf(error: unknown): string | undefined {
   if (!(error instanceof AmqpDescribed) || !Array.isArray(error.value)) return undefined;

@@ -245,6 +245,7 @@ function takeRawMessages(): void {
     const performative = frame.performative as unknown as { message_format: number | null; value: unknown[] };
     if (!performative.message_format) performative.message_format = PLAIN_FORMAT;
     if (link.credit <= 0 && !link._incomplete) return refuseTransfer(link);
+    frame.payload ??= Buffer.alloc(0); // rhea would hand out nothing at all for a transfer without a payload.
     noteState(link, performative.value[TRANSFER_STATE]);
     transfer.call(this, frame);
     keepWithin(link, limit);
