@@ -205,11 +205,18 @@ test('a template send writes to each device in its own template', async () => {
   expect(JSON.stringify(standins.fcm.messages.items.at(-1))).toContain('Ada \\"the first\\"');
 });
 
-test('direct, test and scheduled sends', async () => {
+test('direct, batch, test and scheduled sends', async () => {
   const apns = createAppleNotification({ body: '{"aps":{"alert":"direct"}}', headers: {} });
   const direct = await client.sendNotification(apns, { deviceHandle: apple(8) });
   await completed(direct.notificationId!);
   expect(titles(apple(8))).toEqual(['direct']);
+  const batch = await client.sendNotification(apns, { deviceHandle: [apple(11), apple(12), apple(11)] });
+  expect((await completed(batch.notificationId!)).apnsOutcomeCounts).toEqual(
+    expect.arrayContaining([
+      { state: 'Success', count: 2 },
+      { state: 'Skipped', count: 1 },
+    ]),
+  );
   await client.createOrUpdateInstallation(
     createFcmV1Installation({ installationId: 'test-1', pushChannel: 'other-1', tags: ['tested'] }),
   );

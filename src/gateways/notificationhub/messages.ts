@@ -8,12 +8,13 @@ import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends
 import { parseTagExpression } from '../../hub/tags.ts';
 import { DoorError, detailsXml, outcomeXml } from './answers.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
-import { readHandle, readMessage, readSchedule, readTags } from './read-send.ts';
+import { readBatch, readHandle, readMessage, readSchedule, readTags } from './read-send.ts';
 
 const mostTestDevices = 10;
 
 export const sendOperations: readonly Operation[] = [
   { method: 'POST', kind: 'messages', rest: 'none', right: 'Send', run: post },
+  { method: 'POST', kind: 'messages', rest: 'some', right: 'Send', run: postBatch },
   { method: 'GET', kind: 'messages', rest: 'some', right: 'Manage', run: telemetry },
   { method: 'POST', kind: 'schedulednotifications', rest: 'none', right: 'Send', run: schedule },
   { method: 'DELETE', kind: 'schedulednotifications', rest: 'some', right: 'Send', run: cancel },
@@ -23,6 +24,15 @@ async function post(deps: HubDoorDeps, call: Call): Promise<Answer> {
   const job = readJob(call);
   if (isOn(call, 'test')) return testSend(deps, call, job);
   return enqueue(deps, call, job);
+}
+
+/** One notification to many addresses, as two parts: the notification and the list. */
+async function postBatch(deps: HubDoorDeps, call: Call): Promise<Answer> {
+  if (call.rest !== '$batch') throw new DoorError(404, 'There is nothing at this path.');
+  const { notification, addresses } = readBatch(call.headers['content-type'] ?? '', call.body);
+  const message = readMessage(call.headers, notification);
+  if (message.kind === 'template') throw new DoorError(400, 'A template cannot be sent to an address.');
+  return enqueue(deps, call, { message, to: addresses });
 }
 
 async function schedule(deps: HubDoorDeps, call: Call): Promise<Answer> {

@@ -7,11 +7,15 @@ import type { PushChannel } from '../../hub/installation.ts';
 import { parseTagExpression } from '../../hub/tags.ts';
 import { DoorError, formats } from './answers.ts';
 
-export const mostBodyBytes = 64 * 1024;
+/** Of a whole request: a batch carries a thousand addresses beside its notification of 64 KiB. */
+export const mostBodyBytes = 512 * 1024;
+const mostNotificationBytes = 64 * 1024;
 const mostDaysAhead = 7;
+const mostAddresses = 1_000;
 
 /** Throws DoorError 400 for what cannot be pushed. */
 export function readMessage(headers: IncomingHttpHeaders, body: string): Message {
+  if (Buffer.byteLength(body) > mostNotificationBytes) throw new DoorError(413, 'A notification has at most 64 KiB.');
   const format = text(headers, 'servicebusnotification-format')?.toLowerCase();
   if (format === undefined) throw new DoorError(400, 'The header ServiceBusNotification-Format is missing.');
   if (format === 'template') return { kind: 'template', properties: readProperties(body) };
@@ -37,6 +41,38 @@ export function readHandle(headers: IncomingHttpHeaders): PushChannel {
   if (handle === undefined) throw new DoorError(400, 'The header ServiceBusNotification-DeviceHandle is missing.');
   const [auth, p256dh] = [text(headers, 'auth'), text(headers, 'p256dh')];
   return auth !== undefined && p256dh !== undefined ? { endpoint: handle, auth, p256dh } : handle;
+}
+
+/** The two parts of a batch; clients differ in blanks around the boundary and in the last line break. */
+export function readBatch(
+  contentType: string,
+  body: string,
+): { readonly notification: string; readonly addresses: readonly string[] } {
+  const boundary = /boundary\s*=\s*"?([^";]+)"?/i.exec(contentType)?.[1];
+  if (boundary === undefined) throw new DoorError(400, 'A batch is multipart/mixed with a boundary.');
+  const parts = new Map<string, string>();
+  for (const part of body.split(`--${boundary.trim()}`)) {
+    const found = /^\r?\n([\s\S]*?)\r?\n\r?\n([\s\S]*?)(?:\r?\n)?$/.exec(part);
+    const name = found && /name\s*=\s*"?(\w+)/i.exec(found[1]!)?.[1];
+    if (name) parts.set(name.toLowerCase(), found[2]!);
+  }
+  const [notification, devices] = [parts.get('notification'), parts.get('devices')];
+  if (notification === undefined || devices === undefined)
+    throw new DoorError(400, 'A batch has two parts: notification and devices.');
+  return { notification, addresses: readAddresses(devices) };
+}
+
+function readAddresses(text: string): string[] {
+  let given: unknown;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    throw new DoorError(400, 'The devices of a batch are a JSON list.');
+  }
+  if (!Array.isArray(given) || !given.every((each) => typeof each === 'string'))
+    throw new DoorError(400, 'The devices of a batch are a list of texts.');
+  if (given.length > mostAddresses) throw new DoorError(400, `A batch has at most ${mostAddresses} devices.`);
+  return given as string[]; // checked in the lines before
 }
 
 /** A time without a zone is in UTC. */
