@@ -46,6 +46,8 @@ type Wiring = {
   readonly folder: string;
 };
 
+type Rooms = Pick<CarillonServer, 'access' | 'url' | 'serviceBus' | 'hubConnectionString'>;
+
 export type PagesSignal =
   | { readonly name: 'pages.built'; readonly tookMs: number }
   | { readonly name: 'pages.failed'; readonly error: unknown };
@@ -58,14 +60,14 @@ export class CarillonServer {
 
   /** Where Service Bus clients come in. */
   readonly serviceBus: ServiceBusDoor;
+  /** What clients of notification hubs are configured with; the hub's name goes beside it. */
+  readonly hubConnectionString: string;
 
-  private constructor(
-    stack: AsyncDisposableStack,
-    parts: { access: Access; url: string; folder: string; serviceBus: ServiceBusDoor },
-  ) {
+  private constructor(stack: AsyncDisposableStack, parts: Rooms & { readonly folder: string }) {
     this.#stack = stack;
     this.access = parts.access;
     this.serviceBus = parts.serviceBus;
+    this.hubConnectionString = parts.hubConnectionString;
     this.url = parts.url;
     this.folder = parts.folder;
   }
@@ -91,7 +93,7 @@ export class CarillonServer {
   }
 }
 
-async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string; serviceBus: ServiceBusDoor }> {
+async function startRooms(wiring: Wiring): Promise<Rooms> {
   const { settings, config, keys, database, signals, stack } = wiring;
   const { emit } = signals;
   stack.use(new Housekeeping(database, settings.historyDays, emit));
@@ -113,7 +115,14 @@ async function startRooms(wiring: Wiring): Promise<{ access: Access; url: string
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
   ready = true;
-  return { access, url: http.url, serviceBus };
+  const hubConnectionString = connectionStringOf(wiring, http.tlsPort!);
+  return { access, url: http.url, serviceBus, hubConnectionString };
+}
+
+function connectionStringOf({ settings, keys }: Wiring, port: number): string {
+  const host = ['0.0.0.0', '::'].includes(settings.host) ? '127.0.0.1' : settings.host;
+  const [rule] = defaultRules(keys.sasKey);
+  return `Endpoint=sb://${host}:${port}/;SharedAccessKeyName=${rule!.name};SharedAccessKey=${rule!.key}`;
 }
 
 async function startServiceBus(wiring: Wiring, access: Access, broker: Broker): Promise<ServiceBusDoor> {

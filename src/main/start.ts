@@ -30,6 +30,7 @@ async function welcome(server: CarillonServer): Promise<void> {
     `  API reference  ${server.url}/docs`,
     `  data           ${server.folder}`,
     `  Service Bus    ${server.serviceBus.connectionString}`,
+    `  push hubs      ${server.hubConnectionString}`,
     `  to trust       ${server.serviceBus.caFile} (for clients that use TLS: NODE_EXTRA_CA_CERTS)`,
     '  sign in (works once, within 15 minutes)',
     `    ${server.url}/v1/sign-in/${token}`,
