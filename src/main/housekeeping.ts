@@ -1,8 +1,12 @@
 // What must happen a few times a day, whoever is awake.
 import { keepHistory } from '../deliveries/history.ts';
 import { forgetExpiredDevices } from '../hub/dead-devices.ts';
+import { forgetOldNotices } from '../inbox/retention.ts';
 import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
+
+/** How long things are kept, in days. */
+export type KeepFor = { readonly historyDays: number; readonly inboxDays: number };
 
 export type HousekeepingSignal = { readonly name: 'housekeeping.failed'; readonly error: unknown };
 
@@ -10,14 +14,16 @@ const EVERY_MS = 6 * 60 * 60_000;
 
 export class Housekeeping {
   readonly #timer: NodeJS.Timeout;
+  readonly #stop = new AbortController();
   #running: Promise<void>;
 
   /** Begins at once. */
-  constructor(database: Database, keepDays: number, emit: Emit<HousekeepingSignal>) {
+  constructor(database: Database, keep: KeepFor, emit: Emit<HousekeepingSignal>) {
     const failed = (error: unknown) => emit({ name: 'housekeeping.failed', error });
     const run = async () => {
       const now = new Date();
-      await keepHistory(database, { now, keepDays }).catch(failed);
+      await keepHistory(database, { now, keepDays: keep.historyDays }).catch(failed);
+      await forgetOldNotices(database, { now, keepDays: keep.inboxDays, signal: this.#stop.signal }).catch(failed);
       await forgetExpiredDevices(database, now).catch(failed);
     };
     this.#running = run();
@@ -29,6 +35,7 @@ export class Housekeeping {
   /** Waits for what is under way. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    this.#stop.abort();
     await this.#running;
   }
 

@@ -13,7 +13,7 @@ import { notificationHubDoor } from '../gateways/notificationhub/door.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { keptCertificateFiles } from '../gateways/servicebus/kept-certificate.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
-import { Handler } from '../handler/handler.ts';
+import { Handler, subscribeHandler } from '../handler/handler.ts';
 import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
 import { ensureHub } from '../hub/hubs.ts';
 import { HubLanes } from '../hub/lanes.ts';
@@ -96,7 +96,7 @@ export class CarillonServer {
 async function startRooms(wiring: Wiring): Promise<Rooms> {
   const { settings, config, keys, database, signals, stack } = wiring;
   const { emit } = signals;
-  stack.use(new Housekeeping(database, settings.historyDays, emit));
+  stack.use(new Housekeeping(database, settings, emit));
   const presets = [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] as const }];
   const access = await Access.start({ database, presets });
   const broker = await startBroker(wiring);
@@ -168,6 +168,7 @@ async function startBroker({ settings, config, keys, database, signals, stack }:
   });
   stack.defer(() => broker.stop());
   for (const { name, settings } of config.topics) await broker.ensureTopic(name, { settings });
+  await subscribeHandler(broker, config.definitions);
   return broker;
 }
 

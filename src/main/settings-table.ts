@@ -112,6 +112,7 @@ export const settingsTable = {
     '30',
     'How long the decision trace and the attempts of deliveries are kept.',
   ),
+  inboxDays: given(integer(1, 3650, 'days'), '365', 'How long notices stay in the inboxes of people.'),
   logLevel: given(
     choice('debug', 'info', 'warn', 'error', 'silent'),
     'info',
