@@ -11,7 +11,8 @@ import type { Topics } from './address.ts';
 import { answerHttp } from './admin/answer.ts';
 import { acceptAmqp } from './amqp/engine.ts';
 import type { WireConnection } from './amqp/link.ts';
-import { Authority, ROOT_RULE } from './authority.ts';
+import { Authority } from './authority.ts';
+import { connectionString, publicHost } from './connection-string.ts';
 import { EntityRecords } from './entity-records.ts';
 import { type KeptCertificate, keptCertificate } from './kept-certificate.ts';
 import { Peer } from './peer.ts';
@@ -81,7 +82,8 @@ export class ServiceBusDoor {
 
   /** Listens when it returns. Throws the error of a port that is taken, with its `port`. */
   static async start(options: StartOptions): Promise<ServiceBusDoor> {
-    const hosts = [...new Set(['localhost', '127.0.0.1', '::1', ...publicHost(options.host)])];
+    const named = publicHost(options.host);
+    const hosts = ['localhost', '127.0.0.1', '::1', ...(named === undefined ? [] : [named])];
     const certificate = await keptCertificate(options.folder, hosts, options.now?.() ?? new Date());
     const door = new ServiceBusDoor(options, certificate);
     try {
@@ -108,9 +110,8 @@ export class ServiceBusDoor {
 
   /** What programs put into their configuration. */
   get connectionString(): string {
-    const host = publicHost(this.#options.host)[0] ?? 'localhost';
     const [key] = this.#options.rootKeys();
-    return connectionString(host, this.port, key!);
+    return connectionString(this.#options.host, this.port, key!);
   }
 
   async #listen(port: number): Promise<void> {
@@ -195,16 +196,6 @@ export class ServiceBusDoor {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
-}
-
-export function connectionString(host: string, port: number, key: string): string {
-  const endpoint = `Endpoint=sb://${host}:${port};SharedAccessKeyName=${ROOT_RULE};SharedAccessKey=${key}`;
-  return `${endpoint};UseDevelopmentEmulator=true`;
-}
-
-/** The host that clients can use: none for an address that means all of them. */
-function publicHost(host: string): string[] {
-  return ['0.0.0.0', '::', '127.0.0.1', '::1'].includes(host) ? [] : [host];
 }
 
 function topicsOf(broker: Broker): Topics {
