@@ -1,9 +1,11 @@
 // An event as a message of the log and back, both pure. The properties are those of the CloudEvents AMQP binding in its
 // binary mode (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md), so that a
 // Service Bus client which knows CloudEvents reads what came in over HTTP, and the other way round.
+
 import { derivedId } from '../kit/ids.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Message, OutgoingMessage, PropertyValue } from '../topics/message.ts';
+import { plainBody } from './body-formats.ts';
 import { type Attributes, type CloudEvent, defaultLimits, type ExtensionValue, makeEvent } from './cloudevent.ts';
 import { bytesData, decodeEvents } from './decode.ts';
 
@@ -76,7 +78,7 @@ function encodeData(data: unknown): Uint8Array {
  */
 export function fromMessage(message: Message): Readable | Unreadable {
   try {
-    return { kind: 'event', event: read(message) };
+    return { kind: 'event', event: read({ ...message, body: plainBody(message) }) };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return { kind: 'unreadable', cause: error.message };

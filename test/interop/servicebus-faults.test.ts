@@ -103,6 +103,13 @@ describe('the Service Bus door', () => {
     expect(await health.json()).toEqual({ status: 'healthy' });
   });
 
+  it('shows what a client has sent as an event over HTTP', async () => {
+    const { topic, sender } = await bus.subscription();
+    await sender.sendMessages({ body: { amount: 3 }, subject: 'account.debited', messageId: 'e-1' });
+    const log = await bus.server.call<{ items: { event: object }[] }>('GET', `/v1/topics/${topic}/events`);
+    expect(log.items).toMatchObject([{ event: { id: 'e-1', type: 'account.debited', data: { amount: 3 } } }]);
+  });
+
   it('stays up under hostile bytes and hostile requests', async () => {
     const seed = randomBytes(4).readUInt32BE();
     console.log(`seed ${seed}`);
