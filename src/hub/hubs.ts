@@ -82,8 +82,9 @@ function readSealed({ name, sealed }: HubRow, key: Buffer): HubCredentials {
     // Only ensureHub writes it.
     return JSON.parse(unseal(key, name, sealed)) as HubCredentials;
   } catch (cause) {
-    throw new Error(`The credentials of the hub "${name}" were encrypted with another key than this node has.`, {
-      cause,
-    });
+    const words =
+      `The credentials of the hub "${name}" were encrypted under another link key than this node has. ` +
+      'Nodes that share a database need the same CARILLON_LINK_KEY.';
+    throw new Refusal('invalid_setting', words, {}, cause);
   }
 }

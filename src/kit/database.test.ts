@@ -51,5 +51,6 @@ describe('database', () => {
   it('tells the SQLSTATE of an error', async () => {
     const error = await database.query('select 1/0').catch((caught: unknown) => caught);
     expect(sqlState(error)).toBe('22012');
+    expect(sqlState(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))).toBeUndefined();
   });
 });

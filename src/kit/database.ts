@@ -130,8 +130,11 @@ function rowsOf<R>(result: pg.QueryResult): R[] {
   return result.rows as R[];
 }
 
-/** PostgreSQL's five-character error code (SQLSTATE), if `error` is one of its errors. */
+/**
+ * PostgreSQL's five-character error code (SQLSTATE), if `error` is one of its errors. No class of them begins with E,
+ * while errors of the system do, and some of those (EPIPE) have five characters as well.
+ */
 export function sqlState(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
-  return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
+  return typeof error.code === 'string' && /^(?!E)[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined;
 }

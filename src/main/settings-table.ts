@@ -99,7 +99,7 @@ export const settingsTable = {
   linkKey: secret(
     secretKey(16),
     'made at the first start and kept in the data folder',
-    'Signs the unsubscribe links of mails. Nodes that share a database need the same one.',
+    'Signs the unsubscribe links of mails and seals the credentials of hubs. Nodes that share a database need the same one.',
   ),
   smtpUrl: secret(
     url('smtp', 'smtps'),

@@ -5,9 +5,12 @@ import { isOutage } from './connection.ts';
 const withCode = (error: Error, code: string) => Object.assign(error, { code });
 
 describe('an outage', () => {
-  it.each(['ECONNREFUSED', 'EAGAIN', 'ERR_STREAM_DESTROYED', '57P03', '08006'])('is what ends with %s', (code) => {
-    expect(isOutage(withCode(new Error('it broke'), code))).toBe(true);
-  });
+  it.each(['ECONNREFUSED', 'EPIPE', 'EAGAIN', 'ERR_STREAM_DESTROYED', '57P03', '08006'])(
+    'is what ends with %s',
+    (code) => {
+      expect(isOutage(withCode(new Error('it broke'), code))).toBe(true);
+    },
+  );
 
   it('is a connection that pg says has ended', () => {
     expect(isOutage(new Error('Connection terminated unexpectedly'))).toBe(true);
