@@ -35,11 +35,11 @@ test('credentials are not readable in the database, and open with their own key 
   const hub = await findHub(db.database, key, 'sealed');
   expect(hub!.credentials.apns).toEqual(apns);
   expect(hub!.credentials.browser!.publicKey).toHaveLength(87);
-  await expect(findHub(db.database, sealingKey('another'), 'sealed')).rejects.toThrow('another key');
+  await expect(findHub(db.database, sealingKey('another'), 'sealed')).rejects.toThrow('another link key');
   await db.database.query(
     "insert into hub (name, sealed, created_at, updated_at) select 'copy', sealed, created_at, updated_at from hub where name = 'sealed'",
   );
-  await expect(findHub(db.database, key, 'copy')).rejects.toThrow('another key');
+  await expect(findHub(db.database, key, 'copy')).rejects.toThrow('another link key');
 });
 
 test('new credentials raise the version of a hub, the same ones do not, and what is not named stays', async () => {
