@@ -1,5 +1,5 @@
 // The parts of rhea that its typings do not name and that a server of this protocol has to reach into.
-// rhea 3.0.x is pinned in package.json; `mend.test.ts` fails when an upgrade moves one of them.
+// rhea 3.0.x is pinned in package.json; `test/interop/servicebus-wire.test.ts` is to fail when one moves.
 import { createRequire } from 'node:module';
 import { type AmqpValue, Reader } from './decode.ts';
 
