@@ -57,7 +57,7 @@ export function draftNotice(
   known: Known,
 ): Draft | TraceRow | Failure {
   const policy = known.categories.get(definition.category);
-  const decisions = decideChannels(definition, person.settings, policy, matched.lookup);
+  const decisions = decideChannels(definition, person.settings, policy, matched.lookup, known.now);
   const reached = decisions.map((decision) => reach(decision, definition, person, known));
   const row = rowAbout(matched, definition.name, person.id, known.now);
   if (reached.every(({ endpoints }) => endpoints === undefined)) return rowOfSilence(row, reached);

@@ -27,6 +27,7 @@ const why: Record<Reason, string> = {
   mandatory: 'mandatory',
   locked: 'set by the organisation',
   condition: "the person's condition does not match",
+  muted: 'muted for this category',
   category: 'chosen for this category',
   flag: 'switched off for this channel',
   organisation: "the organisation's default",

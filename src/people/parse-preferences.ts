@@ -2,18 +2,26 @@
 import { channelNames } from '../deliveries/channel.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { compileCondition } from './condition.ts';
-import type { CategorySetting, defaultPreferences, Preferences } from './preferences.ts';
+import {
+  type CategorySetting,
+  type defaultPreferences,
+  type Preferences,
+  type PreferredConversation,
+  preferableSurfaces,
+} from './preferences.ts';
 import { isTimeOfDay, type QuietHours } from './quiet-hours.ts';
 import { isTimeZone } from './recipient.ts';
 
 const MAX_CATEGORIES = 200;
 const MAX_CONDITION = 1_000;
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 const CATEGORY = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const FIELDS = new Set([
   'SendNotificationToMobileDevice',
   'SendNotificationToConversation',
   'categories',
   'quietHours',
+  'preferredConversation',
 ]);
 const CHANNELS: ReadonlySet<string> = new Set(channelNames);
 
@@ -28,6 +36,9 @@ export function parsePreferences(value: unknown): Preferences {
     SendNotificationToConversation: flag(conversation, 'SendNotificationToConversation'),
     categories: given.categories === undefined ? {} : parseCategories(given.categories),
     ...(given.quietHours !== undefined && { quietHours: parseQuietHours(given.quietHours) }),
+    ...(given.preferredConversation !== undefined && {
+      preferredConversation: parsePreferred(given.preferredConversation),
+    }),
   };
 }
 
@@ -69,9 +80,22 @@ function timeOfDay(value: unknown, at: string): string {
 
 function parseEntry(name: string, value: unknown, at: string): boolean | string {
   if (name === 'when') return parseCondition(value, at);
-  if (!CHANNELS.has(name)) throw invalid(at, `is neither 'when' nor a channel (${channelNames.join(', ')})`);
+  if (name === 'mutedUntil') return parseTime(value, at);
+  if (!CHANNELS.has(name))
+    throw invalid(at, `is neither 'when' nor 'mutedUntil' nor a channel (${channelNames.join(', ')})`);
   if (typeof value !== 'boolean') throw invalid(at, 'must be true or false');
   return value;
+}
+
+function parsePreferred(value: unknown): PreferredConversation {
+  const known = preferableSurfaces.find((each) => each === value);
+  if (known === undefined) throw invalid('preferredConversation', `must be one of ${preferableSurfaces.join(', ')}`);
+  return known;
+}
+
+function parseTime(value: unknown, at: string): string {
+  if (typeof value === 'string' && ISO_TIME.test(value) && !Number.isNaN(Date.parse(value))) return value;
+  throw invalid(at, 'must be a time such as 2026-01-31T08:00:00Z');
 }
 
 function parseCondition(value: unknown, at: string): string {

@@ -124,6 +124,22 @@ describe('preferences', () => {
     expect(held('mobile', 'default', 'low', { quietHours: { from: '22:00', to: '07:00' } })).toBeUndefined();
   });
 
+  it('let a muted category disturb nobody until the time has come; the inbox and the mandatory go on', () => {
+    const settings = { categories: { hr: { mobile: true, mutedUntil: '2026-06-01T08:00:00Z' } } };
+    const reasons = (at: string, mandatory = false) =>
+      decideChannels({ ...question, mandatory }, settings, undefined, lookupIn({}), new Date(at)).map(
+        ({ channel, reason }) => `${channel} ${reason}`,
+      );
+    expect(reasons('2026-06-01T07:59:59Z')).toEqual([
+      'inbox default',
+      'mobile muted',
+      'conversation muted',
+      'email muted',
+    ]);
+    expect(reasons('2026-06-01T08:00:00Z')).toContain('mobile category');
+    expect(reasons('2026-06-01T07:00:00Z', true)).toContain('mobile mandatory');
+  });
+
   it('are off on every channel where the condition is unknown', () => {
     const settings = { categories: { hr: { when: 'amount > 100', inbox: true } } };
     const decisions = decideChannels(question, settings, undefined, lookupIn({}));
@@ -135,6 +151,8 @@ describe('preferences', () => {
     [{ sendNotificationToMobileDevice: true }, 'sendNotificationToMobileDevice'],
     [{ categories: { hr: { sms: true } } }, 'categories.hr.sms'],
     [{ categories: { hr: { inbox: 1 } } }, 'categories.hr.inbox'],
+    [{ categories: { hr: { mutedUntil: 'Monday' } } }, 'categories.hr.mutedUntil'],
+    [{ preferredConversation: 'pager' }, 'preferredConversation'],
     [{ categories: { hr: { when: 'amount >' } } }, 'categories.hr.when'],
     [{ categories: { 'h r': {} } }, 'categories.h r'],
     [{ categories: [] }, 'categories'],

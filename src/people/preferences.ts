@@ -8,7 +8,8 @@
 //   5. the organisation's default for the category
 //   6. nobody said anything                     -> on
 // Before 3 stands the condition (`when`) of the category, the person's own or else the organisation's: an event that it
-// does not match reaches the person over no channel at all.
+// does not match reaches the person over no channel at all. A category that the person muted for a while is off
+// everywhere but in the inbox.
 import type { ChannelName, Urgency } from '../deliveries/channel.ts';
 import { type Condition, compileCondition } from './condition.ts';
 import { endOfQuiet, type QuietHours } from './quiet-hours.ts';
@@ -16,7 +17,13 @@ import { endOfQuiet, type QuietHours } from './quiet-hours.ts';
 export type CategorySetting = Partial<Readonly<Record<ChannelName, boolean>>> & {
   /** Filter over the event: `type`, `source`, `subject`, `[data.amount]`. `1=1` lifts a condition of the organisation. */
   readonly when?: string;
+  /** ISO 8601: until then nothing of the category disturbs. The inbox still gets it, and so does what is mandatory. */
+  readonly mutedUntil?: string;
 };
+
+/** Where the assistant speaks to a person first, if they are reachable there. */
+export const preferableSurfaces = ['directline', 'teams', 'slack'] as const;
+export type PreferredConversation = (typeof preferableSurfaces)[number];
 
 /** As the API shows it: the flags under the names that the original sample gave them, both on until switched off. */
 export type Preferences = {
@@ -25,6 +32,8 @@ export type Preferences = {
   readonly categories: Readonly<Record<string, CategorySetting>>;
   /** What could disturb waits until they end: everything but the inbox, the urgent and the mandatory. */
   readonly quietHours?: QuietHours;
+  /** Left out: where the person was seen last. */
+  readonly preferredConversation?: PreferredConversation;
 };
 
 /** As it is stored: only what differs from the defaults. */
@@ -38,7 +47,7 @@ export type CategoryPolicy = {
 };
 
 /** Why a channel is on or off; the decision trace shows it. */
-export type Reason = 'mandatory' | 'locked' | 'condition' | 'category' | 'flag' | 'organisation' | 'default';
+export type Reason = 'mandatory' | 'locked' | 'condition' | 'muted' | 'category' | 'flag' | 'organisation' | 'default';
 export type Decision = { readonly channel: ChannelName; readonly on: boolean; readonly reason: Reason };
 
 /** What is asked: one notification with its channels. */
@@ -73,6 +82,9 @@ export function settingsOf(preferences: Preferences): Settings {
     ...(!preferences.SendNotificationToConversation && { SendNotificationToConversation: false }),
     ...(categories.length > 0 && { categories: Object.fromEntries(categories) }),
     ...(preferences.quietHours !== undefined && { quietHours: preferences.quietHours }),
+    ...(preferences.preferredConversation !== undefined && {
+      preferredConversation: preferences.preferredConversation,
+    }),
   };
 }
 
@@ -82,6 +94,7 @@ export function decideChannels(
   settings: Settings,
   policy: CategoryPolicy | undefined,
   lookup: Parameters<Condition['matches']>[0],
+  now: Date = new Date(),
 ): Decision[] {
   const own = policy?.locked ? undefined : ownSetting(settings, question.category);
   const when = own?.when ?? policy?.defaults?.when;
@@ -89,6 +102,7 @@ export function decideChannels(
   return question.channels.map((channel) => {
     if (isMandatory(question, channel)) return { channel, on: true, reason: 'mandatory' };
     if (!matches) return { channel, on: false, reason: 'condition' };
+    if (channel !== 'inbox' && isMuted(own, now)) return { channel, on: false, reason: 'muted' };
     return { channel, ...decide(channel, own, settings, policy) };
   });
 }
@@ -119,6 +133,10 @@ function decide(
   if (flag !== undefined && settings[flag] === false) return { on: false, reason: 'flag' };
   if (byOrganisation !== undefined) return { on: byOrganisation, reason: 'organisation' };
   return { on: true, reason: 'default' };
+}
+
+function isMuted(own: CategorySetting | undefined, now: Date): boolean {
+  return own?.mutedUntil !== undefined && Date.parse(own.mutedUntil) > now.getTime();
 }
 
 function isMandatory({ mandatory = false }: Question, channel: ChannelName): boolean {

@@ -1,6 +1,7 @@
 // People: who they are and what they want.
 import { Type } from 'typebox';
 import { forgetPerson } from '../../../access/sign-in.ts';
+import { forgetDevicesOf } from '../../../hub/device-list.ts';
 import { forgetInbox } from '../../../inbox/mark.ts';
 import type { InboxStream } from '../../../inbox/stream.ts';
 import type { Database } from '../../../kit/database.ts';
@@ -41,6 +42,13 @@ const CategorySetting = Type.Object(
         description: 'A filter over the event; where it does not match, nothing is sent.',
       }),
     ),
+    mutedUntil: Type.Optional(
+      Type.String({
+        maxLength: 40,
+        examples: ['2026-01-31T08:00:00Z'],
+        description: 'Until then nothing of the category disturbs; the inbox still gets it.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -63,6 +71,11 @@ const PreferencesSchema = Type.Object(
     SendNotificationToConversation: Type.Optional(Type.Boolean({ default: true })),
     categories: Type.Optional(Type.Record(Type.String(), CategorySetting)),
     quietHours: Type.Optional(QuietHours),
+    preferredConversation: Type.Optional(
+      Type.Union([Type.Literal('directline'), Type.Literal('teams'), Type.Literal('slack')], {
+        description: 'Where the assistant speaks to them first; else where they were seen last.',
+      }),
+    ),
   },
   {
     additionalProperties: false,
@@ -108,6 +121,7 @@ export function recipientRoutes(app: App, { database, inbox }: RecipientDeps): v
       await database.transaction(async (tx) => {
         await deleteRecipient(tx, params.recipient);
         await forgetInbox(tx, params.recipient);
+        await forgetDevicesOf(tx, params.recipient);
         await forgetPerson(tx, params.recipient);
       });
       inbox.forget(params.recipient);
@@ -158,7 +172,7 @@ const putSchema = {
 const deleteSchema = {
   operationId: 'deleteRecipient',
   summary: 'Forget a recipient',
-  description: 'Removes the person with their preferences, inbox and sessions.',
+  description: 'Removes the person with their preferences, inbox, devices and sessions.',
   tags: ['people'],
   params: RecipientParams,
   response: responses({ 204: Type.Null({ description: 'Forgotten.' }) }),
