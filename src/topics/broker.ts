@@ -1,15 +1,14 @@
 // The broker's public face: everything the gateways and the handler call. It holds the parts together and decides
-// nothing itself: publish.ts appends, owners.ts owns, cursor.ts hands out, progress.ts remembers, admin.ts changes.
+// nothing itself: entities.ts changes topics, publish.ts appends, owners.ts owns, cursor.ts hands out, progress.ts remembers.
 import type { Database } from '../kit/database.ts';
-import { Refusal } from '../kit/refusal.ts';
-import * as admin from './admin.ts';
 import type { Block } from './block.ts';
 import { type BrowseOptions, browse } from './browse.ts';
-import { Catalogue, QUEUE_SUBSCRIPTION, type SubscriptionEntry, subscriptionOf, type TopicEntry } from './catalogue.ts';
+import { Catalogue, QUEUE_SUBSCRIPTION, subscriptionOf, type TopicEntry } from './catalogue.ts';
 import { checkMessages } from './check.ts';
 import { type Batch, type ConsumeOptions, type Consumer, startConsumer } from './consume.ts';
 import { type Counts, sumCounts } from './counts.ts';
 import type { CursorDeps } from './cursor.ts';
+import { Entities } from './entities.ts';
 import { Forwarders } from './forward.ts';
 import { Housekeeper, type HousekeepingSettings, housekeepingDefaults } from './housekeeping.ts';
 import { deleteIdle, Usage } from './idle.ts';
@@ -22,12 +21,9 @@ import { Publisher, type PublishLimits, publishLimits } from './publish.ts';
 import { Quotas } from './quota.ts';
 import { Receiver, type ReceiverOptions, type SessionChoice } from './receiver.ts';
 import { type Cause, type DeadSelection, deadCauses } from './redrive.ts';
-import { type ReplayFrom, rewind } from './replay.ts';
-import { DEFAULT_RULE, type Rule } from './rule.ts';
 import { cancelScheduled, countScheduled, Scheduler } from './scheduled.ts';
 import type { Seat } from './seat.ts';
 import { acceptSession, listSessions, type SessionPage } from './seats.ts';
-import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
 import type { EmitTopics } from './signals.ts';
 
 export type BrokerSettings = {
@@ -51,6 +47,7 @@ export type BrokerDeps = {
 type Parts = {
   readonly deps: BrokerDeps;
   readonly catalogue: Catalogue;
+  readonly entities: Entities;
   readonly owners: Owners;
   readonly publisher: Publisher;
   readonly progress: Progress;
@@ -111,9 +108,11 @@ export class Broker {
       await scheduler.look();
     });
     await scheduler.start();
+    const entities = new Entities({ database, catalogue, owners, forwarders, nodes });
     const parts = {
       deps,
       catalogue,
+      entities,
       owners,
       publisher,
       progress,
@@ -199,152 +198,70 @@ export class Broker {
     return browse(this.#parts.deps.database, this.#parts.catalogue.topic(topic), options);
   }
 
-  async createTopic(name: string, given: admin.NewTopic = {}): Promise<TopicEntry> {
-    const id = await admin.createTopic(this.#parts.deps.database, name, 'topic', given);
-    return this.#opened(id);
+  // Entities: entities.ts says what each of these takes and refuses.
+
+  createTopic(...given: Parameters<Entities['createTopic']>): ReturnType<Entities['createTopic']> {
+    return this.#parts.entities.createTopic(...given);
   }
 
-  async createQueue(
-    name: string,
-    given: admin.NewTopic & { readonly queue?: Partial<SubscriptionSettings> } = {},
-  ): Promise<TopicEntry> {
-    this.#checkForwarding(name, mergeSettings(subscriptionDefaults, given.queue ?? {}));
-    const id = await admin.createTopic(this.#parts.deps.database, name, 'queue', given);
-    return this.#opened(id);
+  createQueue(...given: Parameters<Entities['createQueue']>): ReturnType<Entities['createQueue']> {
+    return this.#parts.entities.createQueue(...given);
   }
 
-  async #opened(id: number): Promise<TopicEntry> {
-    const entry = await this.#changed(id);
-    await this.#parts.owners.claim([entry!]);
-    return entry!;
+  ensureTopic(...given: Parameters<Entities['ensureTopic']>): ReturnType<Entities['ensureTopic']> {
+    return this.#parts.entities.ensureTopic(...given);
   }
 
-  /** Creates the topic unless it exists; brings the given settings in line if it does. */
-  async ensureTopic(name: string, given: admin.NewTopic = {}): Promise<TopicEntry> {
-    const known = await this.#find(name);
-    if (!known) {
-      try {
-        return await this.createTopic(name, given);
-      } catch (error) {
-        if (!(error instanceof Refusal && error.code === 'already_exists')) throw error;
-        return this.ensureTopic(name, given);
-      }
-    }
-    const settings = given.settings ?? {};
-    if (sameSettings(known.settings, settings)) return known;
-    return this.updateTopic(name, settings);
+  updateTopic(...given: Parameters<Entities['updateTopic']>): ReturnType<Entities['updateTopic']> {
+    return this.#parts.entities.updateTopic(...given);
   }
 
-  /** Also finds a topic that another node made just now. */
-  async #find(name: string): Promise<TopicEntry | undefined> {
-    const { catalogue } = this.#parts;
-    if (!catalogue.find(name)) await catalogue.refreshAll();
-    return catalogue.find(name);
+  deleteTopic(...given: Parameters<Entities['deleteTopic']>): ReturnType<Entities['deleteTopic']> {
+    return this.#parts.entities.deleteTopic(...given);
   }
 
-  async updateTopic(name: string, given: Partial<TopicSettings>): Promise<TopicEntry> {
-    const entry = this.topic(name);
-    await admin.updateTopic(this.#parts.deps.database, entry.id, mergeSettings(entry.settings, given));
-    return (await this.#changed(entry.id))!;
+  topic(...given: Parameters<Entities['topic']>): ReturnType<Entities['topic']> {
+    return this.#parts.entities.topic(...given);
   }
 
-  async deleteTopic(name: string): Promise<void> {
-    const entry = this.topic(name);
-    await admin.deleteTopic(this.#parts.deps.database, entry.id);
-    await this.#changed(entry.id);
+  listTopics(...given: Parameters<Entities['listTopics']>): ReturnType<Entities['listTopics']> {
+    return this.#parts.entities.listTopics(...given);
   }
 
-  /** Refuses with `topic_not_found`. */
-  topic(name: string): TopicEntry {
-    return this.#parts.catalogue.topic(name);
+  createSubscription(...given: Parameters<Entities['createSubscription']>): ReturnType<Entities['createSubscription']> {
+    return this.#parts.entities.createSubscription(...given);
   }
 
-  /** By name, without regard to case. `next` is the `after` of the next page. */
-  listTopics(
-    options: { after?: string | undefined; limit?: number | undefined; kind?: 'topic' | 'queue' | undefined } = {},
-  ): { items: TopicEntry[]; next: string | undefined } {
-    const after = options.after?.toLowerCase() ?? '';
-    const limit = options.limit ?? 100;
-    const all = [...this.#parts.catalogue.all()]
-      .filter((entry) => entry.name.toLowerCase() > after && (!options.kind || entry.kind === options.kind))
-      .sort((a, b) => (a.name.toLowerCase() < b.name.toLowerCase() ? -1 : 1));
-    const items = all.slice(0, limit);
-    return { items, next: all.length > limit ? items.at(-1)!.name : undefined };
+  ensureSubscription(...given: Parameters<Entities['ensureSubscription']>): ReturnType<Entities['ensureSubscription']> {
+    return this.#parts.entities.ensureSubscription(...given);
   }
 
-  /** Without rules given it gets one that selects everything. With `from` it also gets what the log has since then. */
-  async createSubscription(
-    topic: string,
-    name: string,
-    given: Partial<SubscriptionSettings> = {},
-    rules: readonly Rule[] = [DEFAULT_RULE],
-    from?: ReplayFrom,
-  ): Promise<SubscriptionEntry> {
-    const entry = this.#topicOnly(topic);
-    const settings = mergeSettings(subscriptionDefaults, given);
-    this.#checkForwarding(`${entry.name}/Subscriptions/${name}`, settings);
-    await admin.createSubscription(this.#parts.deps.database, entry.id, name, settings, rules);
-    const created = subscriptionOf((await this.#changed(entry.id))!, name);
-    if (from) await this.replay(`${entry.name}/Subscriptions/${name}`, from);
-    return created;
+  updateSubscription(...given: Parameters<Entities['updateSubscription']>): ReturnType<Entities['updateSubscription']> {
+    return this.#parts.entities.updateSubscription(...given);
   }
 
-  async ensureSubscription(
-    topic: string,
-    name: string,
-    given: Partial<SubscriptionSettings> = {},
-    rules?: readonly Rule[],
-  ): Promise<SubscriptionEntry> {
-    const known = this.topic(topic).subscriptions.find((each) => each.name.toLowerCase() === name.toLowerCase());
-    if (known) return sameSettings(known.settings, given) ? known : this.updateSubscription(topic, name, given);
-    try {
-      return await this.createSubscription(topic, name, given, rules);
-    } catch (error) {
-      if (!(error instanceof Refusal && error.code === 'already_exists')) throw error;
-      const entry = await this.#changed(this.topic(topic).id);
-      return subscriptionOf(entry!, name);
-    }
+  deleteSubscription(...given: Parameters<Entities['deleteSubscription']>): ReturnType<Entities['deleteSubscription']> {
+    return this.#parts.entities.deleteSubscription(...given);
   }
 
-  async updateSubscription(
-    topic: string,
-    name: string,
-    given: Partial<SubscriptionSettings>,
-  ): Promise<SubscriptionEntry> {
-    const entry = this.topic(topic);
-    const { id, settings } = subscriptionOf(entry, name);
-    const merged = mergeSettings(settings, given);
-    this.#checkForwarding(entry.kind === 'queue' ? entry.name : `${entry.name}/Subscriptions/${name}`, merged);
-    await admin.updateSubscription(this.#parts.deps.database, entry.id, id, merged);
-    return subscriptionOf((await this.#changed(entry.id))!, name);
+  subscription(...given: Parameters<Entities['subscription']>): ReturnType<Entities['subscription']> {
+    return this.#parts.entities.subscription(...given);
   }
 
-  async deleteSubscription(topic: string, name: string): Promise<void> {
-    const entry = this.#topicOnly(topic);
-    await admin.deleteSubscription(this.#parts.deps.database, entry.id, subscriptionOf(entry, name).id);
-    await this.#changed(entry.id);
+  addRule(...given: Parameters<Entities['addRule']>): ReturnType<Entities['addRule']> {
+    return this.#parts.entities.addRule(...given);
   }
 
-  subscription(topic: string, name: string): SubscriptionEntry {
-    return subscriptionOf(this.topic(topic), name);
+  removeRule(...given: Parameters<Entities['removeRule']>): ReturnType<Entities['removeRule']> {
+    return this.#parts.entities.removeRule(...given);
   }
 
-  async addRule(topic: string, subscription: string, rule: Rule): Promise<void> {
-    const entry = this.#topicOnly(topic);
-    await admin.addRule(this.#parts.deps.database, entry.id, subscriptionOf(entry, subscription).id, rule);
-    await this.#changed(entry.id);
+  replaceRules(...given: Parameters<Entities['replaceRules']>): ReturnType<Entities['replaceRules']> {
+    return this.#parts.entities.replaceRules(...given);
   }
 
-  async removeRule(topic: string, subscription: string, name: string): Promise<void> {
-    const entry = this.#topicOnly(topic);
-    await admin.removeRule(this.#parts.deps.database, entry.id, subscriptionOf(entry, subscription).id, name);
-    await this.#changed(entry.id);
-  }
-
-  async replaceRules(topic: string, subscription: string, rules: readonly Rule[]): Promise<void> {
-    const entry = this.#topicOnly(topic);
-    await admin.replaceRules(this.#parts.deps.database, entry.id, subscriptionOf(entry, subscription).id, rules);
-    await this.#changed(entry.id);
+  replay(...given: Parameters<Entities['replay']>): ReturnType<Entities['replay']> {
+    return this.#parts.entities.replay(...given);
   }
 
   /** Runtime counts of one subscription, or of a queue when no subscription is named. */
@@ -392,44 +309,8 @@ export class Broker {
     return purged.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Lets a subscription or queue read again what the log still has. */
-  async replay(path: string, from: ReplayFrom): Promise<void> {
-    const { topic, subscription } = findEntity(this.#parts.catalogue, path);
-    await rewind(this.#parts.deps.database, topic.id, subscription.id, from);
-    await this.#changed(topic.id);
-  }
-
   #seats(entity: Entity): Promise<readonly Seat[]> {
     return this.#parts.nodes.seats(entity);
-  }
-
-  #checkForwarding(path: string, settings: SubscriptionSettings): void {
-    for (const to of [settings.forwardTo, settings.forwardDeadLettersTo]) {
-      if (to === null) continue;
-      this.topic(to);
-      if (to.toLowerCase() === path.toLowerCase())
-        throw new Refusal('bad_request', `"${path}" cannot forward to itself.`);
-    }
-    if (settings.forwardTo !== null && settings.requiresSession) {
-      throw new Refusal('bad_request', 'An entity that requires sessions cannot forward its messages.');
-    }
-  }
-
-  #topicOnly(name: string): TopicEntry {
-    const entry = this.topic(name);
-    if (entry.kind === 'queue')
-      throw new Refusal('bad_request', `"${entry.name}" is a queue; it has no subscriptions.`);
-    return entry;
-  }
-
-  async #changed(id: number): Promise<TopicEntry | undefined> {
-    const { catalogue, owners, forwarders, nodes } = this.#parts;
-    await catalogue.refresh([id]);
-    nodes.hintChanged(id);
-    await owners.updated();
-    for (const partition of owners.owned(id))
-      for (const cursor of partition.cursors.values()) forwarders.update(cursor);
-    return catalogue.byId(id);
   }
 
   /** Ends consumers, flushes what was accepted, lets the partitions go. May be called twice. */
@@ -453,9 +334,4 @@ export class Broker {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
-}
-
-function sameSettings(known: object, given: object): boolean {
-  const current = new Map<string, unknown>(Object.entries(known));
-  return Object.entries(given).every(([name, value]) => value === undefined || current.get(name) === value);
 }
