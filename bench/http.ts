@@ -10,6 +10,8 @@ import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { Access } from '../src/access/access.ts';
 import { HttpServer } from '../src/gateways/http/server.ts';
 import { compileDefinitions } from '../src/handler/notification.ts';
+import { HubLanes } from '../src/hub/lanes.ts';
+import { sealingKey } from '../src/hub/sealing.ts';
 import { InboxStream } from '../src/inbox/stream.ts';
 import { Database } from '../src/kit/database.ts';
 import { migrate } from '../src/kit/migrate.ts';
@@ -138,6 +140,8 @@ async function serve(database: Database): Promise<void> {
     database,
     presets: [{ name: 'bench', secret: KEY, grants: [{ right: 'send', entity: '*' }] }],
   });
+  const key = sealingKey('hub-key-of-the-bench');
+  await using lanes = new HubLanes({ database, key, emit });
   await using http = await HttpServer.start(
     {
       database,
@@ -149,6 +153,8 @@ async function serve(database: Database): Promise<void> {
       dispatcher: { wake: () => undefined },
       mappings: [],
       notReady: async () => [],
+      push: { database, lanes, now: () => new Date() },
+      sealingKey: key,
     },
     { host: '127.0.0.1', port: 0, version: '0', stopWithinMs: 500 },
   );

@@ -1,4 +1,4 @@
-// What an identity may do. A grant is a right on an entity pattern: `topic:hr`, `recipient:ada`, `topic:*`,
+// What an identity may do. A grant is a right on an entity pattern: `topic:hr`, `recipient:ada`, `hub:main`, `topic:*`,
 // `topic:hr.*` (a `*` at the end matches any rest) or `*` for everything. `manage` includes `send` and `listen`.
 import { Refusal } from '../kit/refusal.ts';
 
@@ -55,7 +55,7 @@ function matchesExactly(pattern: string, entity: string, kind: Identity['kind'])
   return pattern === entity;
 }
 
-const GRANT = /^(send|listen|manage) (\*|(?:topic|recipient|system):.{1,300})$/;
+const GRANT = /^(send|listen|manage) (\*|(?:topic|recipient|hub|system):.{1,300})$/;
 
 /** Reads `send topic:hr`. Refuses (`bad_request`) what is no grant. */
 export function parseGrant(text: string): Grant {

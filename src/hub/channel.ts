@@ -48,7 +48,7 @@ const findPlaces = statement(
 );
 const findTargets = statement(
   'hub.targets-of-deliveries',
-  `select device.hub, device.id, kind, definition, etag, gone_at, created_at, updated_at
+  `select device.hub, device.id, kind, definition, etag, gone_at, label, created_at, updated_at
    from unnest($1::text[], $2::text[]) as wanted (hub, id)
    join device on device.hub = wanted.hub and device.id = wanted.id
    where gone_at is null and (expires_at is null or expires_at > $3)`,

@@ -17,8 +17,18 @@ export type Device = {
   readonly etag: number;
   /** The push service called the address dead. */
   readonly gone: boolean;
+  /** What its owner calls it. */
+  readonly label: string | undefined;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+};
+
+/** Without a label the one that it has stays. */
+export type NewDevice = {
+  readonly hub: string;
+  readonly kind: DeviceKind;
+  readonly installation: Installation;
+  readonly label?: string | undefined;
 };
 
 /** `etag` undefined: whatever is there. `'*'`: it must be there. */
@@ -31,29 +41,31 @@ export type DeviceRow = {
   readonly definition: string;
   readonly etag: number;
   readonly gone_at: Date | null;
+  readonly label: string | null;
   readonly created_at: Date;
   readonly updated_at: Date;
 };
 
-export const deviceColumns = 'hub, id, kind, definition, etag, gone_at, created_at, updated_at';
+export const deviceColumns = 'hub, id, kind, definition, etag, gone_at, label, created_at, updated_at';
 
 const writeDevice = statement(
   'hub.device-write',
   `insert into device as old (hub, id, kind, platform, handle, handle_since, user_id, tags, definition, etag, expires_at,
-     created_at, updated_at)
-   values ($1, $2, $3, $4, $5, $10, $6, $7, $8, 1, $9, $10, $10)
+     created_at, updated_at, label)
+   values ($1, $2, $3, $4, $5, $10, $6, $7, $8, 1, $9, $10, $10, $12)
    on conflict (hub, id) do update set kind = excluded.kind, platform = excluded.platform, handle = excluded.handle,
      -- The app itself says where it is; a patch that leaves the address alone says nothing about it.
      handle_since = case when $11 or old.handle <> excluded.handle then excluded.handle_since else old.handle_since end,
      gone_at = case when $11 or old.handle <> excluded.handle then null else old.gone_at end, user_id = excluded.user_id, tags = excluded.tags, definition = excluded.definition,
-     etag = old.etag + 1, expires_at = excluded.expires_at, updated_at = excluded.updated_at
+     etag = old.etag + 1, expires_at = excluded.expires_at, updated_at = excluded.updated_at,
+     label = coalesce(excluded.label, old.label)
    returning ${deviceColumns}`,
 );
 const findRow = statement(
   'hub.device-find',
   `select ${deviceColumns} from device where hub = $1 and id = $2 and (expires_at is null or expires_at > $3)`,
 );
-const lockRow = statement(
+export const lockDeviceRow = statement(
   'hub.device-lock',
   `select ${deviceColumns} from device where hub = $1 and id = $2 and (expires_at is null or expires_at > $3) for update`,
 );
@@ -66,17 +78,17 @@ const hubIsThere = statement('hub.is-there', 'select 1 from hub where name = $1'
 /** Throws Refusal('not_found') for a hub or, with a condition, a device that is not there, 'precondition_failed' for a changed one. */
 export async function putDevice(
   database: Database,
-  device: { readonly hub: string; readonly kind: DeviceKind; readonly installation: Installation },
+  device: NewDevice,
   now: Date,
   { etag }: Condition = {},
 ): Promise<Device> {
   return database.transaction(async (tx) => {
     await checkHub(tx, device.hub);
     if (etag !== undefined) {
-      const [row] = await tx.query<DeviceRow>(lockRow, [device.hub, device.installation.installationId, now]);
+      const [row] = await tx.query<DeviceRow>(lockDeviceRow, [device.hub, device.installation.installationId, now]);
       checkCondition(row, etag);
     }
-    return write(tx, device, now, true);
+    return writeDeviceRow(tx, device, now, true);
   });
 }
 
@@ -88,10 +100,25 @@ export async function patchDevice(
   now: Date,
 ): Promise<Device> {
   return database.transaction(async (tx) => {
-    const [row] = await tx.query<DeviceRow>(lockRow, [hub, id, now]);
+    const [row] = await tx.query<DeviceRow>(lockDeviceRow, [hub, id, now]);
     if (row === undefined || row.kind !== 'installation') throw absent();
     const { kind, installation } = deviceOf(row);
-    return write(tx, { hub, kind, installation: patchInstallation(installation, operations) }, now, false);
+    return writeDeviceRow(tx, { hub, kind, installation: patchInstallation(installation, operations) }, now, false);
+  });
+}
+
+/** As patchDevice, for whoever knows how to change it; of any kind. */
+export async function editDevice(
+  database: Database,
+  { hub, id }: { readonly hub: string; readonly id: string },
+  edit: (device: Device) => Pick<NewDevice, 'installation' | 'label'>,
+  now: Date,
+  { etag }: Condition = {},
+): Promise<Device> {
+  return database.transaction(async (tx) => {
+    const [row] = await tx.query<DeviceRow>(lockDeviceRow, [hub, id, now]);
+    checkCondition(row, etag ?? '*');
+    return writeDeviceRow(tx, { hub, kind: row!.kind, ...edit(deviceOf(row!)) }, now, false);
   });
 }
 
@@ -128,6 +155,7 @@ export function deviceOf(row: DeviceRow): Device {
     installation: JSON.parse(row.definition, reviveTime) as Installation, // true: write() made it from one
     etag: row.etag,
     gone: row.gone_at !== null,
+    label: row.label ?? undefined,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -159,13 +187,8 @@ export function handleOf({ pushChannel }: Pick<Installation, 'pushChannel'>): st
 }
 
 /** `confirmed`: the address is good at this moment, whatever was known of it before. */
-async function write(
-  sql: Sql,
-  device: { readonly hub: string; readonly kind: DeviceKind; readonly installation: Installation },
-  now: Date,
-  confirmed: boolean,
-): Promise<Device> {
-  const { hub, kind, installation } = device;
+export async function writeDeviceRow(sql: Sql, device: NewDevice, now: Date, confirmed: boolean): Promise<Device> {
+  const { hub, kind, installation, label } = device;
   const [row] = await sql.query<DeviceRow>(writeDevice, [
     hub,
     installation.installationId,
@@ -178,11 +201,12 @@ async function write(
     installation.expirationTime ?? null,
     now,
     confirmed,
+    label ?? null,
   ]);
   return deviceOf(row!);
 }
 
-function checkCondition(row: DeviceRow | undefined, etag: number | '*'): void {
+export function checkCondition(row: DeviceRow | undefined, etag: number | '*'): void {
   if (row === undefined) throw absent();
   if (etag !== '*' && row.etag !== etag)
     throw new Refusal('precondition_failed', 'The device was changed since its ETag was read.', { etag: row.etag });

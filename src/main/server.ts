@@ -235,6 +235,8 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     mappings: config.mappings,
     definitions: config.definitions,
     unsubscribeKeys: unsubscribeKeys(wiring.keys),
+    push: { database, lanes: parts.lanes, now: () => new Date() },
+    sealingKey: sealingKey(wiring.keys.linkKey),
     gateways: [hubDoor(wiring, parts)],
     signals,
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),

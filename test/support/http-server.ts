@@ -7,6 +7,9 @@ import { enterpriseNotification } from '../../src/events/ingest.ts';
 import { HttpServer, type HttpSettings } from '../../src/gateways/http/server.ts';
 import { Handler } from '../../src/handler/handler.ts';
 import { compileDefinitions, type Notification } from '../../src/handler/notification.ts';
+import { ensureHub } from '../../src/hub/hubs.ts';
+import { HubLanes } from '../../src/hub/lanes.ts';
+import { sealingKey } from '../../src/hub/sealing.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
 import { type Signal, Signals } from '../../src/kit/signals.ts';
@@ -15,6 +18,7 @@ import { useDatabase } from './database.ts';
 import { type OpenApi, OpenApiCheck } from './openapi-check.ts';
 
 export const ADMIN_KEY = 'admin-key-of-the-tests';
+const HUB_KEY = sealingKey('hub-key-of-the-tests');
 export const UNSUBSCRIBE_KEYS: UnsubscribeKeys = [Buffer.from('unsubscribe-key-of-the-tests')];
 
 export type Answer = {
@@ -65,6 +69,9 @@ export function useServer(
     });
     const grants = [{ right: 'manage', entity: '*' }] as const;
     const access = await Access.start({ database, presets: [{ name: 'admin', secret: ADMIN_KEY, grants }] });
+    const subject = 'mailto:ops@example.com';
+    await ensureHub(database, HUB_KEY, { name: 'main', credentials: {}, subject }, new Date());
+    const lanes = new HubLanes({ database, key: HUB_KEY, emit });
     const server = await HttpServer.start(
       {
         access,
@@ -77,12 +84,14 @@ export function useServer(
         mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
         unsubscribeKeys: UNSUBSCRIBE_KEYS,
+        push: { database, lanes, now: () => new Date() },
+        sealingKey: HUB_KEY,
       },
       { host: '127.0.0.1', port: 0, version: '0.0.0', ...settings },
     );
     Object.assign(test, { server, access, inbox, broker });
     stopAll = async () => {
-      for (const part of [server, handler, inbox, broker]) await part.stop();
+      for (const part of [server, lanes, handler, inbox, broker]) await part.stop();
     };
   });
   afterAll(() => stopAll());

@@ -29,6 +29,10 @@ export function onRecipient(right: Right): Need {
   return { right, entity: ({ params }) => `recipient:${(params as { recipient: string }).recipient}` };
 }
 
+export function onHub(right: Right): Need {
+  return { right, entity: ({ params }) => `hub:${(params as { hub: string }).hub}` };
+}
+
 /** A right on a whole kind of things (`topic:`, `recipient:`) or on a part of the system (`system:keys`). */
 export function onEntity(right: Right, entity: string): Need {
   return { right, entity: () => entity };

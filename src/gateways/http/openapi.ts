@@ -12,6 +12,7 @@ const tags = [
   { name: 'messages', description: 'Send, receive and settle messages as a consumer program.' },
   { name: 'people', description: 'Recipients and what they want.' },
   { name: 'inbox', description: 'What a recipient sees in the browser.' },
+  { name: 'devices', description: 'Phones, desktops and browsers that are pushed to, and the hubs that hold them.' },
   { name: 'trace', description: 'Why somebody did or did not get something.' },
   { name: 'deliveries', description: 'What could not be delivered.' },
   { name: 'access', description: 'Keys and sign-in.' },

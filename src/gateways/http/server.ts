@@ -15,8 +15,10 @@ import { describeRoutes, serveDescription } from './openapi.ts';
 import { servePages } from './pages.ts';
 import { type DefinitionDeps, definitionRoutes } from './routes/definitions.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
+import { type DeviceDeps, deviceRoutes } from './routes/devices.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { type HubDeps, hubRoutes } from './routes/hubs.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/log.ts';
@@ -41,7 +43,9 @@ export type HttpDeps = EventDeps &
   InboxDeps &
   DeliveryDeps &
   DefinitionDeps &
-  UnsubscribeDeps & {
+  UnsubscribeDeps &
+  DeviceDeps &
+  HubDeps & {
     readonly broker: Broker;
     readonly access: Access;
     /** Emits `HttpSignal`s; listens for the figures of the dashboard. */
@@ -176,6 +180,8 @@ function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string
   statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);
   inboxRoutes(app, deps, streams);
+  deviceRoutes(app, deps);
+  hubRoutes(app, deps);
   traceRoutes(app, deps);
   deliveryRoutes(app, deps);
   keyRoutes(app, deps);
