@@ -1,11 +1,11 @@
 // The open streams of this node. Whoever commits a change of an inbox tells it here, after the commit; open streams of
 // that person hear it from memory. Other nodes get a hint and read. A slow poll makes good what both have missed.
 import type { Database } from '../kit/database.ts';
+import { type Hinted, Hints } from '../kit/hints.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Emit } from '../kit/signals.ts';
 import type { Appended } from './append.ts';
 import { itemsAfter, readHead, readHeads } from './feed.ts';
-import { type Hinted, Hints } from './hints.ts';
 import { newItem } from './item.ts';
 import type { Mark, Marked } from './mark.ts';
 import { type EndReason, InboxReader, type ReadAfter } from './reader.ts';
@@ -56,11 +56,11 @@ export class InboxStream {
     this.#database = database;
     this.#emit = emit;
     this.#settings = { ...inboxStreamDefaults, ...settings };
-    this.#hints = new Hints(
-      database,
-      (hinted) => this.#heard(hinted),
-      (error) => emit({ name: 'inbox.fault', error }),
-    );
+    this.#hints = new Hints(database, {
+      channel: 'carillon_inbox',
+      onHint: (hinted) => this.#heard(hinted),
+      onFault: (error) => emit({ name: 'inbox.fault', error }),
+    });
     this.#readAfter = async (recipientId, after, limit) => {
       const head = await readHead(database, recipientId);
       const nothingNew = after === undefined || after >= head.position;

@@ -1,12 +1,11 @@
-// Tells the other nodes whose inbox has changed. A hint is only a hint: it carries ids, never content, and a lost one is
-// made good by the poll of the streams. Hints are gathered for a few milliseconds and sent on a connection of their own:
+// Tells the other nodes what has changed: whose inbox, which conversation. A hint is only a hint: it carries ids, never
+// content, and a lost one is made good by the poll of the streams. Hints are gathered for a few milliseconds and sent on a connection of their own:
 // a NOTIFY inside the transactions that it is about would make their commits wait for each other.
 import type pg from 'pg';
-import { type Database, statement } from '../kit/database.ts';
-import { freshId } from '../kit/ids.ts';
+import { type Database, statement } from './database.ts';
+import { freshId } from './ids.ts';
 
-const CHANNEL = 'carillon_inbox';
-const NOTIFY = statement('inbox.notify', `select pg_notify('${CHANNEL}', text) from unnest($1::text[]) as hint (text)`);
+const NOTIFY = statement('kit.hints', 'select pg_notify($1, text) from unnest($2::text[]) as hint (text)');
 /** PostgreSQL takes less than 8,000 bytes in one notification. */
 const MAX_PAYLOAD = 7_500;
 /** With more than this many payloads at once we say "everybody" instead. */
@@ -15,10 +14,19 @@ const EVERYBODY = '*';
 const GATHER_MS = 20;
 const RECONNECT_MS = 1_000;
 
-export type Hinted = { readonly kind: 'recipients'; readonly ids: readonly string[] } | { readonly kind: 'everybody' };
+export type Hinted = { readonly kind: 'some'; readonly ids: readonly string[] } | { readonly kind: 'everybody' };
+
+export type HintsOptions = {
+  /** A name in small letters; whoever listens to the same one hears the hints. */
+  readonly channel: string;
+  /** Called with what other nodes said; with `everybody` as well whenever the connection was away. */
+  readonly onHint: (hinted: Hinted) => void;
+  readonly onFault: (error: unknown) => void;
+};
 
 export class Hints {
   readonly #database: Database;
+  readonly #channel: string;
   readonly #onHint: (hinted: Hinted) => void;
   readonly #onFault: (error: unknown) => void;
   readonly #self = freshId('nod');
@@ -28,9 +36,9 @@ export class Hints {
   #client: pg.Client | undefined;
   #stopped = false;
 
-  /** `onHint` is called with what other nodes said; with `everybody` as well whenever the connection was away. */
-  constructor(database: Database, onHint: (hinted: Hinted) => void, onFault: (error: unknown) => void) {
+  constructor(database: Database, { channel, onHint, onFault }: HintsOptions) {
     this.#database = database;
+    this.#channel = channel;
     this.#onHint = onHint;
     this.#onFault = onFault;
   }
@@ -39,9 +47,9 @@ export class Hints {
     await this.#listen();
   }
 
-  /** Tells the others, within some 20 ms, that these inboxes have changed. */
-  tell(recipientIds: Iterable<string>): void {
-    for (const id of recipientIds) this.#gathered.add(id);
+  /** Tells the others, within some 20 ms, that these have changed. Ids have no blanks. */
+  tell(ids: Iterable<string>): void {
+    for (const id of ids) this.#gathered.add(id);
     if (this.#stopped || this.#gathered.size === 0) return;
     this.#timer ??= setTimeout(() => this.#send(), GATHER_MS).unref();
   }
@@ -58,16 +66,16 @@ export class Hints {
     const payloads = pack(this.#self, this.#gathered);
     this.#gathered.clear();
     this.#sending = this.#sending
-      .then(() => this.#database.query(NOTIFY, [payloads]))
+      .then(() => this.#database.query(NOTIFY, [this.#channel, payloads]))
       .then(() => undefined, this.#onFault);
   }
 
   async #listen(): Promise<void> {
-    const client = await this.#database.dedicated('inbox hints');
+    const client = await this.#database.dedicated(`${this.#channel} hints`);
     client.on('notification', ({ payload }) => this.#hear(payload ?? ''));
     client.on('error', () => this.#reconnect(client));
     client.on('end', () => this.#reconnect(client));
-    await client.query(`listen ${CHANNEL}`);
+    await client.query(`listen ${this.#channel}`);
     if (this.#stopped) return client.end();
     this.#client = client;
   }
@@ -91,7 +99,7 @@ export class Hints {
   #hear(payload: string): void {
     const [from, ...ids] = payload.split(' ');
     if (from === this.#self) return;
-    this.#onHint(ids[0] === EVERYBODY ? { kind: 'everybody' } : { kind: 'recipients', ids });
+    this.#onHint(ids[0] === EVERYBODY ? { kind: 'everybody' } : { kind: 'some', ids });
   }
 }
 

@@ -1,0 +1,40 @@
+// A turn: a person said or did something. The rooms of the assistant listen: references are captured, answers on cards
+// are taken. Whoever answers the turn keeps it from the agent.
+import type { Activity } from './activity.ts';
+import type { Conversation } from './conversation.ts';
+
+export type Turn = {
+  readonly conversation: Conversation;
+  /** As it is stored: `from` is the verified recipient. */
+  readonly activity: Activity;
+};
+
+/** `taken`: the agent need not hear of it. */
+export type TurnListener = (turn: Turn) => Promise<'taken' | undefined>;
+
+export type TurnSignal = { readonly name: 'assistant.turn-failed'; readonly error: unknown };
+
+export class Turns {
+  readonly #listeners = new Set<TurnListener>();
+
+  /** Called after the activity is durable, in the order of registration. Returns what ends the listening. */
+  onUserActivity(listener: TurnListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Tells all of them, whatever one of them says. Throws the first error when all have been told. */
+  async tell(turn: Turn): Promise<boolean> {
+    let taken = false;
+    const errors: unknown[] = [];
+    for (const listener of this.#listeners) {
+      try {
+        if ((await listener(turn)) === 'taken') taken = true;
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
+    return taken;
+  }
+}
