@@ -2,14 +2,14 @@
 // people of a batch at once, in its transaction. A channel that nobody answers for reaches nobody.
 import type { ChannelName } from '../deliveries/channel.ts';
 import { findGone } from '../deliveries/gone.ts';
-import type { Tx } from '../kit/database.ts';
+import type { Sql } from '../kit/database.ts';
 import type { Person } from '../people/preference-records.ts';
 
 /** An address on the channel; null where the channel itself finds the person's places when it delivers. */
 export type Endpoint = string | null;
 
 /** The endpoints of each of `people`; whoever has none may be left out, or stand there with the reason. */
-export type FindEndpoints = (tx: Tx, people: ReadonlyMap<string, Person>) => EndpointsById | Promise<EndpointsById>;
+export type FindEndpoints = (sql: Sql, people: ReadonlyMap<string, Person>) => EndpointsById | Promise<EndpointsById>;
 
 export type Unreachable = { readonly unreachable: string };
 type EndpointsById = ReadonlyMap<string, readonly Endpoint[] | Unreachable>;
@@ -21,10 +21,10 @@ export type FoundEndpoints = ReadonlyMap<ChannelName, EndpointsById>;
 const NOWHERE: Unreachable = { unreachable: 'no endpoint' };
 
 /** The mail address that the recipient's record has, unless mail servers called it dead lately. */
-export const emailEndpoints: FindEndpoints = async (tx, people) => {
+export const emailEndpoints: FindEndpoints = async (sql, people) => {
   const withAddress = [...people.values()].flatMap(({ id, email }) => (email === undefined ? [] : [{ id, email }]));
   const gone = await findGone(
-    tx,
+    sql,
     'email',
     withAddress.map(({ email }) => email),
     new Date(),
@@ -37,19 +37,21 @@ export const emailEndpoints: FindEndpoints = async (tx, people) => {
   );
 };
 
+/** One round trip on one connection, whatever the number of channels: the finders do not wait for each other. */
 export async function findEndpoints(
-  tx: Tx,
+  sql: Sql,
   finders: Finders,
   channels: ReadonlySet<ChannelName>,
   people: ReadonlyMap<string, Person>,
 ): Promise<FoundEndpoints> {
-  const found = new Map<ChannelName, EndpointsById>();
-  if (people.size === 0) return found;
-  for (const channel of channels) {
+  if (people.size === 0) return new Map();
+  const asked = [...channels].flatMap((channel) => {
     const find = channel === 'inbox' ? undefined : finders[channel];
-    if (find) found.set(channel, await find(tx, people));
-  }
-  return found;
+    return find ? [{ channel, find }] : [];
+  });
+  return new Map(
+    await Promise.all(asked.map(async ({ channel, find }) => [channel, await find(sql, people)] as const)),
+  );
 }
 
 /** At least one endpoint, or why there is none. */

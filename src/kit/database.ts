@@ -2,6 +2,7 @@
 // connection and run by name. `int8` comes back as a number (our counters stay below 2^53), `timestamptz` as a Date,
 // `bytea` as a Buffer. Text mode only: `binary: true` in `pg` corrupts values.
 import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
 import pg from 'pg';
 
 export type Row = Record<string, unknown>;
@@ -58,11 +59,29 @@ export class Database implements Sql {
     // A connection that dies while idle in the pool is replaced at its next use; the user of a busy one gets the error
     // from its next statement. Without the listeners, a death between two statements would end the process.
     this.#pool.on('error', () => {});
-    this.#pool.on('connect', (client) => client.on('error', () => {}));
+    this.#pool.on('connect', (client) => {
+      client.on('error', () => {});
+      gatherWrites(client);
+    });
   }
 
   async query<R = Row>(stmt: Statement | string, values?: readonly unknown[]): Promise<R[]> {
     return rowsOf<R>(await this.#pool.query(queryConfig(stmt, values)));
+  }
+
+  /** Runs `work` on one connection, without a transaction: reads that do not wait for each other are one round trip. */
+  async session<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    let broken: Error | undefined;
+    try {
+      return await work({ query: async (stmt, values) => rowsOf(await client.query(queryConfig(stmt, values))) });
+    } catch (error) {
+      // One of several statements may still be on its way: a connection that goes back must have nothing under way.
+      broken = error as Error;
+      throw error;
+    } finally {
+      client.release(broken);
+    }
   }
 
   /** Runs `work` in one transaction: commits what it returns from, rolls back what it throws from. */
@@ -85,7 +104,8 @@ export class Database implements Sql {
       const result = await work(tx);
       open = false;
       await begun;
-      await client.query('commit');
+      // PostgreSQL answers `ROLLBACK`, not an error, when a statement that nobody waited for has failed.
+      if ((await client.query('commit')).command !== 'COMMIT') throw new Error('the transaction was rolled back');
       return result;
     } catch (error) {
       open = false;
@@ -107,6 +127,7 @@ export class Database implements Sql {
       types,
     });
     await client.connect();
+    gatherWrites(client);
     return client;
   }
 
@@ -117,6 +138,27 @@ export class Database implements Sql {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/**
+ * Lets all that is written in one turn of the event loop leave together. A system call costs more than what it carries,
+ * and `pg` makes one for each statement.
+ */
+function gatherWrites(client: pg.ClientBase): void {
+  const { stream } = (client as pg.ClientBase & { readonly connection: { readonly stream: Socket } }).connection;
+  const write = stream.write;
+  let gathering = false;
+  stream.write = function gathered(this: Socket, ...given: Parameters<Socket['write']>) {
+    if (!gathering) {
+      gathering = true;
+      stream.cork();
+      process.nextTick(() => {
+        gathering = false;
+        stream.uncork();
+      });
+    }
+    return write.apply(this, given);
+  } as Socket['write'];
 }
 
 function queryConfig(stmt: Statement | string, values: readonly unknown[] | undefined): pg.QueryConfig {

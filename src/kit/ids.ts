@@ -1,7 +1,7 @@
 // Ids are a prefix that says what the thing is, and 26 characters of Crockford base 32. A fresh id begins with its
 // time in milliseconds, so that ids sort by age and index inserts stay local. A derived id is the hash of what it is
 // made from: the same input gives the same id, which is how a replay makes no second notice.
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 
@@ -12,8 +12,8 @@ export function freshId<P extends string>(prefix: P, now: number = Date.now()): 
 
 /** The id of the thing that `parts` name: 130 bits of their SHA-256. */
 export function derivedId<P extends string>(prefix: P, ...parts: readonly (string | number)[]): `${P}_${string}` {
-  const hash = createHash('sha256').update(JSON.stringify(parts)).digest();
-  return `${prefix}_${encode(hash.subarray(0, 17)).slice(0, 26)}`;
+  const digest = hash('sha256', JSON.stringify(parts), 'buffer');
+  return `${prefix}_${encode(digest.subarray(0, 17)).slice(0, 26)}`;
 }
 
 function base32(value: number, width: number): string {
