@@ -16,3 +16,13 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Milliseconds since some moment, at the pace of time: deadlines kept on it do not move when somebody sets the clock. */
+export function steadyNow(): number {
+  return performance.now();
+}
+
+/** The time of day (milliseconds since 1970), as of now, at which the steady clock will show `at`. */
+export function wallTimeOf(at: number): number {
+  return Date.now() + (at - performance.now());
+}

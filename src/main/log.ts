@@ -28,6 +28,7 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'topics.owner_lost': 'warn',
   'topics.database_away': 'warn',
   'topics.database_back': 'info',
+  'topics.clock_set': 'warn',
   'topics.task_failed': 'error',
   'housekeeping.failed': 'warn',
   'servicebus.failed': 'error',

@@ -23,6 +23,8 @@ export type Flush = {
   readonly gen: number;
   readonly nonce: Buffer;
   readonly now: Date;
+  /** When the ids were seen (milliseconds). */
+  readonly seenAt: number;
   readonly blocks: readonly BlockRow[];
   readonly ids: readonly DedupRow[];
   /** Further work of the same transaction, run before the blocks are written. */
@@ -64,7 +66,7 @@ const APPEND_WITH_IDS = statement(
                        and p.slice = u.slice - 1 and p.at > to_timestamp(u.since / 1000.0))
    ), x as (
      insert into dedup as known (slot, topic, part, id, slice, sequence, at)
-     select slot, topic, part, id, slice, sequence, $9::timestamptz from u
+     select slot, topic, part, id, slice, sequence, $19::timestamptz from u
      on conflict (slot, topic, part, id, slice) do update
        set sequence = excluded.sequence, at = excluded.at
        where known.at <= (select to_timestamp(min(since) / 1000.0) from u
@@ -132,7 +134,7 @@ export class Appender {
       flush.nonce,
     ];
     if (ids.length === 0) await sql.query(APPEND_BLOCKS, values);
-    else await sql.query(APPEND_WITH_IDS, values.concat(idColumns(ids)));
+    else await sql.query(APPEND_WITH_IDS, values.concat(idColumns(ids), new Date(flush.seenAt)));
   }
 
   /** Whether a flush whose answer was lost has been carried out after all. */

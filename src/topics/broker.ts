@@ -25,6 +25,7 @@ import { cancelScheduled, countScheduled, Scheduler } from './scheduled.ts';
 import type { Seat } from './seat.ts';
 import { acceptSession, listSessions, type SessionPage } from './seats.ts';
 import type { EmitTopics } from './signals.ts';
+import { WallClock } from './wall-clock.ts';
 
 export type BrokerSettings = {
   readonly publish?: Partial<PublishLimits>;
@@ -56,6 +57,7 @@ type Parts = {
   readonly nodes: Nodes;
   readonly usage: Usage;
   readonly quotas: Quotas;
+  readonly clock: WallClock;
 };
 
 export class Broker {
@@ -76,6 +78,7 @@ export class Broker {
         await parts.quotas.measure(database, parts.catalogue);
       },
       deleteIdle: () => deleteIdle(database, parts.catalogue, parts.usage, this),
+      clockBelievable: () => parts.clock.believable,
     });
     this.housekeeper.start();
   }
@@ -99,11 +102,21 @@ export class Broker {
       if (!owners.handOver(topic, block)) nodes.hintGrown(topic.id, block.partition);
     };
     const scheduled = (at: number) => scheduler.note(at);
-    const publisher = new Publisher({ database, catalogue, emit, handOver, scheduled, limits });
+    const clock = new WallClock();
+    await clock.share(database);
+    const seenAt = () => clock.seenAt();
+    const publisher = new Publisher({ database, catalogue, emit, handOver, scheduled, seenAt, limits });
     const scheduler = new Scheduler({ database, catalogue, publisher, emit });
     const forwarders = new Forwarders({ catalogue, owners, publisher, emit });
     catalogue.onChange((entry, before) => owners.update(entry, before));
     await owners.start(async () => {
+      const setBy = clock.look();
+      if (setBy !== 0) {
+        emit({ name: 'topics.clock_set', byMs: setBy });
+        scheduler.clockSet();
+        for (const cursor of owners.cursors) cursor.clockSet();
+      }
+      await clock.share(database);
       await nodes.tick();
       await scheduler.look();
     });
@@ -121,6 +134,7 @@ export class Broker {
       nodes,
       usage: new Usage(),
       quotas: new Quotas(),
+      clock,
     };
     return new Broker(parts);
   }

@@ -312,6 +312,13 @@ export class Cursor {
     this.#expiryTimer = setTimeout(() => this.#sweepExpired(), wait).unref();
   }
 
+  /** The clock was set: what expires next may do so sooner or later than it seemed. */
+  clockSet(): void {
+    const at = this.#expiryAt;
+    this.#expiryAt = Infinity;
+    this.watchExpiry(at);
+  }
+
   /** Takes what is expired at the front. What is behind a message that lives longer is found when it is reached. */
   #sweepExpired(): void {
     this.#expiryAt = Infinity;

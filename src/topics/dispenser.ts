@@ -1,5 +1,6 @@
 // Hands out entries to those who ask, in the order in which they asked, locks what it hands out, and takes back what
 // runs out of its lock. Where entries come from is its source's affair: the log, held rows, a session.
+import { steadyNow } from '../kit/clock.ts';
 import type { Entry } from './entry.ts';
 import { Heap } from './heap.ts';
 
@@ -98,7 +99,7 @@ export class Dispenser {
   #take({ max, lockMs }: TakeOptions): Entry[] {
     const entries: Entry[] = [];
     const now = Date.now();
-    const lockedUntil = now + lockMs;
+    const lockedUntil = steadyNow() + lockMs;
     while (entries.length < max) {
       const entry = this.#nextEntry(now);
       if (!entry) break;
@@ -137,7 +138,7 @@ export class Dispenser {
   /** Locks an entry that did not come from the source. */
   lock(entry: Entry, lockMs: number): void {
     entry.state = 'locked';
-    entry.lockedUntil = Date.now() + lockMs;
+    entry.lockedUntil = steadyNow() + lockMs;
     entry.attempt = ++this.#attempts;
     this.#locked.add(entry);
     if (lockMs !== Infinity) this.#watch(lockMs);
@@ -146,18 +147,18 @@ export class Dispenser {
   /** Whether the lock that `attempt` names still holds. */
   holds(entry: Entry | undefined, attempt: number): entry is Entry {
     if (!entry || this.#closed) return false;
-    return entry.state === 'locked' && entry.attempt === attempt && entry.lockedUntil > Date.now();
+    return entry.state === 'locked' && entry.attempt === attempt && entry.lockedUntil > steadyNow();
   }
 
   /** A settlement of the entry came to nothing: its lock runs on to its end. */
   keepLocked(entry: Entry): void {
     entry.state = 'locked';
     this.#locked.add(entry);
-    if (entry.lockedUntil !== Infinity) this.#watch(Math.max(entry.lockedUntil - Date.now(), 20));
+    if (entry.lockedUntil !== Infinity) this.#watch(Math.max(entry.lockedUntil - steadyNow(), 20));
   }
 
   renew(entry: Entry, lockMs: number): void {
-    entry.lockedUntil = Date.now() + lockMs;
+    entry.lockedUntil = steadyNow() + lockMs;
   }
 
   /** The entry is not locked any more: settled, or to be offered again. */
@@ -171,7 +172,7 @@ export class Dispenser {
 
   #sweep(): void {
     this.#timer = undefined;
-    const now = Date.now();
+    const now = steadyNow();
     const lost: Entry[] = [];
     let earliest = Infinity;
     for (const entry of this.#locked) {

@@ -10,11 +10,11 @@ export type Entry = {
   home: Home;
   deliveryCount: number;
   state: 'locked' | 'ready' | 'settling' | 'done';
-  /** Milliseconds; Infinity for consumers inside the process, which need no clock. */
+  /** On the steady clock; Infinity for consumers inside the process, which need no clock. */
   lockedUntil: number;
   /** Which lock this is: an older lock of the same message has another number. */
   attempt: number;
-  /** Milliseconds, Infinity for never. A locked message does not expire. */
+  /** Milliseconds since 1970, Infinity for never. A locked message does not expire. */
   readonly expiresAt: number;
 };
 

@@ -1,11 +1,12 @@
 // The other nodes on the same database: who owns which partition, how to reach them, what they should hear of. A node
 // alone pays one small statement per tick for it.
 import { randomBytes } from 'node:crypto';
+import { steadyNow } from '../kit/clock.ts';
 import { type Database, statement } from '../kit/database.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
 import { Links, RemoteSeat } from './link/client.ts';
 import { LinkServer } from './link/server.ts';
-import type { Owners } from './owners.ts';
+import { ALIVE, type Owners } from './owners.ts';
 import type { Entity } from './path.ts';
 import { headKey } from './plan.ts';
 import type { Seat } from './seat.ts';
@@ -20,12 +21,12 @@ const SECRET = statement(
 );
 const OWNERS = statement(
   'topics.nodes.owners',
-  `select o.part, o.node, o.epoch, n.address from partition_owner o join node n on n.id = o.node and n.lease_until > now()
+  `select o.part, o.node, o.epoch, n.address from partition_owner o join node n on n.id = o.node and ${ALIVE}
     where o.topic = $1`,
 );
 const OTHERS = statement(
   'topics.nodes.others',
-  'select id, address from node where id <> $1 and lease_until > now() and address is not null',
+  `select n.id, n.address from node n where n.id <> $1 and ${ALIVE} and n.address is not null`,
 );
 /** Moves with every change of any topic. */
 const FINGERPRINT = statement(
@@ -104,9 +105,9 @@ export class Nodes {
 
   async #ownersOf(topic: TopicEntry): Promise<OwnerRow[]> {
     const known = this.#known.get(topic.id);
-    if (known && Date.now() - known.at < BELIEVE_MS) return known.rows;
+    if (known && steadyNow() - known.at < BELIEVE_MS) return known.rows;
     const rows = await this.#deps.database.query<OwnerRow>(OWNERS, [topic.id]);
-    this.#known.set(topic.id, { at: Date.now(), rows });
+    this.#known.set(topic.id, { at: steadyNow(), rows });
     return rows;
   }
 

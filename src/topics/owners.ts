@@ -17,6 +17,12 @@ import { openCursor, readPasts } from './recover.ts';
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_500;
 
+/**
+ * Of a row `n` of `node`: whether its lease holds. One that ends later than any lease can was written before the clock
+ * of PostgreSQL was set back; its node renews it at once, if it lives.
+ */
+export const ALIVE = `n.lease_until > now() and n.lease_until < now() + interval '${(3 * LEASE_MS) / 1000} s'`;
+
 const RENEW = statement(
   'topics.node.renew',
   `insert into node (id, address, lease_until) values ($1, $2, now() + $3 * interval '1 millisecond')
@@ -30,13 +36,13 @@ const CLAIM = statement(
    select topic, part, $3, 1 from unnest($1::int[], $2::smallint[]) as wanted(topic, part)
    on conflict (topic, part) do update set node = excluded.node, epoch = o.epoch + 1
     where o.node = excluded.node
-       or not exists (select from node n where n.id = o.node and n.lease_until > now())
+       or not exists (select from node n where n.id = o.node and ${ALIVE})
    returning topic, part, epoch`,
 );
 const ORPHANS = statement(
   'topics.owner.orphans',
   `select t.id from topic t
-    where exists (select from partition_owner o left join node n on n.id = o.node and n.lease_until > now()
+    where exists (select from partition_owner o left join node n on n.id = o.node and ${ALIVE}
                    where o.topic = t.id and (n.id is null))
        or (select count(*) from partition_owner o where o.topic = t.id) < t.partitions`,
 );

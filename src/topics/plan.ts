@@ -64,6 +64,8 @@ type Draft = {
 export type PlanState = {
   readonly gen: number;
   readonly now: Date;
+  /** The time by which ids are remembered (milliseconds): `now`, unless the clock was set back. */
+  readonly seenAt: number;
   readonly heads: ReadonlyMap<string, number>;
   readonly recent: RecentIds;
   readonly matchers: Matchers;
@@ -97,6 +99,7 @@ export function planFlush(requests: readonly Request[], state: PlanState): Plan 
     gen: state.gen,
     nonce: randomBytes(12),
     now: state.now,
+    seenAt: state.seenAt,
     blocks: blocks.map((b) => b.row),
     ids,
     within,
@@ -146,7 +149,7 @@ function addMessage(target: Target, message: Outgoing, draft: Draft): Receipt {
   if (topic.settings.duplicateDetection && !message.activated) {
     const { messageId } = message;
     target.numbers.set(messageId, sequence);
-    const place = placeOf(topic.settings, now.getTime());
+    const place = placeOf(topic.settings, draft.state.seenAt);
     draft.ids.push({ ...place, topic: topic.id, part, id: idHash(messageId), sequence, messageId });
   }
   if (later)
@@ -162,7 +165,7 @@ export function isLater(message: Outgoing, now: Date): boolean {
 /** The number of the message that had this one's id before, in this flush or in the topic's window. */
 function duplicateOf({ topic, part, numbers }: Target, { messageId }: Outgoing, state: PlanState): number | undefined {
   if (!topic.settings.duplicateDetection) return undefined;
-  const { since } = placeOf(topic.settings, state.now.getTime());
+  const { since } = placeOf(topic.settings, state.seenAt);
   return numbers.get(messageId) ?? state.recent.find(topic.id, part, messageId, since)?.sequence;
 }
 

@@ -8,6 +8,7 @@
 // A request is refused only when nothing of it was written, or (code `in_doubt`) when PostgreSQL stayed away too long
 // to find out.
 import { randomUUID } from 'node:crypto';
+import { steadyNow } from '../kit/clock.ts';
 import { type Database, type Sql, sqlState } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { Appender } from './append.ts';
@@ -46,6 +47,8 @@ type Deps = {
   readonly handOver: (topic: TopicEntry, block: Block) => void;
   /** A message was scheduled for this time (milliseconds). */
   readonly scheduled: (at: number) => void;
+  /** The time by which ids are remembered (milliseconds). */
+  readonly seenAt: () => number;
   readonly limits: PublishLimits;
 };
 
@@ -82,7 +85,7 @@ export class Publisher {
     }
     return new Promise((resolve, reject) => {
       const named = messages.map(withId);
-      this.#queue.push({ topicId: topic.id, messages: named, bytes, since: Date.now(), within, resolve, reject });
+      this.#queue.push({ topicId: topic.id, messages: named, bytes, since: steadyNow(), within, resolve, reject });
       this.#queuedBytes += bytes;
       this.#running ??= this.#run();
     });
@@ -177,6 +180,7 @@ export class Publisher {
     return planFlush(group, {
       gen: this.#gen,
       now: new Date(),
+      seenAt: this.#deps.seenAt(),
       heads: this.#heads,
       recent: this.#recent,
       matchers: this.#matchers,
@@ -186,9 +190,9 @@ export class Publisher {
   }
 
   #done(plan: Plan): void {
-    const { now } = plan.flush;
+    const { now, seenAt } = plan.flush;
     for (const { topic, part, id: _, messageId, sequence } of plan.ids) {
-      this.#recent.add(topic, part, messageId, { sequence, at: now.getTime() });
+      this.#recent.add(topic, part, messageId, { sequence, at: seenAt });
     }
     for (const planned of plan.blocks) {
       const { row, topic } = planned;
@@ -241,7 +245,7 @@ export class Publisher {
   async #outage(error: unknown, group: readonly Request[]): Promise<void> {
     this.#deps.emit({ name: 'topics.database_away', where: 'publish', error });
     const deadline = Math.min(...group.map((request) => request.since)) + this.#deps.limits.patienceMs;
-    if (this.#stop.signal.aborted || Date.now() > deadline) throw error;
+    if (this.#stop.signal.aborted || steadyNow() > deadline) throw error;
     await waitFor(100, this.#stop.signal);
   }
 }

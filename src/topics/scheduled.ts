@@ -136,11 +136,18 @@ export class Scheduler {
 
   /** Something is due at `at` (milliseconds). */
   note(at: number): void {
-    if (this.#stopped || at >= this.#wakeAt) return;
+    if (this.#stopped || at >= this.#wakeAt || at === Infinity) return;
     clearTimeout(this.#timer);
     this.#wakeAt = at;
     const wait = Math.min(Math.max(at - Date.now(), 0), 2 ** 31 - 1);
     this.#timer = setTimeout(() => this.#wake(), wait).unref();
+  }
+
+  /** The clock was set: what is due now may not have been a moment ago. */
+  clockSet(): void {
+    const at = this.#wakeAt;
+    this.#wakeAt = Infinity;
+    this.note(at);
   }
 
   #wake(): void {

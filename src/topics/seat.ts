@@ -1,5 +1,6 @@
 // One receiver's access to one partition of an entity, at the owner. A receiver that is connected to another node has a
 // seat of the same shape that speaks to this one over the link between nodes.
+import { wallTimeOf } from '../kit/clock.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type Counts, countsOf } from './counts.ts';
 import type { Cursor } from './cursor.ts';
@@ -14,7 +15,7 @@ import { type DeadSelection, redrivePage } from './redrive.ts';
 import type { SessionLock } from './sessions.ts';
 import { completion, finished, type Settlement, settle } from './settle.ts';
 
-/** A message with the lock under which it was handed out. `until`: milliseconds. */
+/** A message with the lock under which it was handed out. `until`: the time of day, as the owner's clock shows it. */
 export type Handed = { readonly message: Message; readonly attempt: number; readonly until: number };
 
 /** Names one lock of one message. */
@@ -129,7 +130,7 @@ export class LocalSeat implements Seat {
       const entry = this.#held(hold);
       if (!entry) return 0;
       if (entry.lockedUntil !== Infinity) this.#cursor.deskOf(entry).renew(entry, lockMs);
-      return entry.lockedUntil;
+      return wallTimeOf(entry.lockedUntil);
     });
   }
 
@@ -161,7 +162,7 @@ export class LocalSeat implements Seat {
     if (!sessions || this.#kind !== 'live') throw new Refusal('bad_request', 'The entity has no sessions.');
     this.#cursor.pump();
     const lock = id === undefined ? await sessions.acceptNext(waitMs, signal) : sessions.acceptById(id);
-    return lock && { id: lock.session.id, holder: lock.holder, until: lock.session.lockedUntil };
+    return lock && { id: lock.session.id, holder: lock.holder, until: wallTimeOf(lock.session.lockedUntil) };
   }
 
   #lockOf(grant: SessionGrant): SessionLock {
@@ -171,7 +172,7 @@ export class LocalSeat implements Seat {
   }
 
   async renewSession(grant: SessionGrant): Promise<number> {
-    return this.#cursor.sessions!.renew(this.#lockOf(grant));
+    return wallTimeOf(this.#cursor.sessions!.renew(this.#lockOf(grant)));
   }
 
   async releaseSession(grant: SessionGrant): Promise<void> {
@@ -202,6 +203,6 @@ export class LocalSeat implements Seat {
 }
 
 function handed(entry: Entry, lock: SessionLock | undefined): Handed {
-  const until = lock ? lock.session.lockedUntil : entry.lockedUntil;
+  const until = wallTimeOf(lock ? lock.session.lockedUntil : entry.lockedUntil);
   return { message: messageOf(entry), attempt: entry.attempt, until };
 }

@@ -3,6 +3,7 @@
 //
 //   free, has messages --accept--> locked --release--> free   (its messages come again, uncounted)
 //                                    `--lock expires--> free  (its messages come again, counted)
+import { steadyNow } from '../kit/clock.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Cursor } from './cursor.ts';
 import { Dispenser } from './dispenser.ts';
@@ -16,6 +17,7 @@ export type Session = {
   readonly entries: Set<Entry>;
   /** Which lock holds it; 0 is none. */
   holder: number;
+  /** On the steady clock. */
   lockedUntil: number;
 };
 
@@ -154,13 +156,13 @@ export class Sessions {
   }
 
   holds({ session, holder }: SessionLock): boolean {
-    return session.holder === holder && session.lockedUntil > Date.now() && !this.#cursor.closed.aborted;
+    return session.holder === holder && session.lockedUntil > steadyNow() && !this.#cursor.closed.aborted;
   }
 
-  /** Returns until when (milliseconds). */
+  /** Returns until when, on the steady clock. */
   renew({ session }: SessionLock): number {
     const lockMs = this.#cursor.subscription.settings.lockDurationMs;
-    session.lockedUntil = Date.now() + lockMs;
+    session.lockedUntil = steadyNow() + lockMs;
     this.#watch(lockMs);
     return session.lockedUntil;
   }
@@ -171,7 +173,7 @@ export class Sessions {
 
   #sweep(): void {
     this.#timer = undefined;
-    const now = Date.now();
+    const now = steadyNow();
     let earliest = Infinity;
     for (const session of this.#byId.values()) {
       if (session.holder === 0) continue;

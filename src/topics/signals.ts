@@ -28,6 +28,8 @@ export type TopicSignal =
     }
   | { readonly name: 'topics.owner_claimed' | 'topics.owner_lost'; readonly topic: string; readonly partition: number }
   | { readonly name: 'topics.database_away' | 'topics.database_back'; readonly where: string; readonly error?: unknown }
+  /** The time of day was set while we ran. */
+  | { readonly name: 'topics.clock_set'; readonly byMs: number }
   | { readonly name: 'topics.task_failed'; readonly task: string; readonly error: unknown };
 
 export type EmitTopics = Emit<TopicSignal>;
