@@ -18,8 +18,10 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   // Channels know the type that they implement, how they want to be driven, and the content that they carry.
   email: ['deliveries/channel.ts', 'deliveries/policy.ts', 'inbox/notice.ts', 'people'],
   hub: ['deliveries/channel.ts', 'deliveries/policy.ts', 'inbox/notice.ts'],
-  assistant: ['deliveries/channel.ts', 'deliveries/policy.ts', 'inbox/notice.ts', 'people'],
-  handler: ['topics', 'people', 'deliveries', 'inbox'],
+  // A decision stands in the trace of the event that asked for it.
+  assistant: ['deliveries/channel.ts', 'deliveries/policy.ts', 'deliveries/trace.ts', 'inbox/notice.ts', 'people'],
+  // The handler opens the question of a card, in the transaction that writes the notice.
+  handler: ['topics', 'people', 'deliveries', 'inbox', 'assistant/cards', 'assistant/decisions'],
   gateways: ['topics', 'people', 'hub', 'assistant', 'inbox', 'deliveries', 'access', 'handler', 'email'],
   main: ['*'],
 };

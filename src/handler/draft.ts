@@ -1,20 +1,29 @@
 // Second step of the handler, pure: for each person that an event concerns, what they wanted, what they are told, over
 // which channels, and the rows of the decision trace that say so.
+
+import { readCard } from '../assistant/cards/card.ts';
+import type { Ask } from '../assistant/decisions/question.ts';
 import type { PlannedDelivery } from '../deliveries/plan.ts';
 import type { TraceRow } from '../deliveries/trace.ts';
 import type { NewNotice } from '../inbox/append.ts';
 import type { Notice } from '../inbox/notice.ts';
-import { type Card, cardJson, parseCard } from '../kit/card.ts';
+import { type Card, cardJson } from '../kit/card.ts';
 import { derivedId } from '../kit/ids.ts';
 import type { Person } from '../people/preference-records.ts';
 import { type Decision, decideChannels, heldUntil } from '../people/preferences.ts';
+import { askOf, termsOf } from './ask.ts';
 import { endpointsOf, type FoundEndpoints } from './endpoints.ts';
 import { attempt, Failure, type Matched, type Refused, refused } from './match.ts';
 import type { Category, Defined } from './notification.ts';
 import { type Reached, rowAbout, rowOfEvent, rowOfSilence, rowsOfNotice } from './trace-rows.ts';
 
 /** A notice that is to be written, with what follows from it if it is new. */
-export type Draft = NewNotice & { readonly plans: readonly PlannedDelivery[]; readonly trace: readonly TraceRow[] };
+export type Draft = NewNotice & {
+  readonly plans: readonly PlannedDelivery[];
+  readonly trace: readonly TraceRow[];
+  /** The question, where the card has actions. */
+  readonly ask: Ask | undefined;
+};
 
 /** What comes of one event. */
 export type Drafted = {
@@ -63,14 +72,15 @@ export function draftNotice(
   if (reached.every(({ endpoints }) => endpoints === undefined)) return rowOfSilence(row, reached);
   // The size of the card is checked here as well, where a fault is still about this event alone.
   const card = attempt(() => {
-    const parsed = parseCard(definition.content(matched.event, person));
-    return { parsed, json: cardJson(parsed) };
+    const parsed = readCard(definition.content(matched.event, person));
+    return { parsed, json: cardJson(parsed), terms: termsOf(definition, matched.event, parsed) };
   });
   if (card instanceof Failure) return card;
   const notice = noticeOf(matched, definition, person.id, card.parsed, known.now);
   const toInbox = reached.some(({ decision, endpoints }) => decision.channel === 'inbox' && endpoints !== undefined);
   const trace = rowsOfNotice(row, notice.id, reached);
-  return { notice, card: card.json, toInbox, plans: plansOf(notice, reached), trace };
+  const ask = card.terms && askOf(matched, notice, card.terms);
+  return { notice, card: card.json, toInbox, plans: plansOf(notice, reached), trace, ask };
 }
 
 const nowhere = { endpoints: undefined, unreachable: undefined, heldUntil: undefined };

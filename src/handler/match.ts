@@ -12,7 +12,10 @@ import type { Defined, Definitions } from './notification.ts';
 export type Wish = { readonly definition: Defined; readonly audience: Named };
 
 /** Where an event stands in the log. */
-export type Origin = Pick<Message, 'topic' | 'partition' | 'sequence' | 'messageId'>;
+export type Origin = Pick<
+  Message,
+  'topic' | 'partition' | 'sequence' | 'messageId' | 'correlationId' | 'replyTo' | 'replyToSessionId'
+>;
 
 export type Matched = {
   readonly kind: 'matched';

@@ -29,6 +29,22 @@ export type Notification<Data = unknown> = {
   audience(event: EventOf<Data>): Audience;
   /** What to tell one of them. Pure, and called once per recipient. */
   content(event: EventOf<Data>, recipient: Profile): Card;
+  /** How answers are taken, where the card has actions. */
+  readonly answers?: Answers<Data>;
+};
+
+/** Left out, an answer goes where the message of the event says (`replyTo`), at any time, and the first one counts. */
+export type Answers<Data = unknown> = {
+  /** A topic or queue for answers to events whose message names none. */
+  readonly replyTo?: string;
+  /** Until when it can be answered; a date that is no date (undefined) is no end. */
+  expiresAt?(event: EventOf<Data>): Date | string | undefined;
+  /** The recipient who asked, and who therefore must not answer (four eyes). */
+  requester?(event: EventOf<Data>): string | undefined;
+  /** What it is about, such as the number of the request: a newer event of the topic with the same key withdraws it. */
+  key?(event: EventOf<Data>): string | undefined;
+  /** `first` (the default): the first answer counts for all who were asked. `each`: everybody answers for themselves. */
+  readonly by?: 'first' | 'each';
 };
 
 /** What preferences pages show of a category, and what holds for whoever did not choose. */
@@ -99,9 +115,26 @@ function faultsOf(given: Notification, index: number): string[] {
   expect(urgencies.includes(urgency), `urgency must be one of ${urgencies.join(', ')}`);
   expect(typeof given.audience === 'function', 'audience must be a function');
   expect(typeof given.content === 'function', 'content must be a function');
+  for (const fault of faultsOfAnswers(given.answers)) expect(false, `answers: ${fault}`);
   const fault = given.when === undefined ? undefined : conditionFault(given.when);
   expect(fault === undefined, `when: ${fault}`);
   return faults;
+}
+
+function faultsOfAnswers(answers: unknown): string[] {
+  if (answers === undefined) return [];
+  if (typeof answers !== 'object' || answers === null) return ['must be an object'];
+  const { replyTo, by, ...rest } = answers as Readonly<Record<string, unknown>>;
+  return [
+    ...(replyTo !== undefined && (typeof replyTo !== 'string' || replyTo === '')
+      ? ['replyTo must name a topic or queue']
+      : []),
+    ...(by !== undefined && by !== 'first' && by !== 'each' ? ["by must be 'first' or 'each'"] : []),
+    ...Object.entries(rest).flatMap(([name, value]) => {
+      if (!['expiresAt', 'requester', 'key'].includes(name)) return [`there is no ${name}`];
+      return value === undefined || typeof value === 'function' ? [] : [`${name} must be a function`];
+    }),
+  ];
 }
 
 function faultsOfCategories(categories: Readonly<Record<string, Category>>): string[] {

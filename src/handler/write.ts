@@ -1,5 +1,6 @@
 // Third step of the handler: everything that follows from a batch of events, written in the transaction that completes
 // the batch, with one statement per table.
+import { openQuestions } from '../assistant/decisions/question.ts';
 import { planDeliveries } from '../deliveries/plan.ts';
 import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
 import { type Appended, insertNotices, placeNotices } from '../inbox/append.ts';
@@ -83,6 +84,10 @@ export async function writeDrafts(
     placeNotices(tx, fresh),
     planDeliveries(tx, plans),
     writeTrace(tx, [...trace, ...fresh.flatMap((draft) => draft.trace)]),
+    openQuestions(
+      tx,
+      fresh.flatMap(({ ask }) => ask ?? []),
+    ),
   ]);
   return { appended, deliveries: plans.length };
 }

@@ -9,6 +9,8 @@ import { emptyHead, type Head } from './item.ts';
 
 export const marks = ['seen', 'read', 'unread', 'archived', 'unarchived'] as const;
 export type Mark = (typeof marks)[number];
+/** What happens to items: they are marked, or the questions on their cards are settled. */
+export type Change = Mark | 'settled';
 
 /** Which items: those of these ids (at most 1,000), or all that are not archived, up to a position the person has seen. */
 export type Which = { readonly ids: readonly string[] } | { readonly all: true; readonly upTo?: number | undefined };

@@ -5,13 +5,13 @@
 //   live --gap, full queue, hint--> behind --next()--> reading --page full, or told again--> behind
 //     ^----------------------------------------------------'---last page--> live
 import type { Counts, Head, InboxItem } from './item.ts';
-import type { Mark, Marked } from './mark.ts';
+import type { Change, Marked } from './mark.ts';
 
 export type InboxEvent =
   | { readonly kind: 'item'; readonly item: InboxItem }
   | { readonly kind: 'counts'; readonly counts: Counts }
   /** States were marked, here or on another page. No ids: too many or unknown, read the page again. */
-  | { readonly kind: 'changed'; readonly ids: readonly string[] | undefined; readonly as: Mark | undefined };
+  | { readonly kind: 'changed'; readonly ids: readonly string[] | undefined; readonly as: Change | undefined };
 
 /** What a reader that is behind reads: the head, then a page of items after a position (none if it is undefined). */
 export type ReadAfter = (
@@ -42,7 +42,7 @@ export class InboxReader implements AsyncIterable<InboxEvent> {
   #version = -1;
   #greeted = false;
   #counts: Counts | undefined;
-  #changed: { ids: readonly string[] | undefined; as: Mark | undefined } | undefined;
+  #changed: { ids: readonly string[] | undefined; as: Change | undefined } | undefined;
   #wake: (() => void) | undefined;
   #ended: EndReason | 'closed' | undefined;
   #waitingSince: number | undefined;
@@ -80,7 +80,7 @@ export class InboxReader implements AsyncIterable<InboxEvent> {
   }
 
   /** States were marked in this process. */
-  pushMarked(marked: Marked, as: Mark): void {
+  pushMarked(marked: Marked, as: Change): void {
     if (this.#marks === undefined) {
       this.#fallBehind();
       return;

@@ -7,7 +7,7 @@ import type { Emit } from '../kit/signals.ts';
 import type { Appended } from './append.ts';
 import { itemsAfter, readHead, readHeads } from './feed.ts';
 import { newItem } from './item.ts';
-import type { Mark, Marked } from './mark.ts';
+import type { Change, Marked } from './mark.ts';
 import { type EndReason, InboxReader, type ReadAfter } from './reader.ts';
 
 export type InboxSignal =
@@ -124,7 +124,7 @@ export class InboxStream {
   }
 
   /** Call after the commit that marked items. */
-  marked(recipientId: string, marked: Marked, as: Mark): void {
+  marked(recipientId: string, marked: Marked, as: Change): void {
     if (marked.ids.length === 0) return;
     for (const reader of this.#readers.get(recipientId) ?? []) reader.pushMarked(marked, as);
     this.#hints.tell([recipientId]);

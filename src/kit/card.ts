@@ -12,7 +12,15 @@ export type Card = {
   readonly link?: CardLink;
   /** What the recipient may answer; at most 6. */
   readonly actions?: readonly CardAction[];
+  /**
+   * An Adaptive Card 1.5 that surfaces with a renderer for it show instead; the fields above stay its text twin. What is
+   * here is checked and cleaned by `assistant/cards/raw`, before it is stored.
+   */
+  readonly adaptiveCard?: AdaptiveCard;
 };
+
+/** The JSON of an Adaptive Card; what it may hold says its schema (https://adaptivecards.io/explorer). */
+export type AdaptiveCard = Readonly<Record<string, unknown>>;
 
 export type Fact = { readonly label: string; readonly value: string };
 export type CardLink = { readonly label: string; readonly url: string };
@@ -20,8 +28,10 @@ export type CardAction = {
   readonly id: string;
   readonly label: string;
   readonly style?: 'primary' | 'danger';
-  /** The surface asks for a line of text with this answer. */
+  /** The surface asks for a line of text with this answer; without it the answer is refused. */
   readonly askReason?: boolean;
+  /** What the card says once somebody gave this answer, such as `Approved`; the label if left out. */
+  readonly done?: string;
 };
 
 const MAX_CARD_BYTES = 24 * 1024;
@@ -34,7 +44,8 @@ export function parseCard(value: unknown): Card {
     ...(given.body !== undefined && { body: text(given.body, 'body', 8_000, true) }),
     ...(given.facts !== undefined && { facts: list(given.facts, 'facts', 30).map(parseFact) }),
     ...(given.link !== undefined && { link: parseLink(given.link) }),
-    ...(given.actions !== undefined && { actions: list(given.actions, 'actions', 6).map(parseAction) }),
+    ...(given.actions !== undefined && { actions: parseActions(given.actions) }),
+    ...(given.adaptiveCard !== undefined && { adaptiveCard: record(given.adaptiveCard, 'adaptiveCard') }),
   };
   return card;
 }
@@ -66,6 +77,13 @@ function parseLink(value: unknown): CardLink {
   return { label: text(given.label, 'link.label', 200), url };
 }
 
+function parseActions(value: unknown): CardAction[] {
+  const actions = list(value, 'actions', 6).map(parseAction);
+  const repeated = actions.find(({ id }, index) => actions.findIndex((other) => other.id === id) < index);
+  if (repeated) throw invalid('actions', `has the id ${repeated.id} twice`);
+  return actions;
+}
+
 function parseAction(value: unknown, index: number): CardAction {
   const at = `actions[${index}]`;
   const given = record(value, at);
@@ -78,6 +96,7 @@ function parseAction(value: unknown, index: number): CardAction {
     label: text(given.label, `${at}.label`, 75),
     ...(style !== undefined && { style }),
     ...(given.askReason === true && { askReason: true }),
+    ...(given.done !== undefined && { done: text(given.done, `${at}.done`, 75) }),
   };
 }
 

@@ -42,6 +42,7 @@ const problems: Readonly<Record<number, string>> = {
   410: 'It is used up or too old.',
   413: 'The content is larger than the limit.',
   415: 'The content type is not supported.',
+  422: 'What was filled in is not enough; `code` says what is missing.',
   500: 'The server failed; its log has the cause under `requestId`.',
   503: 'Try again after `Retry-After`.',
 };

@@ -1,6 +1,8 @@
 // A person's inbox: pages, marks, and the live stream.
 import { Type } from 'typebox';
-import { inboxFilters, listInbox } from '../../../inbox/feed.ts';
+import type { Decision } from '../../../assistant/cards/decision.ts';
+import { decisionsOf } from '../../../assistant/decisions/question.ts';
+import { findItems, inboxFilters, listInbox } from '../../../inbox/feed.ts';
 import type { InboxItem } from '../../../inbox/item.ts';
 import { marks, type Which } from '../../../inbox/mark.ts';
 import { markInbox } from '../../../inbox/mark-inbox.ts';
@@ -11,6 +13,7 @@ import { Refusal } from '../../../kit/refusal.ts';
 import { parseRecipientId } from '../../../people/recipient.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { DecisionSchema, decisionJson } from '../decision-json.ts';
 import { type EventStreams, type Frame, type FrameSource, resumeAfter } from '../event-stream.ts';
 import { onRecipient } from '../identity.ts';
 import { Nullable, PageOf, PageQuery, RecipientParams, responses, Time } from '../schemas.ts';
@@ -31,6 +34,7 @@ const Item = Type.Object({
   seenAt: Nullable(Time('The inbox was open with the item in it.')),
   readAt: Nullable(Time('The item itself was opened.')),
   archivedAt: Nullable(Time()),
+  decision: Type.Optional(DecisionSchema),
 });
 const Counts = Type.Object({ unseen: Type.Integer(), unread: Type.Integer() });
 
@@ -60,7 +64,14 @@ export function inboxRoutes(app: App, deps: InboxDeps, streams: EventStreams): v
       limit,
       cursor: decodeCursor('inbox', query.cursor),
     });
-    return { ...page, items: page.items.map(shown), next: encodeCursor('inbox', page.next) };
+    const items = await withDecisions(deps.database, page.items);
+    return { ...page, items, next: encodeCursor('inbox', page.next) };
+  });
+  app.get(`${path}/:notice`, { config: { access: onRecipient('listen') }, schema: itemSchema }, async ({ params }) => {
+    const items = await findItems(deps.database, parseRecipientId(params.recipient), [params.notice]);
+    const [item] = await withDecisions(deps.database, items);
+    if (!item) throw new Refusal('not_found', `There is no notice ${params.notice} in this inbox.`);
+    return item;
   });
   app.post(`${path}/mark`, { config: { access: onRecipient('send') }, schema: markSchema }, ({ params, body }) =>
     markInbox(
@@ -76,7 +87,7 @@ export function inboxRoutes(app: App, deps: InboxDeps, streams: EventStreams): v
     async (request, reply) => {
       const after = resumeAfter(request, request.query.after);
       const reader = deps.inbox.reader(parseRecipientId(request.params.recipient), after);
-      await streams.serve(request, reply, framesOf(reader));
+      await streams.serve(request, reply, framesOf(reader, deps.database));
     },
   );
 }
@@ -96,6 +107,13 @@ const listSchema = {
     200: PageOf(Item, { unseen: Type.Integer(), unread: Type.Integer(), position: Type.Integer() }),
   }),
 };
+const itemSchema = {
+  operationId: 'readInboxItem',
+  summary: 'Read one item of an inbox',
+  tags: ['inbox'],
+  params: Type.Object({ ...RecipientParams.properties, notice: Type.String({ maxLength: 100 }) }),
+  response: responses({ 200: Item }),
+};
 const markSchema = {
   operationId: 'markInbox',
   summary: 'Mark items of an inbox',
@@ -109,7 +127,7 @@ const streamSchema = {
   operationId: 'streamInbox',
   summary: 'Follow an inbox live',
   description:
-    'Server-sent events: `counts` first and after every change, `item` for a new one (its id is its position), `changed` when states were marked elsewhere. After a break send `Last-Event-ID` (browsers do) to get what came meanwhile.',
+    'Server-sent events: `counts` first and after every change, `item` for a new one (its id is its position), `changed` when states were marked elsewhere, `decided` when the question of a card was settled. After a break send `Last-Event-ID` (browsers do) to get what came meanwhile.',
   tags: ['inbox'],
   params: RecipientParams,
   querystring: Type.Object({
@@ -131,28 +149,45 @@ function whichOf({ ids, all, upTo }: { ids?: string[]; all?: true; upTo?: number
   return ids === undefined ? { all: true, upTo } : { ids };
 }
 
-function framesOf(reader: InboxReader): FrameSource {
+function framesOf(reader: InboxReader, database: Database): FrameSource {
   return {
     next: async () => {
       const event = await reader.next();
-      return event && frameOf(event);
+      return event && frameOf(event, database);
     },
     close: () => reader.close(),
   };
 }
 
-function frameOf(event: InboxEvent): Frame {
-  if (event.kind === 'item') return { event: 'item', data: event.item, id: event.item.position };
+async function frameOf(event: InboxEvent, database: Database): Promise<Frame> {
+  if (event.kind === 'item') {
+    const [item] = await withDecisions(database, [event.item]);
+    return { event: 'item', data: item, id: event.item.position };
+  }
   if (event.kind === 'counts') return { event: 'counts', data: event.counts };
-  return { event: 'changed', data: { ids: event.ids, as: event.as } };
+  if (event.as !== 'settled' || event.ids === undefined)
+    return { event: 'changed', data: { ids: event.ids, as: event.as } };
+  const decisions = await decisionsOf(database, event.ids);
+  return {
+    event: 'decided',
+    data: { items: [...decisions].map(([id, each]) => ({ id, decision: decisionJson(each) })) },
+  };
 }
 
-function shown(item: InboxItem) {
+/** Only cards with actions ask something: most pages cost nothing more. */
+async function withDecisions(database: Database, items: readonly InboxItem[]) {
+  const asking = items.filter(({ card }) => card.actions?.length).map(({ id }) => id);
+  const decisions = await decisionsOf(database, asking);
+  return items.map((item) => shown(item, decisions.get(item.id)));
+}
+
+function shown(item: InboxItem, decision: Decision | undefined) {
   return {
     ...item,
     createdAt: item.createdAt.toISOString(),
     seenAt: item.seenAt?.toISOString() ?? null,
     readAt: item.readAt?.toISOString() ?? null,
     archivedAt: item.archivedAt?.toISOString() ?? null,
+    ...(decision && { decision: decisionJson(decision) }),
   };
 }

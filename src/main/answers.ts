@@ -1,0 +1,47 @@
+// Decisions, with what they need of other rooms: the broker to answer the backend, and the inboxes to show what was
+// decided.
+import { Decisions, type DecisionsDeps } from '../assistant/decisions/decisions.ts';
+import type { InboxStream } from '../inbox/stream.ts';
+import { touchInboxes } from '../inbox/touch.ts';
+import type { Database } from '../kit/database.ts';
+import type { Broker } from '../topics/broker.ts';
+
+export type AnswersDeps = Pick<DecisionsDeps, 'emit'> & {
+  readonly database: Database;
+  readonly broker: Pick<Broker, 'publish' | 'browse' | 'topic'>;
+  readonly inbox: InboxStream;
+};
+
+const PAGE = 500;
+
+/** Not started yet: others may want to listen first. */
+export function openDecisions({ database, broker, inbox, emit }: AnswersDeps): Decisions {
+  const decisions = new Decisions({
+    database,
+    emit,
+    publish: async (entity, message) => void (await broker.publish(entity, [message])),
+    wasPublished: (entity, messageId, since) => wasPublished(broker, entity, messageId, since),
+  });
+  decisions.onDecided(({ notices }) => touchInboxes({ database, stream: inbox }, notices, 'settled'));
+  return decisions;
+}
+
+/** Looks through what the topic got since then. That is little: it is asked only after a crash or an outage. */
+async function wasPublished(
+  broker: AnswersDeps['broker'],
+  entity: string,
+  messageId: string,
+  since: Date,
+): Promise<boolean> {
+  const { partitions } = broker.topic(entity);
+  for (let partition = 0; partition < partitions; partition++) {
+    for (let before = Number.POSITIVE_INFINITY; ; ) {
+      const messages = await broker.browse(entity, { before, partition, limit: PAGE });
+      if (messages.some((message) => message.messageId === messageId)) return true;
+      const oldest = messages.at(-1);
+      if (!oldest || oldest.enqueuedAt < since) break;
+      before = oldest.sequence;
+    }
+  }
+  return false;
+}
