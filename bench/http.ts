@@ -17,6 +17,7 @@ import { Database } from '../src/kit/database.ts';
 import { migrate } from '../src/kit/migrate.ts';
 import { Signals } from '../src/kit/signals.ts';
 import { Engine } from '../src/main/engine/engine.ts';
+import { openDecisions } from '../src/main/answers.ts';
 import { Broker } from '../src/topics/broker.ts';
 
 const KEY = 'a-key-of-the-bench';
@@ -136,6 +137,7 @@ async function serve(database: Database): Promise<void> {
   await using broker = await Broker.start({ database, emit, node: { id: 'bench' } });
   await broker.createTopic('bench', { settings: { duplicateDetection: true } });
   await using inbox = await InboxStream.start({ database, emit });
+  const decisions = openDecisions({ database, broker, inbox, emit });
   const access = await Access.start({
     database,
     presets: [{ name: 'bench', secret: KEY, grants: [{ right: 'send', entity: '*' }] }],
@@ -147,6 +149,7 @@ async function serve(database: Database): Promise<void> {
       database,
       broker: withNothing(broker),
       inbox,
+      decisions,
       access,
       signals,
       definitions: compileDefinitions([]),

@@ -2,6 +2,7 @@
 import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
+import type { Decisions } from '../assistant/decisions/decisions.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
 import { markGone } from '../deliveries/gone.ts';
 import { emailChannel, emailPolicy } from '../email/channel.ts';
@@ -26,6 +27,7 @@ import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
+import { openDecisions } from './answers.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { type OwnKeys, ownKeys } from './keys.ts';
@@ -105,18 +107,22 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const broker = await startBroker(wiring);
   const inbox = await InboxStream.start({ database, emit });
   stack.defer(() => inbox.stop());
+  const decisions = stack.use(openDecisions({ database, broker, inbox, emit }));
   // Mails hold the address that HTTP listens on, so the dispatcher comes after it; until then nobody needs waking.
   let dispatcher: Dispatcher | undefined;
   let ready = false;
   const wake = () => dispatcher?.wake();
   const lanes = await startHubs(wiring);
   const sender = stack.use(HubSender.start({ database, lanes, emit, now: () => new Date() }));
-  const http = stack.use(await startHttp(wiring, { access, broker, inbox, wake, lanes, sender, ready: () => ready }));
+  const http = stack.use(
+    await startHttp(wiring, { access, broker, inbox, decisions, wake, lanes, sender, ready: () => ready }),
+  );
   const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
   dispatcher = startDispatcher(wiring, http.url, lanes);
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
+  decisions.start();
   ready = true;
   const hubConnectionString = connectionStringOf(wiring, http.tlsPort!);
   return { access, url: http.url, serviceBus, hubConnectionString };
@@ -213,6 +219,7 @@ type HttpParts = {
   readonly access: Access;
   readonly broker: Broker;
   readonly inbox: InboxStream;
+  readonly decisions: Decisions;
   readonly wake: () => void;
   readonly lanes: HubLanes;
   readonly sender: HubSender;
@@ -225,11 +232,12 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
   stack.defer(signals.listen(metrics.listener));
   const { host, port, tlsPort, publicUrl, corsOrigins } = settings;
   const certificate = await keptCertificateFiles(join(wiring.folder, 'servicebus'), host, new Date());
-  const { access, broker, inbox, wake } = parts;
+  const { access, broker, inbox, decisions, wake } = parts;
   const deps = {
     access,
     broker,
     inbox,
+    decisions,
     database,
     dispatcher: { wake },
     mappings: config.mappings,

@@ -13,6 +13,7 @@ import { sealingKey } from '../../src/hub/sealing.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
 import { type Signal, Signals } from '../../src/kit/signals.ts';
+import { openDecisions } from '../../src/main/answers.ts';
 import { Broker } from '../../src/topics/broker.ts';
 import { useDatabase } from './database.ts';
 import { type OpenApi, OpenApiCheck } from './openapi-check.ts';
@@ -58,6 +59,8 @@ export function useServer(
       await broker.createTopic(topic, { settings: { duplicateDetection: true } });
     const inbox = await InboxStream.start({ database, emit });
     const definitions = compileDefinitions(notifications);
+    const decisions = openDecisions({ database, broker, inbox, emit });
+    decisions.start();
     const handler = await Handler.start({
       database,
       broker,
@@ -78,6 +81,7 @@ export function useServer(
         database,
         broker,
         inbox,
+        decisions,
         definitions,
         signals,
         dispatcher: { wake: () => undefined },
@@ -91,7 +95,7 @@ export function useServer(
     );
     Object.assign(test, { server, access, inbox, broker });
     stopAll = async () => {
-      for (const part of [server, lanes, handler, inbox, broker]) await part.stop();
+      for (const part of [server, lanes, handler, decisions, inbox, broker]) await part.stop();
     };
   });
   afterAll(() => stopAll());

@@ -13,6 +13,7 @@ import { EventStreams } from './event-stream.ts';
 import { guardRoutes } from './identity.ts';
 import { describeRoutes, serveDescription } from './openapi.ts';
 import { servePages } from './pages.ts';
+import { type AnswerDeps, answerRoutes } from './routes/answers.ts';
 import { type DefinitionDeps, definitionRoutes } from './routes/definitions.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { type DeviceDeps, deviceRoutes } from './routes/devices.ts';
@@ -41,6 +42,7 @@ import { Stats } from './stats.ts';
 export type HttpDeps = EventDeps &
   HealthDeps &
   InboxDeps &
+  AnswerDeps &
   DeliveryDeps &
   DefinitionDeps &
   UnsubscribeDeps &
@@ -180,6 +182,7 @@ function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string
   statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);
   inboxRoutes(app, deps, streams);
+  answerRoutes(app, deps);
   deviceRoutes(app, deps);
   hubRoutes(app, deps);
   traceRoutes(app, deps);
