@@ -1,0 +1,121 @@
+import { describe, expect, it } from 'vitest';
+import { eventually } from '../../../test/support/eventually.ts';
+import { type TestServer, useServer } from '../../../test/support/http-server.ts';
+import type { Notification } from '../../handler/notification.ts';
+
+type Asked = { approvers: string[]; requester?: string; expiresAt?: string };
+
+const approval: Notification = {
+  name: 'approval',
+  topic: 'hr',
+  category: 'hr',
+  when: "type = 'asked'",
+  channels: ['inbox'],
+  audience: ({ data }) => (data as Asked).approvers,
+  content: ({ id }) => ({
+    title: `May we? (${id})`,
+    actions: [
+      { id: 'approve', label: 'Approve', done: 'Approved' },
+      { id: 'reject', label: 'Reject', style: 'danger', askReason: true },
+    ],
+  }),
+  answers: {
+    requester: ({ data }) => (data as Asked).requester,
+    expiresAt: ({ data }) => (data as Asked).expiresAt,
+  },
+};
+
+let events = 0;
+
+async function ask(server: TestServer, data: Asked, extensions: Record<string, string> = {}) {
+  const event = { specversion: '1.0', id: `e${++events}`, source: '/t', type: 'asked', data, ...extensions };
+  const sent = await server.call('/v1/topics/hr/events', {
+    json: event,
+    headers: { 'content-type': 'application/cloudevents+json' },
+  });
+  expect(sent.status).toBe(202);
+  return eventually(async () => {
+    const items = await Promise.all(data.approvers.map((id) => item(server, id, event.id)));
+    expect(items.every((each) => each !== undefined)).toBe(true);
+    return items;
+  });
+}
+
+async function item(server: TestServer, person: string, eventId: string) {
+  const page = await server.call(`/v1/recipients/${person}/inbox`);
+  return page.json.items.find(({ title }: { title: string }) => title.endsWith(`(${eventId})`));
+}
+
+describe('an answer on a card', () => {
+  const server = useServer({}, [approval]);
+  const answer = (person: string, notice: string, action: string, json: unknown = {}) =>
+    server.call(`/v1/recipients/${person}/inbox/${notice}/actions/${action}`, { json });
+
+  it('decides once for everybody who was asked, and says to the next one who was first', async () => {
+    const [ada, bob] = await ask(server, { approvers: ['ada', 'bob'] });
+    expect(ada.decision).toEqual({ state: 'open' });
+    const first = await answer('ada', ada.id, 'approve');
+    expect(first.json).toMatchObject({
+      id: ada.id,
+      decision: { state: 'decided', by: { id: 'ada' }, actionId: 'approve' },
+    });
+    const second = await answer('bob', bob.id, 'reject', { inputs: { reason: 'No.' } });
+    expect(second.json).toMatchObject({ status: 409, code: 'already_decided', by: { id: 'ada' } });
+    expect(second.json.at).toBe(first.json.decision.at);
+    const shown = await server.call(`/v1/recipients/bob/inbox/${bob.id}`);
+    expect(shown.json.decision).toMatchObject({
+      state: 'decided',
+      by: { id: 'ada' },
+      label: 'Approve',
+      surface: 'inbox',
+    });
+  });
+
+  it('counts once when it is given by many at the same moment', async () => {
+    const people = Array.from({ length: 12 }, (_, i) => `p${i}`);
+    const items = await ask(server, { approvers: people });
+    const answers = await Promise.all(people.map((person, i) => answer(person, items[i].id, 'approve')));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(11).fill(409)]);
+  });
+
+  it('needs the reason that its action asks for', async () => {
+    const [ada] = await ask(server, { approvers: ['ada'] });
+    for (const inputs of [undefined, {}, { reason: '  ' }]) {
+      const refused = await answer('ada', ada.id, 'reject', inputs && { inputs });
+      expect(refused.json).toMatchObject({ status: 422, code: 'reason_required' });
+    }
+    const given = await answer('ada', ada.id, 'reject', { inputs: { reason: ' Too much. ' } });
+    expect(given.json.decision).toMatchObject({ actionId: 'reject', reason: 'Too much.' });
+  });
+
+  it('is the same again under the same key', async () => {
+    const [ada] = await ask(server, { approvers: ['ada'] });
+    const first = await answer('ada', ada.id, 'approve', { idempotencyKey: 'k1' });
+    expect((await answer('ada', ada.id, 'approve', { idempotencyKey: 'k1' })).json).toEqual(first.json);
+    expect((await answer('ada', ada.id, 'reject', { idempotencyKey: 'k1' })).status).toBe(409);
+    expect((await answer('ada', ada.id, 'approve', { idempotencyKey: 'k2' })).status).toBe(409);
+  });
+
+  it('is refused to whoever was not asked, and to whoever asks for it', async () => {
+    const [ada] = await ask(server, { approvers: ['ada', 'eve'], requester: 'eve' });
+    expect((await answer('mallory', ada.id, 'approve')).json).toMatchObject({ status: 403, code: 'not_allowed' });
+    expect((await answer('eve', ada.id, 'approve')).json).toMatchObject({ status: 403, code: 'not_allowed' });
+    expect((await answer('ada', 'ntc_nothing', 'approve')).status).toBe(404);
+    expect((await answer('ada', ada.id, 'whatever')).json).toMatchObject({ status: 404, code: 'action_not_found' });
+    expect((await server.call(`/v1/recipients/ada/inbox/${ada.id}`)).json.decision).toEqual({ state: 'open' });
+  });
+
+  it('comes too late once the time is over', async () => {
+    const [ada] = await ask(server, { approvers: ['ada'], expiresAt: '2026-01-01T00:00:00Z' });
+    expect((await answer('ada', ada.id, 'approve')).json).toMatchObject({ status: 410, code: 'expired' });
+  });
+
+  it('is told to the open pages of everybody who was asked', async () => {
+    const [ada, bob] = await ask(server, { approvers: ['ada', 'bob'] });
+    const stream = server.inbox.reader('bob');
+    expect(await stream.next()).toMatchObject({ kind: 'counts' });
+    await answer('ada', ada.id, 'approve');
+    expect(await stream.next()).toEqual({ kind: 'changed', ids: [bob.id], as: 'settled' });
+    stream.close();
+  });
+});
