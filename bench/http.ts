@@ -11,7 +11,7 @@ import { Access } from '../src/access/access.ts';
 import { HttpServer } from '../src/gateways/http/server.ts';
 import { compileDefinitions } from '../src/handler/notification.ts';
 import { HubLanes } from '../src/hub/lanes.ts';
-import { sealingKey } from '../src/hub/sealing.ts';
+import { sealingKey } from '../src/kit/sealing.ts';
 import { InboxStream } from '../src/inbox/stream.ts';
 import { Database } from '../src/kit/database.ts';
 import { migrate } from '../src/kit/migrate.ts';

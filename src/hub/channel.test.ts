@@ -12,7 +12,7 @@ import { makeVapidKeys } from './drivers/vapid.ts';
 import { ensureHub, type HubCredentials } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
 import { HubLanes } from './lanes.ts';
-import { sealingKey } from './sealing.ts';
+import { sealingKey } from '../kit/sealing.ts';
 
 const db = useDatabase();
 const key = sealingKey('a secret of this test');

@@ -7,7 +7,7 @@ import type { ApnsCredentials } from './drivers/apns-token.ts';
 import type { FcmCredentials } from './drivers/fcm.ts';
 import { makeVapidKeys, type VapidCredentials } from './drivers/vapid.ts';
 import type { WnsCredentials } from './drivers/wns.ts';
-import { seal, unseal } from './sealing.ts';
+import { seal, unseal } from '../kit/sealing.ts';
 
 /** Where a push service really is, for stand-ins and relays; `ca`: PEM to trust there. */
 export type PushEndpoint = { readonly host: string; readonly port: number; readonly ca?: string };

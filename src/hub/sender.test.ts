@@ -7,7 +7,7 @@ import { putDevice } from './devices.ts';
 import { ensureHub } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
 import { HubLanes } from './lanes.ts';
-import { sealingKey } from './sealing.ts';
+import { sealingKey } from '../kit/sealing.ts';
 import { HubSender, type SenderSignal } from './sender.ts';
 import { cancelSend, claimSend, enqueueSend, findSend, type SendJob, writeSendProgress } from './sends.ts';
 

@@ -9,7 +9,7 @@ import { Handler } from '../../src/handler/handler.ts';
 import { compileDefinitions, type Notification } from '../../src/handler/notification.ts';
 import { ensureHub } from '../../src/hub/hubs.ts';
 import { HubLanes } from '../../src/hub/lanes.ts';
-import { sealingKey } from '../../src/hub/sealing.ts';
+import { sealingKey } from '../../src/kit/sealing.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
 import { type Signal, Signals } from '../../src/kit/signals.ts';

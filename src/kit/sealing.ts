@@ -8,9 +8,9 @@ const algorithm = 'aes-256-gcm';
 const nonceBytes = 12;
 const tagBytes = 16;
 
-/** The key of this purpose, from a secret that all nodes of a database share. */
-export function sealingKey(secret: string): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, '', 'hub credentials', 32));
+/** The key of one purpose, from a secret that all nodes of a database share. */
+export function sealingKey(secret: string, purpose = 'hub credentials'): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', purpose, 32));
 }
 
 /** `owner`: what the value belongs to; needed again to open it. */
