@@ -80,7 +80,8 @@ function headersOf(request: Request, reply: Reply): OutgoingHttpHeaders {
     ...given,
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
-    connection: 'close', // nothing can follow on it, and a stop need not wait for it to become idle
+    // Nothing can follow on it, and a stop need not wait for it to become idle. HTTP/2 has no such header.
+    ...(request.raw.httpVersionMajor < 2 ? { connection: 'close' } : {}),
     'x-accel-buffering': 'no', // nginx would hold frames back
     'x-request-id': request.id,
   };

@@ -1,13 +1,11 @@
 // The HTTP gateway: decode, call a room, encode. Routes live in routes/, one file for each noun.
-import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { createServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Access } from '../../access/access.ts';
 import { channelNames } from '../../deliveries/channel.ts';
 import type { Signals } from '../../kit/signals.ts';
 import type { Broker } from '../../topics/broker.ts';
-import { type App, answerBrokenClient, createApp, KEEP_ALIVE_MS } from './app.ts';
+import { type App, createApp } from './app.ts';
 import { tellBrowsers } from './browser.ts';
 import { EventStreams } from './event-stream.ts';
 import { guardRoutes } from './identity.ts';
@@ -36,6 +34,7 @@ import { traceRoutes } from './routes/trace.ts';
 import { type UnsubscribeDeps, unsubscribeRoutes } from './routes/unsubscribe.ts';
 import { upkeepRoutes } from './routes/upkeep.ts';
 import { ProblemSchema } from './schemas.ts';
+import { SecureServer } from './secure-server.ts';
 import { SessionHolders } from './session-holders.ts';
 import { Stats } from './stats.ts';
 
@@ -78,7 +77,7 @@ export class HttpServer {
   readonly #app: App;
   readonly #stopWithinMs: number;
   #stopping: Promise<void> | undefined;
-  #tls: HttpsServer | undefined;
+  #tls: SecureServer | undefined;
   #url = '';
   #port = 0;
 
@@ -120,7 +119,7 @@ export class HttpServer {
 
   /** Undefined where there is no TLS. */
   get tlsPort(): number | undefined {
-    return this.#tls && portOf(this.#tls);
+    return this.#tls?.port;
   }
 
   /** Takes no more requests, ends open streams, waits a while for what is under way, and then ends that too. */
@@ -134,11 +133,11 @@ export class HttpServer {
   }
 
   async #stop(): Promise<void> {
-    const servers = [this.#app.server, ...(this.#tls ? [this.#tls] : [])];
-    const cut = setTimeout(() => servers.map((each) => each.closeAllConnections()), this.#stopWithinMs);
-    const closed = this.#tls && new Promise((resolve) => this.#tls!.close(resolve));
-    await this.#app.close();
-    await closed;
+    const cut = setTimeout(() => {
+      this.#app.server.closeAllConnections();
+      this.#tls?.cut();
+    }, this.#stopWithinMs);
+    await Promise.all([this.#tls?.close(), this.#app.close()]);
     clearTimeout(cut);
   }
 
@@ -146,11 +145,7 @@ export class HttpServer {
     await this.#app.listen({ host, port });
     this.#port = portOf(this.#app.server);
     this.#url = publicUrl?.replace(/\/+$/, '') ?? `http://${reachable(host)}:${this.#port}`;
-    if (!tls) return;
-    this.#tls = createServer({ key: tls.key, cert: tls.cert, keepAliveTimeout: KEEP_ALIVE_MS }, this.#app.routing);
-    this.#tls.on('clientError', answerBrokenClient);
-    this.#tls.listen(tls.port, host);
-    await once(this.#tls, 'listening');
+    if (tls) this.#tls = await SecureServer.start({ ...tls, host }, this.#app.routing);
   }
 }
 
