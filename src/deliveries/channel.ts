@@ -29,6 +29,7 @@ export type ClaimedDelivery = {
  * for a human and carries no address and no content.
  * `down` is about the channel, not about this delivery: nothing can be sent now, so the attempt does not count and the
  * lane pauses. With `alarm` a human must act (the credentials are wrong).
+ * `paced`: nothing was sent, because the endpoint takes no more for now; it is given back until then and does not count.
  */
 export type Outcome =
   | { readonly kind: 'delivered'; readonly providerId: string | undefined }
@@ -38,6 +39,7 @@ export type Outcome =
       readonly retryAfterMs: number | undefined;
       readonly detail?: string | undefined;
     }
+  | { readonly kind: 'paced'; readonly cause: string; readonly retryAfterMs: number }
   | { readonly kind: 'gone'; readonly cause: string; readonly detail?: string | undefined }
   | { readonly kind: 'refused'; readonly cause: string; readonly detail?: string | undefined }
   | {

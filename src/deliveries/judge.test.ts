@@ -16,6 +16,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.oneof(
   fc.record({ kind: fc.constant('gone' as const), cause: text }),
   fc.record({ kind: fc.constant('refused' as const), cause: text }),
   fc.record({ kind: fc.constant('down' as const), cause: text }),
+  fc.record({ kind: fc.constant('paced' as const), cause: text, retryAfterMs: fc.nat(10_000_000) }),
 );
 const dice = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const delivery = fc.record({
@@ -48,6 +49,16 @@ describe('judging an attempt', () => {
         expect(verdict.kind === 'dropped').toBe(came.kind === 'gone');
       }),
     );
+  });
+
+  it('gives back what was paced for its time, and counts nothing', () => {
+    const paced = { kind: 'paced', cause: 'paced', retryAfterMs: 5_000 } as const;
+    const due = new Date(NOW.getTime() + 5_000);
+    expect(judge({ ...fresh, failures: 4 }, paced, policy, NOW, 0.5)).toEqual({
+      kind: 'back',
+      dueAt: due,
+      cause: 'paced',
+    });
   });
 
   it('waits exactly as long as the provider asked, whatever the back-off says', () => {

@@ -2,6 +2,7 @@
 //   pending --claim--> sending --delivered--> delivered
 //                         |-----retry-------> pending (due later)
 //                         |-----down--------> pending (due at once, not counted; the lane waits instead)
+//                         |-----paced-------> pending (due when it may be sent; not counted)
 //                         |-----gone--------> dropped (the address is dead: prune it)
 //                         |-----refused-----> dead (kept, with its cause, until redriven)
 //                         `-----lease lapsed> claimed again, counted as a failure
@@ -45,6 +46,10 @@ export function judge(
       return past(now.getTime(), delivery, policy)
         ? { kind: 'dead', reason: 'expired', cause: outcome.cause, detail: outcome.detail }
         : { kind: 'back', dueAt: undefined, cause: outcome.cause };
+    case 'paced':
+      return past(now.getTime(), delivery, policy)
+        ? { kind: 'dead', reason: 'expired', cause: outcome.cause, detail: undefined }
+        : { kind: 'back', dueAt: new Date(now.getTime() + outcome.retryAfterMs), cause: outcome.cause };
     case 'retry':
       return judgeRetry(delivery, outcome, policy, now, dice);
   }
