@@ -30,6 +30,7 @@ const TOOLS: readonly Tool[] = [
     packages: ['python3-qpid-proton'],
     modules: ['proton'],
   },
+  { name: 'libfaketime', programs: ['faketime'], packages: ['faketime'] },
   { name: 'nghttp2', programs: ['nghttpd'], packages: ['nghttp2'] },
   { name: 'Firefox', programs: ['firefox', 'firefox-esr'], packages: ['firefox-esr', 'firefox'] },
 ];

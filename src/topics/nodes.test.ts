@@ -120,6 +120,21 @@ describe('nodes', () => {
     expect(signals.filter((signal) => signal.name === 'topics.task_failed')).toEqual([]);
   });
 
+  it('take over from a dead node whose lease was written before the clock of PostgreSQL was set back', async () => {
+    const name = freshName('queue');
+    const first = await start('first', link);
+    await first.createQueue(name);
+    await first.publish(name, [say('1')]);
+    await first.stop();
+    await database.query(
+      `with gone as (insert into node (id, address, lease_until) values ('gone', null, now() + interval '1 hour'))
+       update partition_owner set node = 'gone', epoch = epoch + 1`,
+    );
+    const second = await start('second', link);
+    expect((await second.receiver(name).receive({ waitMs: 10_000 })).map(text)).toEqual(['1']);
+    await database.query("delete from node where id = 'gone'");
+  });
+
   it('do not speak to strangers', async () => {
     const a = await start('a', link);
     const [row] = await database.query<{ address: string }>("select address from node where id = 'a'");

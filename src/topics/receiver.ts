@@ -1,6 +1,7 @@
 // What a consumer outside the handler holds: a subscription, a queue or a dead-letter queue, over all its partitions.
 // Locks belong to messages, not to receivers: any receiver of the entity may settle by token, and closing a receiver
 // releases nothing (but a session receiver releases its session).
+import { steadyNow } from '../kit/clock.ts';
 import type { Sql } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type Message, partitionOf } from './message.ts';
@@ -49,6 +50,8 @@ export class Receiver {
   readonly mode: 'peekLock' | 'receiveAndDelete';
   readonly #deps: Deps;
   readonly #session: { readonly seat: Seat; grant: SessionGrant } | undefined;
+  /** When the session's lock ends, on the steady clock. */
+  #sessionEnds = 0;
   readonly #closing = new AbortController();
 
   constructor(
@@ -61,6 +64,7 @@ export class Receiver {
     this.mode = options.mode ?? 'peekLock';
     this.#deps = deps;
     this.#session = session && { ...session };
+    if (session) this.#sessionEnds = steadyNow() + session.grant.until - Date.now();
   }
 
   get sessionId(): string | undefined {
@@ -69,6 +73,11 @@ export class Receiver {
 
   get sessionLockedUntil(): Date | undefined {
     return this.#session && new Date(this.#session.grant.until);
+  }
+
+  /** How long the session's lock still holds, whatever the time of day is set to. */
+  get sessionLockLeftMs(): number | undefined {
+    return this.#session && this.#sessionEnds - steadyNow();
   }
 
   /** Up to `max` messages (1 unless told), waiting up to `waitMs` for the first (0 unless told: no wait). */
@@ -268,6 +277,7 @@ export class Receiver {
     const session = this.#needSession();
     const until = await session.seat.renewSession(session.grant);
     session.grant = { ...session.grant, until };
+    this.#sessionEnds = steadyNow() + until - Date.now();
     return new Date(until);
   }
 

@@ -12,8 +12,8 @@ export class SessionHolders {
   readonly #holders = new Map<string, Holder>();
 
   /** Keeps a session's receiver; the token is what the caller sends from now on. */
-  add(path: string, receiver: Receiver, now: number): string {
-    if (this.#holders.size >= MAX_HOLDERS) this.#sweep(now);
+  add(path: string, receiver: Receiver): string {
+    if (this.#holders.size >= MAX_HOLDERS) this.#sweep();
     if (this.#holders.size >= MAX_HOLDERS) throw new Refusal('busy', 'Too many sessions are held over HTTP.');
     const token = randomBytes(24).toString('base64url');
     this.#holders.set(token, { receiver, path: path.toLowerCase() });
@@ -21,15 +21,15 @@ export class SessionHolders {
   }
 
   /** Refuses (`session_lock_lost`) a token that holds no session of this entity, or holds it no more. */
-  get(path: string, token: string, now: number): Receiver {
+  get(path: string, token: string): Receiver {
     const holder = this.#holders.get(token);
-    if (holder && isLapsed(holder, now)) this.#holders.delete(token);
+    if (holder && isLapsed(holder)) this.#holders.delete(token);
     else if (holder?.path === path.toLowerCase()) return holder.receiver;
     throw new Refusal('session_lock_lost', 'This session is not held any more; accept it again.');
   }
 
-  async release(path: string, token: string, now: number): Promise<void> {
-    const receiver = this.get(path, token, now);
+  async release(path: string, token: string): Promise<void> {
+    const receiver = this.get(path, token);
     this.#holders.delete(token);
     await receiver.close();
   }
@@ -40,11 +40,12 @@ export class SessionHolders {
     await Promise.all(holders.map(({ receiver }) => receiver.close()));
   }
 
-  #sweep(now: number): void {
-    for (const [token, holder] of this.#holders) if (isLapsed(holder, now)) this.#holders.delete(token);
+  #sweep(): void {
+    for (const [token, holder] of this.#holders) if (isLapsed(holder)) this.#holders.delete(token);
   }
 }
 
-function isLapsed({ receiver }: Holder, now: number): boolean {
-  return receiver.sessionLockedUntil !== undefined && receiver.sessionLockedUntil.getTime() <= now;
+function isLapsed({ receiver }: Holder): boolean {
+  const left = receiver.sessionLockLeftMs;
+  return left !== undefined && left <= 0;
 }

@@ -220,7 +220,7 @@ class Delivery {
 
   /** Closes the link when the session's lock ran out without having been renewed. */
   #watchSession(): void {
-    const left = this.#receiver.sessionLockedUntil!.getTime() - Date.now();
+    const left = this.#receiver.sessionLockLeftMs!;
     if (left <= 0) {
       this.#fail(new Refusal('session_lock_lost', 'The session lock has expired. Accept it anew.'));
       return;

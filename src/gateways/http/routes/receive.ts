@@ -73,8 +73,7 @@ function addReceive(app: App, base: EntityBase, { broker, sessions }: ReceiveDep
   const config = { access: base.need('listen') };
   app.post(`${base.path}/receive`, { config, schema: receiveSchema(base) }, async ({ params, body }, reply) => {
     const path = brokerPath(params as EntityParams, body.of);
-    const receiver =
-      body.session === undefined ? broker.receiver(path, body) : sessions.get(path, body.session, Date.now());
+    const receiver = body.session === undefined ? broker.receiver(path, body) : sessions.get(path, body.session);
     const gone = goneSignal(reply);
     const signal = AbortSignal.any([stopping, gone]);
     const { max, waitMs } = body;
@@ -117,7 +116,7 @@ function addSettle(app: App, base: EntityBase, deps: ReceiveDeps): void {
 }
 
 function receiverOf({ broker, sessions }: ReceiveDeps, path: string, session: string | undefined): Receiver {
-  return session === undefined ? broker.receiver(path) : sessions.get(path, session, Date.now());
+  return session === undefined ? broker.receiver(path) : sessions.get(path, session);
 }
 
 type SettleInput = { as: string; properties?: unknown; reason?: string; description?: string };

@@ -49,7 +49,7 @@ function addAccept(app: App, base: EntityBase, { broker, sessions }: ReceiveDeps
     const { id, waitMs, mode } = body;
     const receiver = await broker.acceptSession(path, { id, waitMs, signal: stopping }, { mode });
     if (!receiver) throw new Refusal('not_found', 'No session has messages now.');
-    const session = sessions.add(path, receiver, Date.now());
+    const session = sessions.add(path, receiver);
     return reply.code(201).send({ session, ...placeOf(receiver) });
   });
 }
@@ -68,7 +68,7 @@ function addHeld(app: App, base: EntityBase, { sessions }: ReceiveDeps): void {
   };
   const get = (params: unknown) => {
     const { path, token } = held(params);
-    return sessions.get(path, token, Date.now());
+    return sessions.get(path, token);
   };
   app.post(`${path}/renew`, { config, schema: renewSchema(base) }, async ({ params }) => {
     return { lockedUntil: (await get(params).renewSessionLock()).toISOString() };
@@ -82,7 +82,7 @@ function addHeld(app: App, base: EntityBase, { sessions }: ReceiveDeps): void {
   });
   app.delete(path, { config, schema: releaseSchema(base) }, async ({ params }, reply) => {
     const { path, token } = held(params);
-    await sessions.release(path, token, Date.now());
+    await sessions.release(path, token);
     return reply.code(204).send(null);
   });
 }
