@@ -24,12 +24,23 @@ export type WebPush = {
   readonly subject: string;
 };
 
+/** As a real browser gets it: only that has the keys. */
+export type RawPush = { readonly body: Buffer; readonly encoding: string };
+
+/** A real browser elsewhere. `audiences`: further origins that it believes this service to have. */
+export type RealBrowser = {
+  readonly deliver: (push: RawPush) => void;
+  readonly audiences?: readonly string[];
+};
+
 type Browser = { readonly ecdh: ECDH; readonly auth: Buffer; readonly shown: Map<string, WebPush> };
 
 export class WebPushStandin {
   readonly pushes = new Shelf<WebPush>();
   service!: Service;
   readonly #browsers = new Map<string, Browser>();
+  /** By path. */
+  readonly #realOnes = new Map<string, RealBrowser>();
   readonly #now: () => number;
   /** Only the key with which a subscription was made may push to it; undefined allows any. */
   #applicationKey: string | undefined;
@@ -69,21 +80,38 @@ export class WebPushStandin {
     this.#browsers.delete(name);
   }
 
+  /** Hands what is pushed to this path on to a real browser. */
+  attach(path: string, browser: RealBrowser): void {
+    this.#realOnes.set(path, browser);
+  }
+
+  detach(path: string): void {
+    this.#realOnes.delete(path);
+  }
+
   /** What the browser shows: pushes by topic, the later replacing the earlier. */
   shown(name: string): readonly WebPush[] {
     return [...(this.#browsers.get(name)?.shown.values() ?? [])];
   }
 
   answer(request: StandinRequest): StandinAnswer {
-    const name = /^\/push\/([^/]+)$/.exec(request.path)?.[1];
+    const real = this.#realOnes.get(request.path);
+    const name = real ? request.path : /^\/push\/([^/]+)$/.exec(request.path)?.[1];
     if (name === undefined) return failure(404, 102, 'Not Found');
     if (request.method !== 'POST') return failure(405, 999, 'Method Not Allowed');
-    const subject = this.#subject(request);
+    const subject = this.#subject(request, real?.audiences);
     if (typeof subject !== 'string') return subject;
-    return checkHeaders(request) ?? scripted(name) ?? this.#deliver(request, name, subject);
+    const refused = checkHeaders(request) ?? scripted(name);
+    return refused ?? (real ? this.#handOn(request, name, subject, real) : this.#deliver(request, name, subject));
   }
 
-  #subject(request: StandinRequest): string | StandinAnswer {
+  #handOn(request: StandinRequest, name: string, subject: string, real: RealBrowser): StandinAnswer {
+    const { body, headers } = request;
+    real.deliver({ body, encoding: String(headers['content-encoding'] ?? '') });
+    return this.#taken(pushOf(request, name, subject, undefined));
+  }
+
+  #subject(request: StandinRequest, audiences: readonly string[] = []): string | StandinAnswer {
     const parts = /^vapid t=([^,\s]+),\s*k=([A-Za-z0-9_-]+)$/.exec(request.headers.authorization ?? '');
     if (parts === null) return failure(401, 109, 'Request did not validate: missing or bad VAPID authorization');
     const token = readToken(parts[1]!);
@@ -92,13 +120,13 @@ export class WebPushStandin {
       return failure(401, 109, 'Request did not validate: Invalid VAPID signature');
     if (this.#applicationKey !== undefined && parts[2] !== this.#applicationKey)
       return failure(403, 109, 'VAPID public key mismatch');
-    return this.#checkClaims(token.claims);
+    return this.#checkClaims(token.claims, [this.service.url, ...audiences]);
   }
 
-  #checkClaims(claims: Readonly<Record<string, unknown>>): string | StandinAnswer {
+  #checkClaims(claims: Readonly<Record<string, unknown>>, audiences: readonly string[]): string | StandinAnswer {
     const now = this.#now() / 1000;
     const expires = Number(claims.exp);
-    if (claims.aud !== this.service.url) return failure(401, 109, 'Request did not validate: Invalid audience');
+    if (!audiences.includes(String(claims.aud))) return failure(401, 109, 'Request did not validate: Invalid audience');
     if (!(expires > now) || expires > now + 86_400)
       return failure(401, 109, 'Request did not validate: Invalid expiration');
     if (!/^(mailto:|https:)/.test(String(claims.sub)))
@@ -115,22 +143,29 @@ export class WebPushStandin {
     } catch {
       return failure(400, 110, 'The body cannot be decrypted by the browser');
     }
-    const topic = request.headers.topic === undefined ? undefined : String(request.headers.topic);
-    const push: WebPush = {
-      name,
-      text,
-      ttl: Number(request.headers.ttl),
-      urgency: String(request.headers.urgency ?? 'normal'),
-      topic,
-      subject,
-    };
+    const push = pushOf(request, name, subject, text);
+    browser.shown.set(push.topic ?? randomUUID(), push);
+    return this.#taken(push);
+  }
+
+  #taken(push: WebPush): StandinAnswer {
     this.pushes.add(push);
-    browser.shown.set(topic ?? randomUUID(), push);
     return {
       status: 201,
       headers: { location: `${this.service.url}/message/${this.pushes.total}`, ttl: String(push.ttl) },
     };
   }
+}
+
+function pushOf({ headers }: StandinRequest, name: string, subject: string, text: string | undefined): WebPush {
+  return {
+    name,
+    text,
+    ttl: Number(headers.ttl),
+    urgency: String(headers.urgency ?? 'normal'),
+    topic: headers.topic === undefined ? undefined : String(headers.topic),
+    subject,
+  };
 }
 
 function checkHeaders(request: StandinRequest): StandinAnswer | undefined {

@@ -61,6 +61,9 @@ const names = [
     'MegaphoneFilled',
     'EyeRegular',
   ],
+  ...['AlertOnRegular', 'ArrowDownloadRegular', 'BotRegular', 'BotFilled', 'DeleteRegular', 'DesktopRegular'],
+  ...['GlobeRegular', 'PhoneLaptopRegular', 'PhoneLaptopFilled', 'PulseRegular', 'PulseFilled', 'SpeakerMuteRegular'],
+  ...['ThumbLikeRegular', 'TabletRegular', 'SettingsRegular', 'ArrowForwardRegular', 'PauseCircleRegular'],
 ];
 
 const folder = join(process.argv[2], 'lib');

@@ -31,10 +31,12 @@ type ShellProps = {
   readonly places: readonly Place[];
   readonly live: LiveState;
   readonly who: string;
+  /** What must be done while the person is still signed in. */
+  readonly beforeLeaving?: () => Promise<void>;
   readonly children: ReactNode;
 };
 
-export function Shell({ home, label, places, live, who, children }: ShellProps) {
+export function Shell({ home, label, places, live, who, beforeLeaving, children }: ShellProps) {
   return (
     <>
       <button type="button" className="skip" onClick={() => document.getElementById('main')?.focus()}>
@@ -54,7 +56,7 @@ export function Shell({ home, label, places, live, who, children }: ShellProps) 
         <div className="bar-end">
           <Live state={live} />
           <ModeButton />
-          <PersonMenu who={who} />
+          <PersonMenu who={who} beforeLeaving={beforeLeaving} />
         </div>
       </header>
       <main id="main" tabIndex={-1}>
@@ -117,7 +119,10 @@ export function ModeButton() {
   );
 }
 
-function PersonMenu({ who }: { readonly who: string }) {
+function PersonMenu({
+  who,
+  beforeLeaving,
+}: Pick<ShellProps, 'who'> & { readonly beforeLeaving: ShellProps['beforeLeaving'] | undefined }) {
   return (
     <Menu positioning="below-end">
       <MenuTrigger disableButtonEnhancement>
@@ -129,7 +134,7 @@ function PersonMenu({ who }: { readonly who: string }) {
         </p>
         <MenuList>
           <MenuDivider />
-          <MenuItem icon={<SignOutRegular />} onClick={signOut}>
+          <MenuItem icon={<SignOutRegular />} onClick={() => void signOut(beforeLeaving)}>
             Sign out
           </MenuItem>
         </MenuList>
@@ -138,7 +143,8 @@ function PersonMenu({ who }: { readonly who: string }) {
   );
 }
 
-async function signOut(): Promise<void> {
+async function signOut(beforeLeaving?: () => Promise<void>): Promise<void> {
+  await beforeLeaving?.();
   await post('/v1/sign-out').catch(() => undefined); // the page that follows shows whether it worked
   window.location.reload();
 }

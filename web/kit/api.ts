@@ -25,6 +25,7 @@ export const get = <T>(path: string, signal?: AbortSignal) => call<T>('GET', pat
 export const post = <T>(path: string, body: unknown = {}, type?: string) =>
   call<T>('POST', path, body, undefined, type);
 export const put = <T>(path: string, body: unknown) => call<T>('PUT', path, body);
+export const remove = (path: string) => call<void>('DELETE', path);
 
 async function call<T>(
   method: string,

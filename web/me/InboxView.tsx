@@ -2,7 +2,7 @@
 import { Button } from '@fluentui/react-button';
 import { AlertRegular, ArchiveRegular, CheckmarkCircleRegular, MailReadRegular } from '@fluentui/react-icons';
 import { Tab as FluentTab, TabList } from '@fluentui/react-tabs';
-import { useEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useRef } from 'react';
 import type { Category, InboxItem, Mark } from '../kit/api.ts';
 import { Empty, Failure, Waiting } from '../kit/Parts.tsx';
 import { go, to } from '../kit/route.ts';
@@ -20,9 +20,11 @@ type InboxViewProps = {
   readonly openId: string | undefined;
   readonly categories: readonly Category[] | undefined;
   readonly name: string;
+  /** Stands above the list. */
+  readonly above?: ReactNode;
 };
 
-export function InboxView({ inbox, tab, setTab, openId, categories, name }: InboxViewProps) {
+export function InboxView({ inbox, tab, setTab, openId, categories, name, above }: InboxViewProps) {
   const { state } = inbox;
   const items = view(state, tab, openId);
   const open = openId === undefined ? undefined : state.items[openId];
@@ -45,6 +47,7 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name }: Inbo
             Mark all read
           </Button>
         </div>
+        {above}
         <Tabs tab={tab} setTab={setTab} unread={state.unread} />
         {inbox.error !== undefined && <Failure what="load your inbox" error={inbox.error} retry={inbox.reload} />}
         {items.length > 0 && <NoticeList items={items} openId={openId} categories={categories} act={act.mark} />}

@@ -1,18 +1,27 @@
-// The employee's own app: the inbox and what they want to hear.
+// The employee's own app: the inbox, the devices that are pushed to, and what they want to hear.
+import { Button } from '@fluentui/react-button';
 import {
   AlertOffRegular,
+  ArrowClockwiseRegular,
   MailInboxFilled,
   MailInboxRegular,
   OptionsFilled,
   OptionsRegular,
+  PhoneLaptopFilled,
+  PhoneLaptopRegular,
 } from '@fluentui/react-icons';
 import { useCallback, useEffect, useState } from 'react';
 import type { Category, InboxItem, Page, WhoAmI } from '../kit/api.ts';
 import { Empty } from '../kit/Parts.tsx';
 import { useResource } from '../kit/resource.ts';
 import { to, useRoute } from '../kit/route.ts';
-import { Shell } from '../kit/Shell.tsx';
+import { type Place, Shell } from '../kit/Shell.tsx';
 import { SignIn } from '../kit/SignIn.tsx';
+import { useAppBadge, useServiceWorker } from '../push/app.ts';
+import { turnOffBeforeLeaving } from '../push/this-browser.ts';
+import { useThisBrowser } from '../push/use-this-browser.ts';
+import { DevicesPage } from './devices/DevicesPage.tsx';
+import { PushHint } from './devices/PushHint.tsx';
 import { InboxView } from './InboxView.tsx';
 import type { Tab } from './inbox-state.ts';
 import { PreferencesPage } from './PreferencesPage.tsx';
@@ -23,24 +32,37 @@ export function MyApp({ who }: { readonly who: WhoAmI }) {
   return <PersonApp recipientId={who.recipientId} name={who.displayName ?? who.recipientId} />;
 }
 
+const pages = {
+  inbox: { name: 'Inbox', href: '#/', on: <MailInboxFilled />, off: <MailInboxRegular /> },
+  devices: { name: 'Devices', href: to('devices'), on: <PhoneLaptopFilled />, off: <PhoneLaptopRegular /> },
+  preferences: { name: 'Preferences', href: to('preferences'), on: <OptionsFilled />, off: <OptionsRegular /> },
+};
+type PageName = keyof typeof pages;
+
 function PersonApp({ recipientId, name }: { readonly recipientId: string; readonly name: string }) {
   const route = useRoute();
+  const page: PageName = route[0] === 'devices' || route[0] === 'preferences' ? route[0] : 'inbox';
   const [tab, setTab] = useState<Tab>('all');
   const [heard, setHeard] = useState('');
   const onNew = useCallback((item: InboxItem) => setHeard(`New notice: ${item.title}`), []);
   const inbox = useInbox(recipientId, tab, onNew);
   const categories = useResource<Page<Category>>('/v1/categories').value?.items;
-  const onPreferences = route[0] === 'preferences';
-  useTitle(onPreferences ? 'Preferences' : 'Inbox', inbox.state.unread);
+  const browser = useThisBrowser(recipientId);
+  const update = useServiceWorker();
+  const { unread } = inbox.state;
+  useTitle(pages[page].name, unread);
+  useAppBadge(unread);
   if (inbox.live === 'signedOut') return <SignIn page="me" />;
+  const leave = () => turnOffBeforeLeaving(recipientId);
   return (
-    <Shell home="#/" label="" places={placesOf(onPreferences, inbox.state.unread)} live={inbox.live} who={name}>
+    <Shell home="#/" label="" places={placesOf(page, unread)} live={inbox.live} who={name} beforeLeaving={leave}>
       <div className="unseen-text" aria-live="polite">
         {heard}
       </div>
-      {onPreferences ? (
-        <PreferencesPage recipientId={recipientId} categories={categories} />
-      ) : (
+      {update && <NewVersion update={update} />}
+      {page === 'preferences' && <PreferencesPage recipientId={recipientId} categories={categories} />}
+      {page === 'devices' && <DevicesPage recipientId={recipientId} browser={browser} />}
+      {page === 'inbox' && (
         <InboxView
           inbox={inbox}
           tab={tab}
@@ -48,29 +70,33 @@ function PersonApp({ recipientId, name }: { readonly recipientId: string; readon
           openId={route[0] === 'notice' ? route[1] : undefined}
           categories={categories}
           name={name}
+          above={<PushHint browser={browser} />}
         />
       )}
     </Shell>
   );
 }
 
-function placesOf(onPreferences: boolean, unread: number) {
-  return [
-    {
-      name: 'Inbox',
-      href: '#/',
-      current: !onPreferences,
-      icon: onPreferences ? <MailInboxRegular /> : <MailInboxFilled />,
-      badge: unread,
-      badgeLabel: 'unread',
-    },
-    {
-      name: 'Preferences',
-      href: to('preferences'),
-      current: onPreferences,
-      icon: onPreferences ? <OptionsFilled /> : <OptionsRegular />,
-    },
-  ];
+function placesOf(current: PageName, unread: number): Place[] {
+  return Object.entries(pages).map(([key, { name, href, on, off }]) => ({
+    name,
+    href,
+    current: key === current,
+    icon: key === current ? on : off,
+    ...(key === 'inbox' && { badge: unread, badgeLabel: 'unread' }),
+  }));
+}
+
+function NewVersion({ update }: { readonly update: () => void }) {
+  return (
+    <div className="note note-new" role="status">
+      <ArrowClockwiseRegular className="note-icon" />
+      <p className="note-text">There is a new version of this page.</p>
+      <Button size="small" appearance="primary" onClick={update}>
+        Reload
+      </Button>
+    </div>
+  );
 }
 
 function useTitle(place: string, unread: number): void {
