@@ -1,5 +1,6 @@
 // From a send and a device to pushes: a native send goes once to each address of its platform, a template send once per
-// template. Pure, but for the memory of templates that were read before.
+// template. Pure, but for the memory of templates that were read before. A broadcast comes through here for every device,
+// so what is the same for all of them (the properties, a template's fixed headers and payload) is made once.
 
 import { type Device, handleOf } from './devices.ts';
 import type { Platform } from './drivers/driver.ts';
@@ -7,6 +8,7 @@ import { compileBody, type Installation, type InstallationTemplate, type PushCha
 import { pushPlatform } from './lanes.ts';
 import { canonicalTag, matchesTags, type TagExpression } from './tags.ts';
 import { propertiesOf, type Template, textTemplate } from './template.ts';
+import type { Properties } from './template-expression.ts';
 
 export type Message =
   | { readonly kind: 'native'; readonly platform: Platform; readonly body: string; readonly headers: Headers }
@@ -21,72 +23,152 @@ export type Aim = {
   readonly headers: Headers;
   /** Undefined for an address that no device of ours is known by. */
   readonly deviceId: string | undefined;
+  /** Which of several pushes to the device: empty, or the name of the template, with that of the tile before it. */
+  readonly part?: string;
 };
 
+/** What the aim is taken at: all of a device that matters here. */
+export type AimDevice = Pick<Device, 'id' | 'kind' | 'installation'>;
+
 /** Where a device, or one of its tiles, can be pushed to, with the tags that lead there. */
-type Place = Pick<Installation, 'templates' | 'tags'> & { readonly address: PushChannel };
+type Place = Pick<Installation, 'templates' | 'tags'> & {
+  readonly address: PushChannel;
+  readonly handle: string;
+  readonly tile: string;
+};
 
-export function aimsAt(message: Message, expression: TagExpression | undefined, device: Device): Aim[] {
-  const platform = pushPlatform(device.installation.platform);
-  if (platform === undefined || (message.kind === 'native' && message.platform !== platform)) return [];
-  return placesOf(device).flatMap((place) => {
-    const common = { platform, address: place.address, handle: textOf(place.address), deviceId: device.id };
-    if (message.kind === 'template') return templateAims(message, expression, device, place, common);
-    // A registration with a template is for template sends only.
-    if (device.kind === 'registration' && Object.keys(place.templates).length > 0) return [];
-    if (expression && !matchesTags(expression, tagSet(device, place.tags))) return [];
-    return [{ ...common, payload: message.body, headers: message.headers }];
-  });
+/** One send's pushes to a single device. For many devices keep an Aimer. */
+export function aimsAt(message: Message, expression: TagExpression | undefined, device: AimDevice): Aim[] {
+  const aims: Aim[] = [];
+  new Aimer(message, expression).take(device, aims);
+  return aims;
 }
 
-function templateAims(
-  message: Extract<Message, { kind: 'template' }>,
-  expression: TagExpression | undefined,
-  device: Device,
-  place: Place,
-  common: Omit<Aim, 'payload' | 'headers'>,
-): Aim[] {
-  const properties = propertiesOf(message.properties, device.installation.pushVariables);
-  return Object.values(place.templates).flatMap((template) => {
-    if (expression && !matchesTags(expression, tagSet(device, [...place.tags, ...template.tags]))) return [];
-    const payload = compiled(device.installation, template).render(properties);
-    const headers = Object.entries(template.headers).map(
-      ([name, value]) => [name, textTemplate(value).render(properties)] as const,
-    );
-    return [
-      { ...common, payload, headers: { ...typeOfWindows(common.platform, payload), ...Object.fromEntries(headers) } },
-    ];
-  });
+export class Aimer {
+  readonly #message: Message;
+  readonly #expression: TagExpression | undefined;
+  readonly #sent: Properties;
+  /** Payloads of templates that look at nothing of the device. */
+  readonly #shared = new Map<Template, string>();
+
+  constructor(message: Message, expression: TagExpression | undefined) {
+    this.#message = message;
+    this.#expression = expression;
+    this.#sent = propertiesOf(message.kind === 'template' ? message.properties : {});
+  }
+
+  /** Adds the pushes to `device` to `aims`. */
+  take(device: AimDevice, aims: Aim[]): void {
+    const platform = pushPlatform(device.installation.platform);
+    const message = this.#message;
+    if (platform === undefined || (message.kind === 'native' && message.platform !== platform)) return;
+    for (const place of placesOf(device)) {
+      if (message.kind === 'template') this.#takeTemplates(device, platform, place, aims);
+      // A registration with a template is for template sends only.
+      else if (device.kind === 'installation' || Object.keys(place.templates).length === 0) {
+        if (!this.#means(device, place.tags)) continue;
+        const { address, handle } = place;
+        const { body: payload, headers } = message;
+        aims.push({ platform, address, handle, payload, headers, deviceId: device.id, part: place.tile });
+      }
+    }
+  }
+
+  #takeTemplates(device: AimDevice, platform: Platform, place: Place, aims: Aim[]): void {
+    const { pushVariables, platform: spoken } = device.installation;
+    const { address, handle } = place;
+    let properties: Properties | undefined;
+    for (const name in place.templates) {
+      const own = place.templates[name]!;
+      if (!this.#means(device, own.tags.length === 0 ? place.tags : [...place.tags, ...own.tags])) continue;
+      const { template, headers } = compiled(spoken, own);
+      properties ??= this.#propertiesFor(pushVariables);
+      const payload = this.#render(template, properties);
+      const part = place.tile === '' ? name : `${place.tile}/${name}`;
+      aims.push({
+        platform,
+        address,
+        handle,
+        payload,
+        headers: headersOf(platform, payload, headers, properties),
+        deviceId: device.id,
+        part,
+      });
+    }
+  }
+
+  #means(device: AimDevice, tags: readonly string[]): boolean {
+    return this.#expression === undefined || matchesTags(this.#expression, tagSet(device, tags));
+  }
+
+  #propertiesFor(pushVariables: Readonly<Record<string, string>>): Properties {
+    const message = this.#message;
+    if (message.kind === 'native' || Object.keys(pushVariables).length === 0) return this.#sent;
+    return propertiesOf(message.properties, pushVariables);
+  }
+
+  #render(template: Template, properties: Properties): string {
+    if (properties !== this.#sent) return template.render(properties);
+    let payload = this.#shared.get(template);
+    if (payload === undefined) {
+      payload = template.render(properties);
+      this.#shared.set(template, payload);
+    }
+    return payload;
+  }
 }
 
-function placesOf({ installation }: Device): Place[] {
+function placesOf({ installation }: AimDevice): Place[] {
   const { pushChannel, tags, templates, secondaryTiles } = installation;
-  const tiles = Object.values(secondaryTiles).map((tile) => ({ ...tile, address: tile.pushChannel }));
-  return [{ address: pushChannel, tags, templates }, ...tiles];
+  const places: Place[] = [{ address: pushChannel, handle: handleOf(installation), tags, templates, tile: '' }];
+  for (const name in secondaryTiles) {
+    const tile = secondaryTiles[name]!;
+    const { pushChannel: address } = tile;
+    places.push({ address, handle: address, tags: tile.tags, templates: tile.templates, tile: name });
+  }
+  return places;
 }
 
-function tagSet({ kind, installation }: Device, tags: readonly string[]): ReadonlySet<string> {
+function tagSet({ kind, installation }: AimDevice, tags: readonly string[]): ReadonlySet<string> {
   if (kind === 'registration') return new Set(tags.map(canonicalTag));
   return tagsOf({ ...installation, tags });
 }
 
-function textOf(address: PushChannel): string {
-  return typeof address === 'string' ? address : handleOf({ pushChannel: address });
-}
+type CompiledHeaders = readonly (readonly [name: string, value: Template])[];
+type Compiled = { readonly template: Template; readonly headers: CompiledHeaders };
 
 /** Devices of one app share their templates; reading one costs a hundred times what rendering costs. */
-const read = new Map<string, Template>();
+const read = new Map<string, Compiled>();
 const mostRead = 5_000;
 
-function compiled({ platform }: Installation, { body, headers }: InstallationTemplate): Template {
-  const type = Object.entries(headers).find(([name]) => name.toLowerCase() === 'x-wns-type')?.[1] ?? '';
-  const name = `${platform} ${type} ${body}`;
-  const known = read.get(name);
+function compiled(platform: Installation['platform'], { body, headers }: InstallationTemplate): Compiled {
+  const names = Object.keys(headers);
+  const key = names.length === 0 ? platform + body : `${platform}${JSON.stringify(headers)}${body}`;
+  const known = read.get(key);
   if (known) return known;
   if (read.size >= mostRead) read.clear();
-  const template = compileBody(platform, body, headers);
-  read.set(name, template);
-  return template;
+  const made = {
+    template: compileBody(platform, body, headers),
+    headers: names.map((name) => [name, textTemplate(headers[name]!)] as const),
+  };
+  read.set(key, made);
+  return made;
+}
+
+const noHeaders: Headers = {};
+/** One object for what is equal: whoever groups pushes by their headers compares identities. */
+const sameHeaders = new Map<string, Headers>();
+
+function headersOf(platform: Platform, payload: string, own: CompiledHeaders, properties: Properties): Headers {
+  if (own.length === 0 && platform !== 'wns') return noHeaders;
+  const entries = own.map(([name, value]) => [name, value.render(properties)] as const);
+  const headers = { ...typeOfWindows(platform, payload), ...Object.fromEntries(entries) };
+  const key = JSON.stringify(headers);
+  const known = sameHeaders.get(key);
+  if (known) return known;
+  if (sameHeaders.size >= 1_000) sameHeaders.clear();
+  sameHeaders.set(key, headers);
+  return headers;
 }
 
 /** Windows wants to be told what the XML already says. */

@@ -8,7 +8,7 @@ import type { Driver, Platform, PushOptions, PushSignal } from './drivers/driver
 import { FcmDriver } from './drivers/fcm.ts';
 import { WebPushDriver } from './drivers/webpush.ts';
 import { WnsDriver } from './drivers/wns.ts';
-import { type ChunkOutcome, type FanOutOptions, fanOut, type Target } from './fan-out.ts';
+import { type ChunkOutcome, type FanOutOptions, fanOutTo, type Target } from './fan-out.ts';
 import { findHub, type HubCredentials } from './hubs.ts';
 import type { InstallationPlatform, PushChannel } from './installation.ts';
 
@@ -127,9 +127,9 @@ function lanesOf({ apns, fcmv1, wns, browser }: HubCredentials, emit: LanesDeps[
   if (fcmv1) lanes.push(laneOf(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit }), addressText));
   if (wns) lanes.push(laneOf(new WnsDriver({ ...wns, credentials: wns, emit }), addressText));
   if (browser) {
-    const { allowPrivate, ca } = browser;
+    const { allowPrivate, ca, origins } = browser;
     // A device on this platform has the three parts: parseInstallation saw to it.
-    lanes.push(laneOf(new WebPushDriver({ credentials: browser, allowPrivate, ca, emit }), subscriptionOf));
+    lanes.push(laneOf(new WebPushDriver({ credentials: browser, allowPrivate, ca, origins, emit }), subscriptionOf));
   }
   return new Map(lanes.map((lane) => [lane.platform, lane]));
 }
@@ -137,13 +137,8 @@ function lanesOf({ apns, fcmv1, wns, browser }: HubCredentials, emit: LanesDeps[
 function laneOf<Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address): Lane {
   return {
     platform: driver.platform,
-    send: (targets, options, fanOutOptions) =>
-      fanOut(
-        driver,
-        driver.plan(options),
-        targets.map((target) => ({ ...target, address: addressOf(target.address) })),
-        fanOutOptions,
-      ),
+    send: async (targets, options, fanOutOptions) =>
+      fanOutTo(driver, driver.plan(options), targets, addressOf, fanOutOptions),
     close: () => driver.close(graceMs),
   };
 }

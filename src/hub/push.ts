@@ -1,89 +1,142 @@
-// Pushes a page of aims through the hub's lanes, tries again what may be tried again, prunes what is dead, and says of each
-// what it came to.
+// Pushes aims through the hub's lanes, prunes the devices that turn out dead, and says of each aim what it came to.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Aim } from './aims.ts';
-import { pruneDevices } from './dead-devices.ts';
-import type { PushOutcome } from './drivers/driver.ts';
-import type { Target } from './fan-out.ts';
-import type { PushChannel } from './installation.ts';
+import { type DeadDevice, pruneDevices } from './dead-devices.ts';
+import type { Platform, PushOutcome } from './drivers/driver.ts';
+import { type ChunkOutcome, outcomeCode } from './fan-out.ts';
 import type { HubLanes, Lane } from './lanes.ts';
 import { type OutcomeName, outcomeName } from './outcome-name.ts';
 
 export type PushDeps = { readonly database: Database; readonly lanes: HubLanes; readonly now: () => Date };
 export type Pushed = { readonly aim: Aim; readonly outcome: OutcomeName | 'Skipped' };
 
-const mostTries = 5;
-/** A page must be done well within the lease of its send. */
-const longestPauseMs = 5_000;
+/** What did not arrive, by the aim's index. With `retryInMs` the push may be tried again. */
+export type Failed = {
+  readonly index: number;
+  readonly outcome: OutcomeName;
+  readonly cause: string;
+  readonly retryInMs: number | undefined;
+  /** The push was not let through, or its lane was down: not the device's doing. */
+  readonly innocent: boolean;
+};
 
-/** One outcome per aim, in their order. An address that comes twice is pushed to once. */
+export type PushedChunk = {
+  /** One outcomeCode per aim, in their order. */
+  readonly codes: Uint8Array;
+  readonly failed: readonly Failed[];
+  /** A lane takes nothing for so long; with `alarm` until a human has acted. */
+  readonly down: { readonly cause: string; readonly alarm: boolean; readonly waitMs: number } | undefined;
+};
+
+export type PushOptions = {
+  readonly signal?: AbortSignal;
+  /** Makes a repeated push replace the first one on the device, where the platform can: then one whose answer was lost may be repeated. */
+  readonly collapseId?: string | undefined;
+};
+
+const mostTries = 5;
+const longestPauseMs = 5_000;
+const firstPauseMs = 400;
+const downPauseMs = 10_000;
+
+/** One outcome per aim, in their order; what may be tried again is tried for some seconds. For tests of single devices. */
 export async function pushAims(
   deps: PushDeps,
   hub: string,
   aims: readonly Aim[],
-  options: { readonly signal?: AbortSignal } = {},
+  options: PushOptions = {},
 ): Promise<Pushed[]> {
-  const lanes = await deps.lanes.of(hub);
-  const outcomes = new Map<Aim, OutcomeName | 'Skipped'>();
-  const seen = new Set<string>();
-  const fresh = aims.filter((aim) => {
-    const key = JSON.stringify([aim.platform, aim.handle, aim.payload]);
-    if (seen.has(key)) outcomes.set(aim, 'Skipped');
-    return seen.size !== seen.add(key).size;
-  });
-  const groups = Map.groupBy(fresh, ({ platform, headers }) => JSON.stringify([platform, headers]));
-  await Promise.all(
-    [...groups.values()].map(async (group) => {
-      const lane = lanes.get(group[0]!.platform);
-      if (lane) await pushGroup(deps, hub, lane, group, outcomes, options);
-      else for (const aim of group) outcomes.set(aim, 'InvalidCredentials');
-    }),
-  );
-  return aims.map((aim) => ({ aim, outcome: outcomes.get(aim)! }));
+  const outcomes: Pushed['outcome'][] = new Array(aims.length).fill('Success');
+  let left = aims.map((_, index) => index);
+  for (let tries = 1; left.length > 0; tries += 1) {
+    const current = left;
+    const { codes, failed } = await pushChunk(
+      deps,
+      hub,
+      current.map((index) => aims[index]!),
+      options,
+    );
+    current.forEach((index, i) => {
+      outcomes[index] = codes[i] === outcomeCode.skipped ? 'Skipped' : 'Success';
+    });
+    for (const { index, outcome } of failed) outcomes[current[index]!] = outcome;
+    const again = failed.filter(({ retryInMs }) => retryInMs !== undefined && retryInMs <= longestPauseMs);
+    if (tries === mostTries || options.signal?.aborted) break;
+    left = again.map(({ index }) => current[index]!);
+    const waitMs = Math.max(0, ...again.map(({ retryInMs }) => retryInMs!)) * 2 ** (tries - 1);
+    if (left.length > 0) await pause(Math.min(waitMs, longestPauseMs), undefined, options).catch(() => {});
+  }
+  return aims.map((aim, index) => ({ aim, outcome: outcomes[index]! }));
 }
 
-async function pushGroup(
+/** Pushes each aim once; an address that comes twice with the same payload is pushed to once. */
+export async function pushChunk(
   deps: PushDeps,
   hub: string,
-  lane: Lane,
-  group: readonly Aim[],
-  outcomes: Map<Aim, OutcomeName | 'Skipped'>,
-  { signal }: { readonly signal?: AbortSignal },
-): Promise<void> {
-  const dead: { aim: Aim; since: Date | undefined }[] = [];
-  let left = group;
-  for (let tries = 1; left.length > 0; tries += 1) {
-    const results = await pushOnce(lane, left, signal);
-    const again = left.filter((_, i) => mayRepeat(results[i]!));
-    left.forEach((aim, i) => {
-      const outcome = results[i]!;
-      outcomes.set(aim, outcomeName(lane.platform, outcome));
-      if (outcome.kind === 'gone') dead.push({ aim, since: outcome.since });
-    });
-    if (tries === mostTries || again.length === 0 || signal?.aborted) break;
-    await pause(pauseMs(results, tries), undefined, { signal }).catch(() => {});
-    left = again;
-  }
-  const known = dead.flatMap(({ aim, since }) =>
-    aim.deviceId === undefined ? [] : [{ hub, id: aim.deviceId, handle: aim.handle, since }],
+  aims: readonly Aim[],
+  options: PushOptions = {},
+): Promise<PushedChunk> {
+  const lanes = await deps.lanes.of(hub);
+  const gathered = new Gathered(aims);
+  const groups = groupsOf(aims, gathered.codes);
+  await Promise.all(
+    groups.map(async (group) => {
+      const lane = lanes.get(group.platform);
+      if (lane === undefined) gathered.refuseAll(group, 'InvalidCredentials', 'no_credentials');
+      else gathered.take(group, lane.platform, await pushGroup(lane, group, options), options);
+    }),
   );
-  await pruneDevices(deps.database, known, deps.now());
+  await pruneDevices(deps.database, gathered.deadOf(hub), deps.now());
+  return gathered;
 }
 
-async function pushOnce(lane: Lane, aims: readonly Aim[], signal: AbortSignal | undefined): Promise<PushOutcome[]> {
-  const targets: Target<PushChannel>[] = aims.map(({ address, payload }) => ({ address, payload }));
-  const sent = lane.send(targets, { headers: aims[0]!.headers }, signal ? { signal } : {});
-  const chunk = await sent.catch(refusedAll);
-  if ('kind' in chunk) return aims.map(() => chunk);
-  const exceptions = new Map(chunk.exceptions.map(({ index, outcome }) => [index, outcome]));
-  const stopped: PushOutcome = { kind: 'retry', cause: 'unprocessed:stopping', retryAfterMs: undefined };
-  return aims.map((_, i) => {
-    if (chunk.codes[i] === 0) return chunk.down ?? stopped;
-    return exceptions.get(i) ?? { kind: 'delivered', providerId: undefined };
-  });
+/** Aims that share a plan of the driver, and where they stand in the chunk. */
+type Group = {
+  readonly platform: Platform;
+  readonly headers: Aim['headers'];
+  readonly part: string;
+  readonly aims: Aim[];
+  readonly places: number[];
+};
+
+/** Marks what is skipped in `codes` and groups the rest. */
+function groupsOf(aims: readonly Aim[], codes: Uint8Array): Group[] {
+  const groups: Group[] = [];
+  const seen = new Map<string, string[]>();
+  let group: Group | undefined;
+  for (let place = 0; place < aims.length; place += 1) {
+    const aim = aims[place]!;
+    const payloads = seen.get(aim.handle);
+    if (payloads === undefined) seen.set(aim.handle, [aim.payload]);
+    else if (payloads.includes(aim.payload)) codes[place] = outcomeCode.skipped;
+    else payloads.push(aim.payload);
+    if (codes[place] === outcomeCode.skipped) continue;
+    if (group === undefined || !fits(group, aim)) group = groups.find((each) => fits(each, aim));
+    if (group === undefined) {
+      group = { platform: aim.platform, headers: aim.headers, part: aim.part ?? '', aims: [], places: [] };
+      groups.push(group);
+    }
+    group.aims.push(aim);
+    group.places.push(place);
+  }
+  return groups;
+}
+
+function fits(group: Group, { platform, headers, part = '' }: Aim): boolean {
+  return group.platform === platform && group.headers === headers && group.part === part;
+}
+
+function pushGroup(
+  lane: Lane,
+  { aims, headers, part }: Group,
+  options: PushOptions,
+): Promise<ChunkOutcome | PushOutcome> {
+  const { collapseId, signal } = options;
+  const id = collapseId === undefined || part === '' ? collapseId : `${collapseId}.${part}`;
+  return lane.send(aims, { headers, collapseId: id }, signal ? { signal } : {}).catch(refusedAll);
 }
 
 /** Options that no device can take, such as a Windows push without its type. */
@@ -92,13 +145,61 @@ function refusedAll(error: unknown): PushOutcome {
   throw error;
 }
 
-/** What may have arrived is not sent again: a send is at most once per device, as the vendor's is. */
-function mayRepeat(outcome: PushOutcome): boolean {
-  if (outcome.kind === 'down') return !outcome.alarm;
-  return outcome.kind === 'retry' && outcome.uncertain !== true;
+class Gathered implements PushedChunk {
+  readonly codes: Uint8Array;
+  readonly failed: Failed[] = [];
+  down: PushedChunk['down'];
+  readonly #aims: readonly Aim[];
+  readonly #dead: { readonly aim: Aim; readonly since: Date | undefined }[] = [];
+
+  constructor(aims: readonly Aim[]) {
+    this.#aims = aims;
+    this.codes = new Uint8Array(aims.length);
+  }
+
+  take(group: Group, platform: Platform, result: ChunkOutcome | PushOutcome, options: PushOptions): void {
+    if ('kind' in result) {
+      this.refuseAll(group, outcomeName(platform, result), 'cause' in result ? result.cause : '');
+      return;
+    }
+    const { places } = group;
+    for (let i = 0; i < places.length; i += 1) {
+      const code = result.codes[i]!;
+      this.codes[places[i]!] = code;
+      if (code === outcomeCode.waiting) this.#fail(places[i]!, platform, result.down ?? stopped, options);
+    }
+    for (const { index, outcome } of result.exceptions) this.#fail(places[index]!, platform, outcome, options);
+    const { down } = result;
+    if (down) this.down ??= { cause: down.cause, alarm: down.alarm, waitMs: down.retryAfterMs ?? downPauseMs };
+  }
+
+  refuseAll({ places }: Group, outcome: OutcomeName, cause: string): void {
+    for (const index of places) {
+      this.codes[index] = outcomeCode.refused;
+      this.failed.push({ index, outcome, cause, retryInMs: undefined, innocent: false });
+    }
+  }
+
+  deadOf(hub: string): DeadDevice[] {
+    return this.#dead.map(({ aim, since }) => ({ hub, id: aim.deviceId!, handle: aim.handle, since }));
+  }
+
+  #fail(index: number, platform: Platform, outcome: PushOutcome, options: PushOptions): void {
+    if (outcome.kind === 'delivered') return;
+    const aim = this.#aims[index]!;
+    if (outcome.kind === 'gone' && aim.deviceId !== undefined) this.#dead.push({ aim, since: outcome.since });
+    const retryInMs = retryIn(outcome, options.collapseId !== undefined);
+    if (retryInMs !== undefined) this.codes[index] = outcomeCode.retry;
+    const innocent = outcome.kind === 'down';
+    this.failed.push({ index, outcome: outcomeName(platform, outcome), cause: outcome.cause, retryInMs, innocent });
+  }
 }
 
-function pauseMs(results: readonly PushOutcome[], tries: number): number {
-  const asked = results.map((each) => ('retryAfterMs' in each ? (each.retryAfterMs ?? 0) : 0));
-  return Math.min(Math.max(200 * 2 ** tries, ...asked), longestPauseMs);
+const stopped = { kind: 'down', cause: 'stopping', alarm: false, retryAfterMs: 0 } as const;
+
+/** What may have arrived is sent again only if it then replaces itself on the device. */
+function retryIn(outcome: PushOutcome, collapses: boolean): number | undefined {
+  if (outcome.kind === 'down') return outcome.retryAfterMs ?? downPauseMs;
+  if (outcome.kind !== 'retry' || (outcome.uncertain === true && !collapses)) return undefined;
+  return Math.max(firstPauseMs, outcome.retryAfterMs ?? 0);
 }

@@ -1,7 +1,8 @@
 // Sends as they are kept, from the request to the telemetry:
-//   Scheduled --due--> Enqueued --claim--> Processing --last page--> Completed | NoTargetFound
-//       `---cancel---> Canceled               `---lease lapses---> claimed again, goes on after the last page written
-// A request id that came before is the same send again: a client repeats a request whose answer it did not get.
+//   Scheduled | Enqueued --first leg claimed--> Processing --last leg ended--> Completed | NoTargetFound | Abandoned
+//       `---cancel---> Canceled
+// They are carried out in legs, see legs.ts. A request id that came before is the same send again: a client repeats a
+// request whose answer it did not get.
 
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { freshId } from '../kit/ids.ts';
@@ -33,36 +34,26 @@ export type Send = {
   readonly id: string;
   readonly state: SendState;
   readonly job: SendJob;
-  readonly attempt: number;
-  readonly reached: string;
+  /** What is final so far. */
   readonly outcomes: OutcomeCounts;
   readonly enqueuedAt: Date;
   readonly startedAt: Date | undefined;
   readonly endedAt: Date | undefined;
 };
 
-const leaseMs = 60_000;
-const columns = 'hub, id, state, job, attempt, reached, outcomes, enqueued_at, started_at, ended_at';
-
 const insertSend = statement(
   'hub.send-insert',
-  `insert into hub_send (hub, id, request_id, state, job, due_at, enqueued_at) values ($1, $2, $3, $4, $5, $6, $7)
-   on conflict (hub, request_id) where request_id is not null do nothing returning id`,
+  `with send as (
+     insert into hub_send (hub, id, request_id, state, job, due_at, enqueued_at) values ($1, $2, $3, $4, $5, $6, $7)
+     on conflict (hub, request_id) where request_id is not null do nothing returning hub, id, due_at)
+   insert into hub_send_leg (hub, send, platform, due_at) select hub, id, $8, due_at from send returning send`,
 );
 const findByRequest = statement('hub.send-by-request', 'select id from hub_send where hub = $1 and request_id = $2');
-const findOne = statement('hub.send-find', `select ${columns} from hub_send where hub = $1 and id = $2`);
-const claimOne = statement(
-  'hub.send-claim',
-  `update hub_send set state = 'Processing', attempt = attempt + 1, leased_until = $2, started_at = coalesce(started_at, $1)
-   where (hub, id) = (select hub, id from hub_send
-     where ended_at is null and due_at <= $1 and (leased_until is null or leased_until < $1)
-     order by due_at limit 1 for update skip locked)
-   returning ${columns}`,
-);
-const writeProgress = statement(
-  'hub.send-progress',
-  `update hub_send set reached = $4, outcomes = $5, leased_until = $6, state = $7, ended_at = $8
-   where hub = $1 and id = $2 and attempt = $3 and ended_at is null returning id`,
+const findOne = statement(
+  'hub.send-find',
+  `select hub, id, state, job, enqueued_at, started_at, ended_at,
+     array(select outcomes from hub_send_leg as leg where leg.hub = hub_send.hub and leg.send = hub_send.id) as outcomes
+   from hub_send where hub = $1 and id = $2`,
 );
 const cancelOne = statement(
   'hub.send-cancel',
@@ -74,9 +65,7 @@ type SendRow = {
   readonly id: string;
   readonly state: SendState;
   readonly job: string;
-  readonly attempt: number;
-  readonly reached: string;
-  readonly outcomes: string;
+  readonly outcomes: readonly string[];
   readonly enqueued_at: Date;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;
@@ -93,7 +82,8 @@ export async function enqueueSend(
   const { requestId = null, dueAt = now } = options;
   const id = freshId('nh', now.getTime());
   const state = dueAt > now ? 'Scheduled' : 'Enqueued';
-  const values = [hub, id, requestId, state, JSON.stringify(job), dueAt, now];
+  const platform = job.message.kind === 'native' ? job.message.platform : '*';
+  const values = [hub, id, requestId, state, JSON.stringify(job), dueAt, now, platform];
   const [made] = await database.query(insertSend, values);
   if (made !== undefined) return id;
   const [earlier] = await database.query<{ id: string }>(findByRequest, [hub, requestId]);
@@ -110,35 +100,29 @@ export async function cancelSend(sql: Sql, hub: string, id: string, now: Date): 
   return (await sql.query(cancelOne, [hub, id, now])).length > 0;
 }
 
-export async function claimSend(sql: Sql, now: Date): Promise<Send | undefined> {
-  const [row] = await sql.query<SendRow>(claimOne, [now, new Date(now.getTime() + leaseMs)]);
-  return row && sendOf(row);
+/** Adds `counts` to `sum`. */
+export function addCounts(sum: OutcomeCounts, counts: OutcomeCounts): void {
+  for (const [platform, names] of Object.entries(counts) as [Platform, Readonly<Record<string, number>>][])
+    for (const [name, count] of Object.entries(names)) addCount(sum, platform, name as OutcomeName, count);
 }
 
-/** False: another node has it by now, and this one must stop. */
-export async function writeSendProgress(
-  sql: Sql,
-  { hub, id, attempt }: Pick<Send, 'hub' | 'id' | 'attempt'>,
-  progress: Pick<Send, 'reached' | 'outcomes' | 'state'>,
-  now: Date,
-): Promise<boolean> {
-  const { reached, outcomes, state } = progress;
-  const lease = new Date(now.getTime() + leaseMs);
-  const ended = state === 'Processing' ? null : now;
-  const values = [hub, id, attempt, reached, JSON.stringify(outcomes), lease, state, ended];
-  return (await sql.query(writeProgress, values)).length > 0;
+export function addCount(sum: OutcomeCounts, platform: Platform, name: OutcomeName | 'Skipped', count = 1): void {
+  if (count === 0) return;
+  const counts = sum[platform] ?? {};
+  sum[platform] = counts;
+  counts[name] = (counts[name] ?? 0) + count;
 }
 
 function sendOf(row: SendRow): Send {
+  const outcomes: OutcomeCounts = {};
+  // All of this was written by this room.
+  for (const text of row.outcomes) addCounts(outcomes, JSON.parse(text) as OutcomeCounts);
   return {
     hub: row.hub,
     id: row.id,
     state: row.state,
-    // Both were written by this file.
     job: JSON.parse(row.job) as SendJob,
-    outcomes: JSON.parse(row.outcomes) as OutcomeCounts,
-    attempt: row.attempt,
-    reached: row.reached,
+    outcomes,
     enqueuedAt: row.enqueued_at,
     startedAt: row.started_at ?? undefined,
     endedAt: row.ended_at ?? undefined,

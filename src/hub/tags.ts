@@ -89,21 +89,25 @@ export function matchesTags(expression: TagExpression, tags: ReadonlySet<string>
 }
 
 /**
- * Tags of which every match has at least one: what an index can look up. Undefined when there are none (`!x` is true of devices without
- * any tag). Of several possibilities the shortest list, for it is most likely the most selective.
+ * Sets of tags, of each of which every match has at least one: what an index can look up. None when there are none (`!x` is true of
+ * devices without any tag). A match has them all, but not everything that has them matches.
  */
-export function anchorTags(expression: TagExpression): readonly string[] | undefined {
-  if (expression.kind === 'tag') return [expression.tag];
+export function anchorTags(expression: TagExpression): readonly (readonly string[])[] {
+  if (expression.kind === 'tag') return [[expression.tag]];
   if (expression.kind === 'not') return anchorsOfNegation(expression.of);
   const parts = expression.of.map(anchorTags);
-  if (expression.kind === 'or')
-    return parts.some((part) => part === undefined) ? undefined : [...new Set(parts.flatMap((part) => part!))];
-  return parts.filter((part) => part !== undefined).sort((a, b) => a.length - b.length)[0];
+  return expression.kind === 'and' ? parts.flat() : anchorsOfAny(parts);
+}
+
+/** One set of each alternative, together: the shortest, for it is most likely the most selective. */
+function anchorsOfAny(parts: readonly (readonly (readonly string[])[])[]): readonly (readonly string[])[] {
+  const shortest = parts.map((sets) => sets.toSorted((a, b) => a.length - b.length)[0]);
+  return shortest.every((set) => set !== undefined) ? [[...new Set(shortest.flat())]] : [];
 }
 
 /** De Morgan: a negated negation has anchors again. */
-function anchorsOfNegation(of: TagExpression): readonly string[] | undefined {
-  if (of.kind === 'tag') return undefined;
+function anchorsOfNegation(of: TagExpression): readonly (readonly string[])[] {
+  if (of.kind === 'tag') return [];
   if (of.kind === 'not') return anchorTags(of.of);
   return anchorTags({ kind: of.kind === 'and' ? 'or' : 'and', of: of.of.map((part) => ({ kind: 'not', of: part })) });
 }
