@@ -9,6 +9,8 @@ type BudgetRequested = {
   request: string;
   requester: { id: string; name: string };
   approver: string;
+  /** Where several may approve: the first answer counts. */
+  approvers?: string[];
   amount: number;
   currency: string;
   purpose: string;
@@ -50,7 +52,7 @@ const budgetApproval = defineNotification<BudgetRequested>({
   mandatory: ['inbox'],
   channels: ['inbox', 'mobile', 'conversation', 'email'],
   urgency: 'high',
-  audience: (event) => [event.data.approver],
+  audience: (event) => event.data.approvers ?? [event.data.approver],
   content: ({ data }, recipient) => ({
     title: `${data.requester.name} asks for ${money(data.amount, data.currency, recipient.locale)}`,
     body: data.purpose,
@@ -61,10 +63,15 @@ const budgetApproval = defineNotification<BudgetRequested>({
     ],
     ...(data.link !== undefined && { link: { label: 'Open the request', url: data.link } }),
     actions: [
-      { id: 'approve', label: 'Approve', style: 'primary' },
-      { id: 'reject', label: 'Reject', style: 'danger', askReason: true },
+      { id: 'approve', label: 'Approve', style: 'primary', done: 'Approved' },
+      { id: 'reject', label: 'Reject', style: 'danger', askReason: true, done: 'Rejected' },
     ],
   }),
+  answers: {
+    // Four eyes; and whoever changes a request asks anew: the earlier card can no longer be answered.
+    requester: (event) => event.data.requester.id,
+    key: (event) => event.data.request,
+  },
 });
 
 const accountDebited = defineNotification<Debited>({

@@ -3,6 +3,7 @@
 
 import { readCard } from '../assistant/cards/card.ts';
 import type { Ask } from '../assistant/decisions/question.ts';
+import type { Replacement } from '../assistant/decisions/withdraw.ts';
 import type { PlannedDelivery } from '../deliveries/plan.ts';
 import type { TraceRow } from '../deliveries/trace.ts';
 import type { NewNotice } from '../inbox/append.ts';
@@ -11,7 +12,7 @@ import { type Card, cardJson } from '../kit/card.ts';
 import { derivedId } from '../kit/ids.ts';
 import type { Person } from '../people/preference-records.ts';
 import { type Decision, decideChannels, heldUntil } from '../people/preferences.ts';
-import { askOf, termsOf } from './ask.ts';
+import { askOf, replacementOf, termsOf } from './ask.ts';
 import { endpointsOf, type FoundEndpoints } from './endpoints.ts';
 import { attempt, Failure, type Matched, type Refused, refused } from './match.ts';
 import type { Category, Defined } from './notification.ts';
@@ -30,6 +31,8 @@ export type Drafted = {
   readonly kind: 'drafted';
   readonly matched: Matched;
   readonly drafts: readonly Draft[];
+  /** Earlier questions that the event takes the place of. */
+  readonly replaces: readonly Replacement[];
   /** Rows that are written whether or not any notice is new. */
   readonly trace: readonly TraceRow[];
 };
@@ -46,7 +49,11 @@ export type Known = {
 export function draftEvent(matched: Matched, known: Known): Drafted | Refused {
   const drafts: Draft[] = [];
   const trace: TraceRow[] = [rowOfEvent(matched, known.now)];
+  const replaces: Replacement[] = [];
   for (const wish of matched.wishes) {
+    const replacement = attempt(() => replacementOf(matched, wish.definition));
+    if (replacement instanceof Failure) return refused(matched, wish.definition.name, 'key', replacement);
+    if (replacement) replaces.push(replacement);
     if (wish.audience.kind !== 'list') continue;
     for (const id of wish.audience.ids) {
       const draft = draftNotice(matched, wish.definition, known.people.get(id)!, known);
@@ -55,7 +62,7 @@ export function draftEvent(matched: Matched, known: Known): Drafted | Refused {
       else trace.push(draft);
     }
   }
-  return { kind: 'drafted', matched, drafts, trace };
+  return { kind: 'drafted', matched, drafts, replaces, trace };
 }
 
 /** A draft, or the trace row that says why this person gets nothing. */

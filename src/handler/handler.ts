@@ -47,6 +47,8 @@ export type HandlerDeps = {
   readonly inbox: Pick<InboxStream, 'appended'>;
   /** Called after deliveries were committed: `Dispatcher.wake`. */
   readonly wake: () => void;
+  /** Called after questions were withdrawn: `Decisions.wake`. */
+  readonly settled?: (() => void) | undefined;
   readonly emit: Emit<HandlerSignal>;
 };
 
@@ -110,6 +112,7 @@ export class Handler {
     this.#deps.inbox.appended(written.appended);
     if (written.deliveries > 0) this.#deps.wake();
     if (written.walks > 0) this.#walker.wake();
+    if (written.withdrawn > 0) this.#deps.settled?.();
     this.#tell(batch, written, performance.now() - began);
   }
 

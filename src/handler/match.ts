@@ -81,7 +81,7 @@ export function attempt<T>(work: () => T): T | Failure {
 export function refused(
   { message, event }: Pick<Matched, 'message' | 'event'>,
   notification: string,
-  part: 'audience' | 'content',
+  part: 'audience' | 'content' | 'key',
   failure: Failure,
 ): Refused {
   const description = `The ${part} of notification ${notification} failed: ${failure.words}`;

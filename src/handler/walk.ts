@@ -1,11 +1,14 @@
 // A walk: one notification of one event, on its way through the people of a rule or through everyone. This file holds
 // the rows; walker.ts does the walking.
+import type { Request } from '../assistant/decisions/question.ts';
 import type { CloudEvent } from '../events/cloudevent.ts';
 import { type Sql, statement, type Tx } from '../kit/database.ts';
 import { derivedId } from '../kit/ids.ts';
 import type { Matched, Origin, Wish } from './match.ts';
 
 export type Walk = Omit<Origin, 'messageId'> & {
+  /** What the message said about answering it. */
+  readonly request: Request | undefined;
   readonly id: string;
   readonly notification: string;
   readonly event: CloudEvent;
@@ -25,6 +28,7 @@ type WalkRow = {
   sequence: number;
   notification: string;
   event: StoredEvent;
+  request: Request | null;
   condition: string | null;
   after_id: string;
   people: number;
@@ -34,10 +38,10 @@ type WalkRow = {
 
 const START = statement(
   'handler.start-walks',
-  `insert into audience_walk (id, topic, partition, sequence, notification, event, condition, created_at, due_at)
-   select id, topic, partition, sequence, notification, event, condition, $8, $8
-   from unnest($1::text[], $2::text[], $3::int[], $4::int8[], $5::text[], $6::json[], $7::text[])
-     as given (id, topic, partition, sequence, notification, event, condition)
+  `insert into audience_walk (id, topic, partition, sequence, notification, event, condition, request, created_at, due_at)
+   select id, topic, partition, sequence, notification, event, condition, request, $9, $9
+   from unnest($1::text[], $2::text[], $3::int[], $4::int8[], $5::text[], $6::json[], $7::text[], $8::json[])
+     as given (id, topic, partition, sequence, notification, event, condition, request)
    on conflict do nothing
    returning id`,
 );
@@ -45,7 +49,7 @@ const START = statement(
 // Walks take turns by `due_at`. Several nodes walk at once, each another walk.
 const CLAIM = statement(
   'handler.claim-walk',
-  `select id, topic, partition, sequence, notification, event, condition, after_id, people, notices, failures
+  `select id, topic, partition, sequence, notification, event, request, condition, after_id, people, notices, failures
    from audience_walk where due_at <= $1 order by due_at, id limit 1 for update skip locked`,
 );
 
@@ -73,21 +77,31 @@ export async function startWalks(tx: Tx, events: readonly Matched[], now: Date):
 }
 
 function rowOf(
-  { topic, partition, sequence }: Origin,
+  { topic, partition, sequence, messageId, correlationId, replyTo, replyToSessionId }: Origin,
   event: CloudEvent,
   { definition }: Wish,
   where: string | undefined,
 ) {
   const id = derivedId('wlk', topic, partition, sequence, definition.name);
-  return [id, topic, partition, sequence, definition.name, JSON.stringify(store(event)), where ?? null];
+  const request: Request = { messageId, correlationId, replyTo, replyToSessionId };
+  return [
+    id,
+    topic,
+    partition,
+    sequence,
+    definition.name,
+    JSON.stringify(store(event)),
+    where ?? null,
+    JSON.stringify(request),
+  ];
 }
 
 /** A walk whose turn it is, locked until the end of the transaction; undefined when there is none. */
 export async function claimWalk(tx: Tx, now: Date): Promise<Walk | undefined> {
   const [row] = await tx.query<WalkRow>(CLAIM, [now]);
   if (!row) return undefined;
-  const { after_id, event, ...rest } = row;
-  return { ...rest, afterId: after_id, event: restore(event) };
+  const { after_id, event, request, ...rest } = row;
+  return { ...rest, afterId: after_id, event: restore(event), request: request ?? undefined };
 }
 
 export async function advanceWalk(

@@ -182,8 +182,8 @@ async function draftPeople(tx: Tx, deps: WalkerDeps, { walk, definition, people,
   return { drafts, trace };
 }
 
-function matchedOf({ topic, partition, sequence, event }: Walk): Matched {
-  const message = { topic, partition, sequence, messageId: event.id };
+function matchedOf({ topic, partition, sequence, event, request }: Walk): Matched {
+  const message = { messageId: event.id, ...request, topic, partition, sequence };
   return { kind: 'matched', message, event, lookup: lookupOfEvent(event), wishes: [], faults: [] };
 }
 

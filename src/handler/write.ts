@@ -1,6 +1,7 @@
 // Third step of the handler: everything that follows from a batch of events, written in the transaction that completes
 // the batch, with one statement per table.
 import { openQuestions } from '../assistant/decisions/question.ts';
+import { replaceQuestions } from '../assistant/decisions/withdraw.ts';
 import { planDeliveries } from '../deliveries/plan.ts';
 import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
 import { type Appended, insertNotices, placeNotices } from '../inbox/append.ts';
@@ -19,6 +20,8 @@ export type Written = {
   readonly deliveries: number;
   /** Audiences that a walker has to go through. */
   readonly walks: number;
+  /** Earlier questions that are no longer asked. */
+  readonly withdrawn: number;
 };
 
 export type WriteDeps = { readonly definitions: Definitions; readonly finders: Finders };
@@ -45,6 +48,7 @@ export async function writeEvents(
     refused: parts.flatMap((part) => part.refused),
     deliveries: parts.reduce((sum, part) => sum + part.deliveries, 0),
     walks: parts.reduce((sum, part) => sum + part.walks, 0),
+    withdrawn: parts.reduce((sum, part) => sum + part.withdrawn, 0),
   };
 }
 
@@ -68,7 +72,13 @@ async function writeTogether(
       now,
     ),
   ]);
-  return { ...written, refused, walks };
+  // After the questions of these events are open: of two events of one batch the later one counts.
+  const withdrawn = await replaceQuestions(
+    tx,
+    drafted.flatMap(({ replaces }) => replaces),
+    now,
+  );
+  return { ...written, refused, walks, withdrawn };
 }
 
 /** Writes the notices that are new, what follows from each of them, and `trace`. */
@@ -152,5 +162,5 @@ async function writeRefused(tx: Tx, refused: readonly Refused[], now: Date): Pro
     tx,
     refused.map((each) => rowOfRefused(each, now)),
   );
-  return { appended: [], refused, deliveries: 0, walks: 0 };
+  return { appended: [], refused, deliveries: 0, walks: 0, withdrawn: 0 };
 }

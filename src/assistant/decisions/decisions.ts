@@ -65,6 +65,8 @@ export class Decisions {
   #running: Promise<void> | undefined;
   #wake: (() => void) | undefined;
   #woken = false;
+  /** When something that failed is tried again, in ms; the poll finds the rest. */
+  #tryAgainAt = Number.POSITIVE_INFINITY;
 
   constructor(deps: DecisionsDeps) {
     this.#deps = deps;
@@ -118,6 +120,7 @@ export class Decisions {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#woken = false;
+      this.#tryAgainAt = Number.POSITIVE_INFINITY;
       if ((await this.#round()) === 0 && !this.#woken) await this.#pause();
     }
   }
@@ -145,6 +148,7 @@ export class Decisions {
       if (work.kind === 'reply' && this.#isHopeless(work, error)) return this.#giveUp(work, error as Error);
       const retryInMs = Math.round(backoffMs(work.attempt, RETRY, Math.random()));
       emit({ name: 'decision.fault', kind: work.kind, error, retryInMs });
+      this.#tryAgainAt = Math.min(this.#tryAgainAt, Date.now() + retryInMs + 1);
       // If this fails as well, the lease ends and it is due again.
       await postponeWork(database, work, new Date(Date.now() + retryInMs)).catch(() => {});
     }
@@ -195,7 +199,8 @@ export class Decisions {
   #pause(): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#wake?.(), POLL_MS).unref();
+      const waitMs = Math.min(POLL_MS, Math.max(1, this.#tryAgainAt - Date.now()));
+      const timer = setTimeout(() => this.#wake?.(), waitMs).unref();
       this.#wake = () => {
         clearTimeout(timer);
         this.#wake = undefined;

@@ -1,0 +1,58 @@
+// Withdraws questions that are no longer asked: a newer event of the topic is about the same thing (it has the same key),
+// or somebody says so. Whoever answers an old card is told so, instead of deciding on an amount that has changed.
+import { int4Array, int8Array, textArray } from '../../kit/arrays.ts';
+import { type Sql, statement, type Tx } from '../../kit/database.ts';
+import { Refusal } from '../../kit/refusal.ts';
+import { FOLLOW } from './decide.ts';
+
+/** An event that takes the place of earlier ones of its topic. */
+export type Replacement = {
+  readonly topic: string;
+  readonly partition: number;
+  readonly sequence: number;
+  readonly key: string;
+};
+
+// Between partitions there is no order: there, what is handled later counts as newer.
+const REPLACE = statement(
+  'decisions.replace',
+  `update question as q set state = 'withdrawn', settled_at = $5
+   from unnest($1::text[], $2::int[], $3::int8[], $4::text[]) as newer (topic, partition, sequence, key)
+   where q.state = 'open' and q.topic = newer.topic and q.key = newer.key
+     and (q.partition <> newer.partition and q.created_at < $5 or q.partition = newer.partition and q.sequence < newer.sequence)
+   returning q.id`,
+);
+
+const WITHDRAW = statement(
+  'decisions.withdraw',
+  `update question set state = 'withdrawn', settled_at = $2 where id = $1 and state = 'open' returning id`,
+);
+
+const STATE = statement('decisions.state', 'select state from question where id = $1');
+
+/** Withdraws what the events replace; returns how many questions. Call it after the questions of these events are open. */
+export async function replaceQuestions(tx: Tx, newer: readonly Replacement[], now: Date): Promise<number> {
+  if (newer.length === 0) return 0;
+  const rows = await tx.query<{ id: string }>(REPLACE, [
+    textArray(newer.map(({ topic }) => topic)),
+    int4Array(newer.map(({ partition }) => partition)),
+    int8Array(newer.map(({ sequence }) => sequence)),
+    textArray(newer.map(({ key }) => key)),
+    now,
+  ]);
+  return follow(tx, rows, now);
+}
+
+/** Withdraws one question. Throws `not_found`, or `conflict` when it is settled already. */
+export async function withdrawQuestion(tx: Tx, id: string, now: Date): Promise<void> {
+  const rows = await tx.query<{ id: string }>(WITHDRAW, [id, now]);
+  if ((await follow(tx, rows, now)) > 0) return;
+  const [found] = await tx.query<{ state: string }>(STATE, [id]);
+  if (!found) throw new Refusal('not_found', `There is no question ${id}.`);
+  throw new Refusal('conflict', `The question is ${found.state} already.`, { state: found.state });
+}
+
+async function follow(sql: Sql, rows: readonly { id: string }[], now: Date): Promise<number> {
+  if (rows.length > 0) await sql.query(FOLLOW, [rows.map(({ id }) => id), now]);
+  return rows.length;
+}
