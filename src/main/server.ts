@@ -120,7 +120,8 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
   dispatcher = startDispatcher(wiring, http.url, lanes);
-  stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, emit }));
+  const settled = () => decisions.wake();
+  stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, settled, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
   decisions.start();
   ready = true;
