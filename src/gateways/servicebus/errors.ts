@@ -28,6 +28,7 @@ const conditions: Partial<Readonly<Record<RefusalCode, string>>> = {
   lock_lost: 'com.microsoft:message-lock-lost',
   too_large: 'amqp:link:message-size-exceeded',
   busy: 'com.microsoft:server-busy',
+  storage_full: 'com.microsoft:server-busy',
   in_doubt: 'com.microsoft:server-busy',
   stopping: 'com.microsoft:server-busy',
 };
@@ -74,6 +75,7 @@ const statusByCode: Partial<Readonly<Record<RefusalCode, number>>> = {
   session_lock_lost: 410,
   lock_lost: 410,
   busy: 503,
+  storage_full: 503,
   in_doubt: 503,
   stopping: 503,
 };

@@ -149,7 +149,9 @@ export class Reader {
 
   #list(code: number, depth: number): AmqpValue[] {
     const { inner, count } = this.#compound(code);
-    return Array.from({ length: count }, () => inner.value(depth + 1));
+    const items: AmqpValue[] = [];
+    for (let i = 0; i < count; i++) items.push(inner.value(depth + 1));
+    return items;
   }
 
   #array(code: number, depth: number): AmqpValue[] {

@@ -7,7 +7,7 @@ import { mendRhea } from './mend.ts';
 /** What the server tells of itself in `open`; the frame size bounds what a client may make us hold. */
 const OPTIONS = {
   container_id: 'carillon',
-  max_frame_size: 65_536,
+  max_frame_size: 262_144,
   channel_max: 4999,
   idle_time_out: 240_000,
   tcp_no_delay: true,

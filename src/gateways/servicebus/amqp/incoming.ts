@@ -1,5 +1,6 @@
 // From the wire into the log. The sender's encoded message is kept whole as the body (`bodyFormat: 'amqp'`); beside it
 // stand the fields that the broker itself needs: for rules, sessions, duplicates, expiry and scheduling.
+import { randomBytes } from 'node:crypto';
 import { derivedId } from '../../../kit/ids.ts';
 import type { OutgoingMessage, PropertyValue } from '../../../topics/message.ts';
 import { AmqpDescribed, AmqpSymbol, AmqpUuid, type AmqpValue, textEntries } from './decode.ts';
@@ -23,53 +24,73 @@ export const BATCH_FORMAT = 0x80013700;
 
 /** The messages of a batch envelope. The envelope's own properties repeat the first message's and are ignored. */
 export function unpackBatch(envelope: Buffer): OutgoingMessage[] {
-  return dataOf(splitSections(envelope)).map(toOutgoing);
+  const parts = dataOf(splitSections(envelope));
+  const ids = new MadeUpIds();
+  return parts.map((part) => read(part, ids));
 }
 
 /** Reads one encoded message. `amqp_malformed` if it is none. */
 export function toOutgoing(encoded: Buffer): OutgoingMessage {
+  return read(encoded, new MadeUpIds());
+}
+
+/** Properties section, AMQP 1.0 part 3.2.4: message-id, user-id, to, subject, reply-to, correlation-id, content-type,
+ * content-encoding, absolute-expiry-time, creation-time, group-id, group-sequence, reply-to-group-id. */
+function read(encoded: Buffer, ids: MadeUpIds): OutgoingMessage {
   const sections = splitSections(encoded);
-  const annotations = new Map(textEntries(decodeSection(sections, MESSAGE_ANNOTATIONS)));
+  const fields = decodeSection(sections, PROPERTIES);
+  const properties = Array.isArray(fields) ? fields : [];
+  const annotations = annotationsOf(sections);
   return {
-    ...readProperties(sections),
+    // Message ids of the sender's; most clients give none, and fail to settle a message that has none.
+    messageId: idOf(properties[0]) ?? ids.next(),
+    to: textOf(properties[2]),
+    subject: textOf(properties[3]),
+    replyTo: textOf(properties[4]),
+    correlationId: idOf(properties[5]),
+    contentType: textOf(properties[6]),
+    sessionId: textOf(properties[10]),
+    replyToSessionId: textOf(properties[12]),
     timeToLiveMs: readTimeToLive(sections),
-    partitionKey: textOf(annotations.get('x-opt-partition-key')),
-    scheduledAt: dateOf(annotations.get('x-opt-scheduled-enqueue-time')),
+    partitionKey: textOf(annotations?.get('x-opt-partition-key')),
+    scheduledAt: dateOf(annotations?.get('x-opt-scheduled-enqueue-time')),
     properties: applicationProperties(sections),
     body: withoutDeliveryAnnotations(sections),
     bodyFormat: AMQP_FORMAT,
   };
 }
 
-/** Properties section, AMQP 1.0 part 3.2.4: message-id, user-id, to, subject, reply-to, correlation-id, content-type,
- * content-encoding, absolute-expiry-time, creation-time, group-id, group-sequence, reply-to-group-id. */
-function readProperties(sections: Sections): Omit<OutgoingMessage, 'body'> {
-  const fields = decodeSection(sections, PROPERTIES);
-  if (!Array.isArray(fields)) return {};
-  return {
-    messageId: idOf(fields[0]),
-    to: textOf(fields[2]),
-    subject: textOf(fields[3]),
-    replyTo: textOf(fields[4]),
-    correlationId: idOf(fields[5]),
-    contentType: textOf(fields[6]),
-    sessionId: textOf(fields[10]),
-    replyToSessionId: textOf(fields[12]),
-  };
+/** Ids of 32 hex digits for the messages of one transfer: random, then counted. */
+class MadeUpIds {
+  #prefix: string | undefined;
+  #count = 0;
+
+  next(): string {
+    this.#prefix ??= randomBytes(13).toString('hex');
+    return this.#prefix + (this.#count++).toString(16).padStart(6, '0');
+  }
+}
+
+/** Most clients send an empty map; then there is nothing to decode. */
+function annotationsOf(sections: Sections): Map<string, AmqpValue> | undefined {
+  const section = findSection(sections, MESSAGE_ANNOTATIONS);
+  if (!section || section.end - section.value < 4) return undefined;
+  return new Map(textEntries(decodeSection(sections, MESSAGE_ANNOTATIONS)));
 }
 
 /** Header section, part 3.2.1: durable, priority, ttl, first-acquirer, delivery-count. */
 function readTimeToLive(sections: Sections): number | undefined {
+  if (!findSection(sections, HEADER)) return undefined;
   const header = decodeSection(sections, HEADER);
   const ttl = Array.isArray(header) ? header[2] : undefined;
   return typeof ttl === 'number' && ttl > 0 ? ttl : undefined;
 }
 
 function applicationProperties(sections: Sections): Record<string, PropertyValue> | undefined {
+  if (!findSection(sections, APPLICATION_PROPERTIES)) return undefined;
   const entries = textEntries(decodeSection(sections, APPLICATION_PROPERTIES));
-  return entries.length === 0
-    ? undefined
-    : Object.fromEntries(entries.map(([name, value]) => [name, toProperty(value)]));
+  if (entries.length === 0) return undefined;
+  return Object.fromEntries(entries.map(([name, value]) => [name, toProperty(value)]));
 }
 
 /** A property as rules see it: symbols and UUIDs are text there, and what has no scalar form is text too. */

@@ -19,6 +19,7 @@ import {
   terminus,
   types,
 } from './rhea-internals.ts';
+import { encodeTransfer, PlainTransfer, type TransferFields } from './transfer.ts';
 
 /** Stands for message format 0, so that rhea hands out the raw bytes instead of a decoded message. */
 export const PLAIN_FORMAT = 0xfffffffe;
@@ -51,7 +52,7 @@ export function mendRhea(): void {
   keepUnknownDescribed();
   boundWhatIsRead();
   catchWhatIsThrownLater();
-  writeOncePerTick();
+  writeOncePerTurn();
 }
 
 // How many fields each performative has. Azure's pure-Python client reads them by position and takes no shorter list.
@@ -318,7 +319,7 @@ function boundWhatIsRead(): void {
   ) {
     const consumed = read.call(this, buffer);
     const waiting = buffer.length - consumed >= 4 ? buffer.readUInt32BE(consumed) : 0;
-    const limit = this.handler.local?.open.max_frame_size ?? 65536;
+    const limit = this.handler.local?.open.max_frame_size ?? 262_144;
     if (waiting > limit) throw new errors.ProtocolError(`A frame of ${waiting} bytes is larger than ${limit}`);
     return consumed;
   };
@@ -336,21 +337,53 @@ function catchWhatIsThrownLater(): void {
   };
 }
 
-// rhea writes each frame on its own. All frames of a tick leave together.
-function writeOncePerTick(): void {
-  const corked = new WeakSet<object>();
-  const write = Transport.prototype.write as (socket: Corkable) => void;
-  Transport.prototype.write = function (this: unknown, socket: Corkable) {
-    if (socket.cork && !corked.has(socket)) {
-      corked.add(socket);
-      socket.cork();
-      process.nextTick(() => {
-        corked.delete(socket);
-        socket.uncork?.();
-      });
+// rhea encodes each frame, writes it to the socket and sets its heartbeat anew, one frame after the other. Here what one
+// turn of a connection has to say leaves in one piece, and transfers, nearly all of it, are encoded by hand.
+function writeOncePerTurn(): void {
+  const prototype = Connection.prototype;
+  const busy = new WeakSet<object>();
+  const writeFrame = prototype._write_frame as (...args: unknown[]) => void;
+  prototype._write_frame = function (this: Turning, channel: number, performative: unknown, payload?: Buffer) {
+    if (!busy.has(this)) return writeFrame.call(this, channel, performative, payload);
+    this.amqp_transport.encode(frames.amqp_frame(channel, performative, payload));
+  };
+  const run = prototype._process as () => void;
+  prototype._process = function (this: Turning) {
+    busy.add(this);
+    try {
+      run.call(this);
+    } finally {
+      busy.delete(this);
     }
-    write.call(this, socket);
+    if (this.amqp_transport.has_writes_pending()) this.output();
+  };
+  frames.transfer = (fields: TransferFields) => new PlainTransfer(fields);
+  const write = Transport.prototype.write as (socket: Writable) => void;
+  Transport.prototype.write = function (this: { header_sent?: unknown; pending: Frame[] }, socket: Writable) {
+    if (!this.header_sent || this.pending.length === 0) return write.call(this, socket);
+    const bytes = encodeFrames(this.pending);
+    this.pending = [];
+    socket.write(bytes);
   };
 }
 
-type Corkable = { cork?: () => void; uncork?: () => void };
+type Writable = { write(bytes: Buffer): void };
+type Turning = {
+  readonly amqp_transport: { encode(frame: unknown): void; has_writes_pending(): boolean };
+  output(): void;
+};
+
+function encodeFrames(pending: readonly Frame[]): Buffer {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (const frame of pending) {
+    const plain = frame.performative instanceof PlainTransfer ? frame.performative : undefined;
+    const head = plain ? encodeTransfer(frame.channel, plain.fields, frame.payload) : frames.write_frame(frame);
+    parts.push(head);
+    size += head.length;
+    if (!plain || !frame.payload) continue;
+    parts.push(frame.payload);
+    size += frame.payload.length;
+  }
+  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
+}

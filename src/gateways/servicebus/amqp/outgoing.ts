@@ -4,103 +4,31 @@
 import type { PropertyValue } from '../../../topics/message.ts';
 import { type AmqpValue, Reader, textEntries } from './decode.ts';
 import * as to from './encode.ts';
+import { type WireMessage, withFront } from './front.ts';
 import { AMQP_FORMAT, toProperty } from './incoming.ts';
 import {
   APPLICATION_PROPERTIES,
   DATA,
   decodeSection,
   findSection,
-  HEADER,
-  MESSAGE_ANNOTATIONS,
   PROPERTIES,
   rawItems,
   type Sections,
   splitSections,
 } from './sections.ts';
 
-/** What the door needs to know of a message to put it on the wire; the broker's received and peeked messages have it. */
-export type WireMessage = {
-  readonly messageId: string;
-  readonly sessionId?: string | undefined;
-  readonly partitionKey?: string | undefined;
-  readonly correlationId?: string | undefined;
-  readonly replyTo?: string | undefined;
-  readonly replyToSessionId?: string | undefined;
-  readonly to?: string | undefined;
-  readonly subject?: string | undefined;
-  readonly contentType?: string | undefined;
-  readonly timeToLiveMs?: number | undefined;
-  readonly scheduledAt?: Date | undefined;
-  readonly properties?: Readonly<Record<string, PropertyValue>> | undefined;
-  readonly body: Uint8Array;
-  readonly bodyFormat?: string | undefined;
-  readonly sequence: number;
-  readonly originalSequence?: number | undefined;
-  readonly enqueuedAt: Date;
-  readonly deliveryCount: number;
-  readonly state?: 'active' | 'deferred' | 'scheduled' | undefined;
-  readonly lockedUntil?: Date | undefined;
-  readonly hops?: number | undefined;
-  readonly deadLetterSource?: string | undefined;
-  readonly deadLetterReason?: string | undefined;
-  readonly deadLetterDescription?: string | undefined;
-};
-
-const STATES = { active: 0, deferred: 1, scheduled: 2 } as const;
-
 /** The encoded message for a delivery or a peek. `omitBody` leaves the body sections out, as peeks may ask. */
 export function toWire(message: WireMessage, omitBody = false): Buffer {
   const sections = message.bodyFormat === AMQP_FORMAT ? splitSections(asBuffer(message.body)) : undefined;
-  const sentAnnotations = sections ? decodeSection(sections, MESSAGE_ANNOTATIONS) : null;
-  return Buffer.concat([
-    encodeHeader(message, sections),
-    encodeAnnotations(message, sentAnnotations),
-    ...(sections ? bareOf(message, sections, omitBody) : buildBare(message, omitBody)),
-  ]);
-}
-
-/** durable, priority, ttl, first-acquirer as the sender gave them; delivery-count is ours and always there. */
-function encodeHeader(message: WireMessage, sections: Sections | undefined): Buffer {
-  const sent = sections ? decodeSection(sections, HEADER) : null;
-  const [durable = null, priority = null, ttl = message.timeToLiveMs ?? null, acquirer = null] = Array.isArray(sent)
-    ? sent
-    : [];
-  const fields = [
-    to.encode(durable),
-    typeof priority === 'number' ? to.ubyte(priority) : to.nothing(),
-    typeof ttl === 'number' ? to.uint(Math.min(ttl, 0xffffffff)) : to.nothing(),
-    to.encode(acquirer),
-    to.uint(message.deliveryCount),
-  ];
-  return to.section(HEADER, to.list(fields));
-}
-
-function encodeAnnotations(message: WireMessage, sent: AmqpValue): Buffer {
-  const ours = brokerAnnotations(message);
-  const kept = textEntries(sent).filter(([name]) => !ours.has(name));
-  const entries = kept.flatMap(([name, value]) => [to.symbol(name), to.encode(value)]);
-  for (const [name, value] of ours) entries.push(to.symbol(name), value);
-  return to.section(MESSAGE_ANNOTATIONS, to.map(entries));
-}
-
-function brokerAnnotations(message: WireMessage): Map<string, Buffer> {
-  const all = new Map<string, Buffer>();
-  all.set('x-opt-sequence-number', to.long(message.sequence));
-  all.set('x-opt-enqueued-time', to.timestamp(message.enqueuedAt));
-  all.set('x-opt-enqueue-sequence-number', to.long(message.originalSequence ?? message.sequence));
-  if (message.lockedUntil) all.set('x-opt-locked-until', to.timestamp(message.lockedUntil));
-  if (message.state) all.set('x-opt-message-state', to.int(STATES[message.state]));
-  if (message.partitionKey !== undefined) all.set('x-opt-partition-key', to.string(message.partitionKey));
-  if (message.scheduledAt) all.set('x-opt-scheduled-enqueue-time', to.timestamp(message.scheduledAt));
-  if (message.deadLetterSource !== undefined) all.set('x-opt-deadletter-source', to.string(message.deadLetterSource));
-  return all;
+  return withFront(message, sections, sections ? bareOf(message, sections, omitBody) : buildBare(message, omitBody));
 }
 
 /** The sender's own bytes. Clients fail to settle a message without an id, so a made-up one is put in. */
 function bareOf(message: WireMessage, sections: Sections, omitBody: boolean): Buffer[] {
-  const parts: Buffer[] = [];
   const fields = changedFields(message, sections);
   const changes = mayHaveChanged(message) ? changesOf(message, sections) : [];
+  if (!fields && changes.length === 0 && !omitBody) return [sections.bytes.subarray(sections.bareStart)];
+  const parts: Buffer[] = [];
   if (fields) parts.push(fields);
   if (changes.length > 0 && !findSection(sections, APPLICATION_PROPERTIES))
     parts.push(spliceProperties(sections, changes));
@@ -151,28 +79,33 @@ function isSame(a: PropertyValue, b: PropertyValue): boolean {
 /** The properties section, where it has to differ from the sender's: an id put in, fields that an action has set. */
 function changedFields(message: WireMessage, sections: Sections): Buffer | undefined {
   const acted = message.properties?.[RULE_NAME] !== undefined;
-  if (!acted && hasMessageId(sections)) return undefined;
-  const section = findSection(sections, PROPERTIES);
-  const sent = section ? rawItems(sections.bytes, section.value) : [];
+  const named = hasMessageId(sections);
+  if (!acted && named) return undefined;
+  const sent = rawItems(sections, findSection(sections, PROPERTIES));
+  const id = named ? sent[0]! : to.string(message.messageId);
+  if (!acted) return to.section(PROPERTIES, to.list([id, ...sent.slice(1)]));
   const ours = propertyFields(message);
-  const fields = ours.map((field, i) => (i === 0 || (acted && OWN_FIELDS.has(i)) ? field : (sent[i] ?? to.nothing())));
-  if (hasMessageId(sections)) fields[0] = sent[0]!;
-  return to.section(PROPERTIES, to.list(fields));
+  const fields = ours.map((field, i) => (OWN_FIELDS.has(i) ? field : (sent[i] ?? to.nothing())));
+  return to.section(PROPERTIES, to.list([id, ...fields.slice(1)]));
 }
 
 /** to, subject, reply-to, correlation-id, content-type, group-id, reply-to-group-id: what an action can set. */
 const OWN_FIELDS: ReadonlySet<number> = new Set([2, 3, 4, 5, 6, 10, 12]);
 
-function hasMessageId(sections: Sections): boolean {
-  const fields = decodeSection(sections, PROPERTIES);
-  return Array.isArray(fields) && fields[0] !== undefined && fields[0] !== null;
+/** Whether the first item of the properties list is there and not null. */
+function hasMessageId({ bytes, all }: Sections): boolean {
+  for (const { code, value } of all) {
+    if (code !== PROPERTIES) continue;
+    const first = bytes[value] === 0xc0 ? value + 3 : bytes[value] === 0xd0 ? value + 9 : undefined;
+    return first !== undefined && bytes[first - 1] !== 0 && bytes[first] !== 0x40;
+  }
+  return false;
 }
 
 /** The application properties with `changes` put in; every entry that was not changed keeps its bytes and its type. */
 function spliceProperties(sections: Sections, changes: readonly Change[]): Buffer {
   const changed = new Map(changes);
-  const section = findSection(sections, APPLICATION_PROPERTIES);
-  const sent = section ? rawItems(sections.bytes, section.value) : [];
+  const sent = rawItems(sections, findSection(sections, APPLICATION_PROPERTIES));
   const entries: Buffer[] = [];
   for (let i = 0; i + 1 < sent.length; i += 2) {
     const name = String(new Reader(sent[i]!).value());

@@ -33,7 +33,7 @@ export function readRequest(bytes: Buffer): WireRequest {
   const fields = decodeSection(sections, PROPERTIES);
   const replyTo = Array.isArray(fields) ? fields[4] : undefined;
   return {
-    messageId: (section && rawItems(bytes, section.value)[0]) ?? to.nothing(),
+    messageId: rawItems(sections, section)[0] ?? to.nothing(),
     replyTo: typeof replyTo === 'string' ? replyTo : undefined,
     properties: new Map(textEntries(decodeSection(sections, APPLICATION_PROPERTIES))),
     body: decodeSection(sections, AMQP_VALUE) ?? decodeSection(sections, DATA),

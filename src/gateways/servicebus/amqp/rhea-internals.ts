@@ -101,6 +101,8 @@ type Replaceable = Record<string, any>;
 export const frames = require('rhea/lib/frames.js') as {
   write_frame(frame: Frame): Buffer;
   disposition(fields: Record<string, unknown>): Composite;
+  amqp_frame(channel: number, performative: unknown, payload?: Buffer): Frame;
+  transfer(fields: object): unknown;
 };
 export const types = require('rhea/lib/types.js') as {
   Null(): Typed;

@@ -43,6 +43,15 @@ export function splitSections(bytes: Buffer): Sections {
 }
 
 function readDescriptor(reader: Reader): number {
+  const { bytes, position } = reader;
+  // Nearly everybody writes a small ulong; no value needs to be made for it.
+  if (position + 3 <= reader.end && bytes[position] === 0x00 && bytes[position + 1] === SMALL_ULONG) {
+    const code = bytes[position + 2]!;
+    if (code >= HEADER && code <= FOOTER) {
+      reader.position = position + 3;
+      return code;
+    }
+  }
   if (reader.byte() !== 0x00) throw malformed('A section of a message begins with a descriptor.');
   const descriptor = reader.value();
   const code = typeof descriptor === 'number' ? descriptor : symbolic[String(descriptor)];
@@ -50,6 +59,8 @@ function readDescriptor(reader: Reader): number {
     throw malformed(`${String(descriptor)} is no section of a message.`);
   return code;
 }
+
+const SMALL_ULONG = 0x53;
 
 const symbolic: Readonly<Record<string, number>> = {
   'amqp:header:list': HEADER,
@@ -64,7 +75,8 @@ const symbolic: Readonly<Record<string, number>> = {
 };
 
 export function findSection(sections: Sections, code: number): Section | undefined {
-  return sections.all.find((section) => section.code === code);
+  for (const section of sections.all) if (section.code === code) return section;
+  return undefined;
 }
 
 /** Decodes one section's value; `null` if the message has none of this code. */
@@ -75,12 +87,14 @@ export function decodeSection(sections: Sections, code: number): AmqpValue {
 
 /** The bytes of every data section: what a sender of plain bytes sent, or the messages of a batch. */
 export function dataOf(sections: Sections): Buffer[] {
-  const data = sections.all.filter((section) => section.code === DATA);
-  return data.map((section) => {
+  const data: Buffer[] = [];
+  for (const section of sections.all) {
+    if (section.code !== DATA) continue;
     const value = new Reader(sections.bytes, section.value, section.end).value();
     if (!Buffer.isBuffer(value)) throw malformed('A data section does not hold binary.');
-    return value;
-  });
+    data.push(value);
+  }
+  return data;
 }
 
 /** The content for somebody who does not speak AMQP: the data's bytes, or the value as text or JSON. */
@@ -102,17 +116,20 @@ function toJson(value: AmqpValue): unknown {
   return value !== null && typeof value === 'object' && !(value instanceof Date) ? String(value) : value;
 }
 
-/** The encoded items of the list or map at `position`, undecoded. */
-export function rawItems(bytes: Buffer, position: number): Buffer[] {
-  const reader = new Reader(bytes, position);
+/** The encoded items of the list or map that is the section's value, undecoded. */
+export function rawItems({ bytes }: Sections, section: Section | undefined): Buffer[] {
+  if (!section) return [];
+  const reader = new Reader(bytes, section.value, section.end);
   const code = reader.byte();
-  if (code === 0x45) return [];
+  if (code !== 0xc0 && code !== 0xc1 && code !== 0xd0 && code !== 0xd1) return []; // An empty list, or nothing.
   const narrow = code === 0xc0 || code === 0xc1;
   reader.take(narrow ? 1 : 4);
   const count = narrow ? reader.byte() : reader.uint32();
-  return Array.from({ length: count }, () => {
+  const items: Buffer[] = [];
+  for (let i = 0; i < count; i++) {
     const start = reader.position;
     reader.skip();
-    return bytes.subarray(start, reader.position);
-  });
+    items.push(bytes.subarray(start, reader.position));
+  }
+  return items;
 }

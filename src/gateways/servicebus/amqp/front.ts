@@ -1,0 +1,183 @@
+// What the broker writes in front of a bare message (AMQP 1.0, part 3.2.1 and 3.2.3): a header and message annotations.
+// This runs for every delivery, so it goes into one buffer, with the bare message behind it, and makes no values.
+import type { Message } from '../../../topics/message.ts';
+import { Reader } from './decode.ts';
+import * as to from './encode.ts';
+import { findSection, HEADER, MESSAGE_ANNOTATIONS, rawItems, type Sections } from './sections.ts';
+
+/** A message as it is delivered or looked at; the broker's received and peeked messages are such. */
+export type WireMessage = Omit<Message, 'topic' | 'partition'> & {
+  readonly state?: 'active' | 'deferred' | 'scheduled' | undefined;
+  readonly lockedUntil?: Date | undefined;
+};
+
+const STATES = { active: 0, deferred: 1, scheduled: 2 } as const;
+
+const SEQUENCE = to.symbol('x-opt-sequence-number');
+const ENQUEUED = to.symbol('x-opt-enqueued-time');
+const ENQUEUED_SEQUENCE = to.symbol('x-opt-enqueue-sequence-number');
+const LOCKED_UNTIL = to.symbol('x-opt-locked-until');
+const STATE = to.symbol('x-opt-message-state');
+const PARTITION_KEY = to.symbol('x-opt-partition-key');
+const SCHEDULED = to.symbol('x-opt-scheduled-enqueue-time');
+const DEAD_LETTER_SOURCE = to.symbol('x-opt-deadletter-source');
+const OURS: ReadonlySet<string> = new Set(
+  [SEQUENCE, ENQUEUED, ENQUEUED_SEQUENCE, LOCKED_UNTIL, STATE, PARTITION_KEY, SCHEDULED, DEAD_LETTER_SOURCE].map(
+    (key) => key.toString('latin1', 2),
+  ),
+);
+
+const LONG = 0x81;
+const TIMESTAMP = 0x83;
+const UINT = 0x70;
+
+/** Header, annotations and `bare` in one buffer; `sections` is the message as it was sent, if it came over AMQP. */
+export function withFront(message: WireMessage, sections: Sections | undefined, bare: readonly Uint8Array[]): Buffer {
+  const out = new Output(512 + bare.reduce((sum, part) => sum + part.length, 0));
+  writeHeader(out, message, sections);
+  writeAnnotations(out, message, sections);
+  for (const part of bare) out.raw(part);
+  return out.finish();
+}
+
+/** durable, priority, ttl, first-acquirer as the sender gave them; delivery-count is ours and always there. */
+function writeHeader(out: Output, message: WireMessage, sections: Sections | undefined): void {
+  const sent = sections ? rawItems(sections, findSection(sections, HEADER)) : [];
+  out.section(HEADER);
+  const size = out.compound(0xc0, 5);
+  for (let i = 0; i < 4; i++) {
+    const item = sent[i];
+    if (item !== undefined && item.length <= 32) out.raw(item);
+    else if (i === 2 && message.timeToLiveMs !== undefined)
+      out.number(UINT, Math.min(message.timeToLiveMs, 0xffffffff));
+    else out.u8(0x40);
+  }
+  if (message.deliveryCount === 0) out.u8(0x43);
+  else out.number(UINT, message.deliveryCount);
+  out.patch8(size);
+}
+
+function writeAnnotations(out: Output, message: WireMessage, sections: Sections | undefined): void {
+  out.section(MESSAGE_ANNOTATIONS);
+  const { at, count } = out.map();
+  const entries = (sections ? writeKept(out, sections) : 0) + writeOurs(out, message);
+  out.patch32(at, count, entries * 2);
+}
+
+/** The sender's own annotations, byte for byte. Returns how many. */
+function writeKept(out: Output, sections: Sections): number {
+  const section = findSection(sections, MESSAGE_ANNOTATIONS);
+  if (!section || section.end - section.value < 4) return 0; // Most clients send an empty map.
+  const items = rawItems(sections, section);
+  let kept = 0;
+  for (let i = 0; i + 1 < items.length; i += 2) {
+    if (OURS.has(String(new Reader(items[i]!).value()))) continue;
+    out.raw(items[i]!);
+    out.raw(items[i + 1]!);
+    kept++;
+  }
+  return kept;
+}
+
+function writeOurs(out: Output, message: WireMessage): number {
+  const before = out.entries;
+  out.entry(SEQUENCE, LONG, message.sequence);
+  out.entry(ENQUEUED, TIMESTAMP, message.enqueuedAt.getTime());
+  out.entry(ENQUEUED_SEQUENCE, LONG, message.originalSequence ?? message.sequence);
+  if (message.lockedUntil) out.entry(LOCKED_UNTIL, TIMESTAMP, message.lockedUntil.getTime());
+  if (message.state) out.encoded(STATE, to.int(STATES[message.state]));
+  if (message.partitionKey !== undefined) out.encoded(PARTITION_KEY, to.string(message.partitionKey));
+  if (message.scheduledAt) out.entry(SCHEDULED, TIMESTAMP, message.scheduledAt.getTime());
+  if (message.deadLetterSource !== undefined) out.encoded(DEAD_LETTER_SOURCE, to.string(message.deadLetterSource));
+  return out.entries - before;
+}
+
+/** A growing buffer that values are written into as they are made. */
+class Output {
+  #bytes: Buffer;
+  #at = 0;
+  entries = 0;
+
+  constructor(capacity: number) {
+    this.#bytes = Buffer.allocUnsafe(capacity);
+  }
+
+  #reserve(size: number): void {
+    if (this.#at + size <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#at + size, this.#bytes.length * 2));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
+
+  u8(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.#at++] = value;
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  /** A number of fixed width: uint, or the 64 bits of a long or a timestamp (a safe integer). */
+  number(code: number, value: number): void {
+    this.#reserve(9);
+    this.#bytes[this.#at++] = code;
+    if (code !== UINT) {
+      const high = Math.floor(value / 2 ** 32);
+      this.#at = this.#bytes.writeInt32BE(high, this.#at);
+      this.#at = this.#bytes.writeUInt32BE(value - high * 2 ** 32, this.#at);
+    } else this.#at = this.#bytes.writeUInt32BE(value, this.#at);
+  }
+
+  entry(key: Uint8Array, code: number, value: number): void {
+    this.raw(key);
+    this.number(code, value);
+    this.entries++;
+  }
+
+  encoded(key: Uint8Array, value: Uint8Array): void {
+    this.raw(key);
+    this.raw(value);
+    this.entries++;
+  }
+
+  section(code: number): void {
+    this.#reserve(3);
+    this.#bytes[this.#at++] = 0x00;
+    this.#bytes[this.#at++] = 0x53;
+    this.#bytes[this.#at++] = code;
+  }
+
+  /** Begins a short list; returns where its size goes (`patch8`). */
+  compound(code: number, count: number): number {
+    this.#reserve(3);
+    this.#bytes[this.#at++] = code;
+    const size = this.#at++;
+    this.#bytes[this.#at++] = count;
+    return size;
+  }
+
+  patch8(size: number): void {
+    this.#bytes[size] = this.#at - size - 1;
+  }
+
+  /** Begins a map; returns where its size and its count go (`patch32`). */
+  map(): { readonly at: number; readonly count: number } {
+    this.#reserve(9);
+    this.#bytes[this.#at] = 0xd1;
+    const at = this.#at + 1;
+    this.#at += 9;
+    return { at, count: at + 4 };
+  }
+
+  patch32(at: number, countAt: number, count: number): void {
+    this.#bytes.writeUInt32BE(this.#at - at - 4, at);
+    this.#bytes.writeUInt32BE(count, countAt);
+  }
+
+  finish(): Buffer {
+    return this.#bytes.subarray(0, this.#at);
+  }
+}
