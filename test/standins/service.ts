@@ -2,6 +2,7 @@
 // function makes, and faults that a test or a person switches on and off.
 
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createPlainServer, type Server as PlainServer } from 'node:http';
 import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -40,8 +41,9 @@ type Incoming = IncomingMessage & { readonly stream?: ServerHttp2Stream };
 type Outgoing = ServerResponse & { readonly stream?: ServerHttp2Stream };
 
 export type ServiceOptions = {
-  readonly certificate: LocalCertificate;
-  readonly answer: (request: StandinRequest) => StandinAnswer;
+  /** Absent: without TLS, for clients that trust the usual authorities only. */
+  readonly certificate?: LocalCertificate;
+  readonly answer: (request: StandinRequest) => StandinAnswer | Promise<StandinAnswer>;
   /** 0 or absent: any free port. */
   readonly port?: number;
   readonly host?: string;
@@ -52,7 +54,7 @@ export type ServiceOptions = {
 
 export class Service {
   readonly #options: ServiceOptions;
-  readonly #server: ReturnType<typeof createSecureServer> | Server;
+  readonly #server: ReturnType<typeof createSecureServer> | Server | PlainServer;
   readonly #sockets = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   #fault: Fault | undefined;
@@ -62,14 +64,17 @@ export class Service {
 
   private constructor(options: ServiceOptions) {
     this.#options = options;
-    const { cert, key } = options.certificate;
+    const { cert, key } = options.certificate ?? {};
     const settings = options.maxStreams === undefined ? {} : { settings: { maxConcurrentStreams: options.maxStreams } };
     this.#server =
-      options.http1 === 'only'
-        ? createServer({ cert, key })
-        : createSecureServer({ cert, key, allowHTTP1: options.http1 === 'too', ...settings });
+      options.certificate === undefined
+        ? createPlainServer()
+        : options.http1 === 'only'
+          ? createServer({ cert, key })
+          : createSecureServer({ cert, key, allowHTTP1: options.http1 === 'too', ...settings });
     this.#server.on('request', (request: Incoming, response: Outgoing) => this.#take(request, response));
-    this.#server.on('secureConnection', (socket: Socket) => this.#keep(socket));
+    const connected = options.certificate === undefined ? 'connection' : 'secureConnection';
+    this.#server.on(connected, (socket: Socket) => this.#keep(socket));
     this.#server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session.on('error', () => {}).on('close', () => this.#sessions.delete(session)));
     });
@@ -89,7 +94,7 @@ export class Service {
   }
 
   get url(): string {
-    return `https://127.0.0.1:${this.#port}`;
+    return `${this.#options.certificate ? 'https' : 'http'}://127.0.0.1:${this.#port}`;
   }
 
   /** Open HTTP/2 sessions. */
@@ -128,21 +133,22 @@ export class Service {
       this.requests += 1;
       const session = request.stream?.session as ServerHttp2Session | undefined;
       const { method = '', url = '', headers } = request;
-      this.#answer({ method, path: url, headers, body: Buffer.concat(chunks), session }, request, response);
+      void this.#answer({ method, path: url, headers, body: Buffer.concat(chunks), session }, request, response);
     });
   }
 
-  #answer(asked: StandinRequest, request: Incoming, response: Outgoing): void {
+  async #answer(asked: StandinRequest, request: Incoming, response: Outgoing): Promise<void> {
     const fault = this.#nextFault();
     const answer = fault?.kind === 'answer' ? fault.answer : undefined;
     if (fault?.kind === 'dead') return;
     if (fault?.kind === 'cut') asked.session?.destroy();
     if (fault?.kind === 'cut') request.socket.destroy();
     else if (fault?.kind === 'reset') reset(request, fault.code);
-    else if (fault?.kind === 'slow') setTimeout(() => write(response, this.#options.answer(asked)), fault.ms).unref();
+    else if (fault?.kind === 'slow')
+      setTimeout(async () => write(response, await this.#options.answer(asked)), fault.ms).unref();
     else {
       if (fault?.kind === 'goaway' && asked.session !== undefined) sayGoodbye(asked.session, fault.code, fault.debug);
-      write(response, answer ?? this.#options.answer(asked));
+      write(response, answer ?? (await this.#options.answer(asked)));
     }
   }
 

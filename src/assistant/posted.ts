@@ -1,0 +1,179 @@
+// What was posted where: so that a repeated attempt posts once, and so that a card can be edited in place later.
+import { textArray, timestamptzArray } from '../kit/arrays.ts';
+import { type Sql, statement } from '../kit/database.ts';
+import type { Address, Place, Reference, ReferenceState, Surface } from './references/reference.ts';
+
+export type PostedCard = Place & {
+  readonly noticeId: string;
+  readonly deliveryId: string;
+  /** Undefined where the service told none. */
+  readonly activityId: string | undefined;
+  readonly postedAt: Date;
+};
+
+/** A card that is due to be edited, with the place where it stands. `failures`: edits that failed before. */
+export type DueEdit = {
+  readonly card: PostedCard;
+  readonly reference: Reference;
+  readonly failures: number;
+  /** The claim: what was asked for since then is not cleared by it. */
+  readonly claimedUntil: Date;
+};
+
+const RECORD = statement(
+  'assistant.record-posted',
+  `insert into posted_card (recipient_id, notice_id, channel, connection, place, delivery_id, activity_id, posted_at)
+   select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
+   on conflict (recipient_id, notice_id, channel, connection, place)
+     do update set delivery_id = excluded.delivery_id, activity_id = excluded.activity_id, posted_at = excluded.posted_at`,
+);
+
+const POSTED = statement(
+  'assistant.posted-deliveries',
+  'select delivery_id, activity_id from posted_card where delivery_id = any ($1::text[])',
+);
+
+const REQUEST_EDITS = statement(
+  'assistant.request-edits',
+  `update posted_card set edit_due_at = $3, edit_failures = 0
+   from unnest($1::text[], $2::text[]) as wanted (recipient_id, notice_id)
+   where posted_card.recipient_id = wanted.recipient_id and posted_card.notice_id = wanted.notice_id
+     and activity_id is not null`,
+);
+
+const CLAIM_EDITS = statement(
+  'assistant.claim-edits',
+  `with due as (
+     select recipient_id, notice_id, channel, connection, place from posted_card
+     where edit_due_at <= $1 order by edit_due_at limit $2 for update skip locked),
+   claimed as (
+     update posted_card c set edit_due_at = $3 from due
+     where (c.recipient_id, c.notice_id, c.channel, c.connection, c.place)
+       = (due.recipient_id, due.notice_id, due.channel, due.connection, due.place)
+     returning c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id, c.activity_id, c.posted_at,
+       c.edit_failures)
+   select claimed.*, r.person, r.address, r.state, r.last_seen_at, r.last_error, r.throttled_until
+   from claimed left join conversation_reference r using (recipient_id, channel, connection, place)`,
+);
+
+const SETTLE_EDIT = statement(
+  'assistant.settle-edit',
+  `update posted_card set edit_due_at = $7, edit_cause = $8, edit_failures = $9, edited_at = coalesce($10, edited_at)
+   where recipient_id = $1 and notice_id = $2 and channel = $3 and connection = $4 and place = $5 and edit_due_at = $6`,
+);
+
+const NEXT_EDIT = statement('assistant.next-edit', 'select min(edit_due_at) as at from posted_card');
+
+const FORGET = statement('assistant.forget-old-posted', 'delete from posted_card where posted_at < $1');
+
+export async function recordPosted(sql: Sql, cards: readonly PostedCard[]): Promise<void> {
+  if (cards.length === 0) return;
+  // One row twice in one statement would fail it; the later one is as good.
+  const rows = [...new Map(cards.map((card) => [keyOf(card).join(' '), card])).values()];
+  await sql.query(RECORD, [
+    textArray(rows.map(({ recipientId }) => recipientId)),
+    textArray(rows.map(({ noticeId }) => noticeId)),
+    textArray(rows.map(({ channel }) => channel)),
+    textArray(rows.map(({ connection }) => connection)),
+    textArray(rows.map(({ place }) => place)),
+    textArray(rows.map(({ deliveryId }) => deliveryId)),
+    textArray(rows.map(({ activityId }) => activityId ?? null)),
+    timestamptzArray(rows.map(({ postedAt }) => postedAt)),
+  ]);
+}
+
+/** Deliveries that an earlier attempt has posted already, with what the service called the message. */
+export async function postedDeliveries(sql: Sql, ids: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+  if (ids.length === 0) return new Map();
+  const rows = await sql.query<{ delivery_id: string; activity_id: string | null }>(POSTED, [textArray(ids)]);
+  return new Map(rows.map((row) => [row.delivery_id, row.activity_id]));
+}
+
+export type NoticeOf = { readonly recipientId: string; readonly noticeId: string };
+
+/**
+ * Has the cards of these notices edited wherever they stand, so that they show what holds now. Call it in the transaction
+ * that changes what they have to show, and wake the editor after the commit.
+ */
+export async function requestEdits(sql: Sql, notices: readonly NoticeOf[], now = new Date()): Promise<void> {
+  if (notices.length === 0) return;
+  const recipients = textArray(notices.map(({ recipientId }) => recipientId));
+  await sql.query(REQUEST_EDITS, [recipients, textArray(notices.map(({ noticeId }) => noticeId)), now]);
+}
+
+type EditRow = {
+  recipient_id: string;
+  notice_id: string;
+  channel: Surface;
+  connection: string;
+  place: string;
+  delivery_id: string;
+  activity_id: string;
+  posted_at: Date;
+  edit_failures: number;
+  person: string | null;
+  address: Address | null;
+  state: ReferenceState | null;
+  last_seen_at: Date | null;
+  last_error: string | null;
+  throttled_until: Date | null;
+};
+
+/** Takes edits that are due; whoever dies over them leaves them to the next one at `claimedUntil`. */
+export async function claimEdits(sql: Sql, limit: number, now: Date, claimedUntil: Date): Promise<DueEdit[]> {
+  const rows = await sql.query<EditRow>(CLAIM_EDITS, [now, limit, claimedUntil]);
+  return rows.map((row) => ({ ...dueEdit(row), claimedUntil }));
+}
+
+/** Without `dueAt` it is done, or given up with a cause. */
+export type EditVerdict = {
+  readonly dueAt?: Date;
+  readonly cause?: string;
+  readonly editedAt?: Date;
+  readonly failures: number;
+};
+
+/** What was asked for since the claim stays due. */
+export async function settleEdit(sql: Sql, { card, claimedUntil }: DueEdit, verdict: EditVerdict): Promise<void> {
+  const { dueAt, cause, editedAt, failures } = verdict;
+  const values = [dueAt ?? null, cause ?? null, failures, editedAt ?? null];
+  await sql.query(SETTLE_EDIT, [...keyOf(card), claimedUntil, ...values]);
+}
+
+/** When the next edit is due; undefined: none is. */
+export async function nextEdit(sql: Sql): Promise<Date | undefined> {
+  const [row] = await sql.query<{ at: Date | null }>(NEXT_EDIT);
+  return row?.at ?? undefined;
+}
+
+/** Forgets what was posted before `before`: those cards are not edited any more. */
+export async function forgetPosted(sql: Sql, before: Date): Promise<void> {
+  await sql.query(FORGET, [before]);
+}
+
+function keyOf({ recipientId, noticeId, channel, connection, place }: Place & { readonly noticeId: string }): string[] {
+  return [recipientId, noticeId, channel, connection, place];
+}
+
+function dueEdit(row: EditRow): Omit<DueEdit, 'claimedUntil'> {
+  const { recipient_id: recipientId, channel, connection, place } = row;
+  const where = { recipientId, channel, connection, place };
+  const card = {
+    ...where,
+    noticeId: row.notice_id,
+    deliveryId: row.delivery_id,
+    activityId: row.activity_id,
+    postedAt: row.posted_at,
+  };
+  const reference = {
+    ...where,
+    person: row.person ?? undefined,
+    address: row.address ?? {},
+    // Our own conversations need no address. A place elsewhere that was forgotten meanwhile is out of reach.
+    state: row.state ?? (channel === 'directline' ? ('ok' as const) : ('gone' as const)),
+    lastSeenAt: row.last_seen_at ?? undefined,
+    lastError: row.last_error ?? undefined,
+    throttledUntil: row.throttled_until ?? undefined,
+  };
+  return { card, reference, failures: row.edit_failures };
+}
