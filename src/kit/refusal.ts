@@ -59,6 +59,7 @@ export const refusals = {
     retryable: true,
   },
   busy: { status: 503, title: 'The server cannot take more right now', retryable: true },
+  storage_full: { status: 507, title: 'The disk of the database is full', retryable: true },
   in_doubt: { status: 503, title: 'It is not known whether this was carried out', retryable: true },
   stopping: { status: 503, title: 'The server is stopping', retryable: true },
   schema_newer: { status: 500, title: 'The database belongs to a newer version', retryable: false },

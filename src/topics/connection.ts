@@ -2,6 +2,7 @@
 // means for the statement that was under way: it may or may not have been carried out.
 import type pg from 'pg';
 import { type Database, type Sql, type Statement, sqlState } from '../kit/database.ts';
+import { Refusal } from '../kit/refusal.ts';
 
 export class Connection implements Sql {
   readonly #database: Database;
@@ -94,6 +95,18 @@ export function isOutage(error: unknown): boolean {
   // Every failure of a socket or a stream (ECONNRESET, EAGAIN of a full backlog, ERR_STREAM_DESTROYED, ...) is an outage;
   // a TypeError or RangeError with a code is a bug of ours.
   return /^E[A-Z_]+$/.test(code) && !(error instanceof TypeError) && !(error instanceof RangeError);
+}
+
+/** PostgreSQL has no space left to write (disk or quota). The statement was undone; it may succeed later. */
+export function isDiskFull(error: unknown): boolean {
+  return sqlState(error) === '53100';
+}
+
+/** What a caller is told then; any other error as it is. */
+export function tellDiskFull(error: unknown): unknown {
+  if (!isDiskFull(error)) return error;
+  const words = 'The database has no disk space left. Nothing was changed; try again when there is space.';
+  return new Refusal('storage_full', words, {}, error);
 }
 
 /** Repeats `attempt` while PostgreSQL is away, with pauses of 50 ms to 1 s, until `until` (a time) or the signal. */

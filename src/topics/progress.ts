@@ -7,7 +7,7 @@ import { byteaArray, int2Array, int4Array } from '../kit/arrays.ts';
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { Reader, Writer } from './bytes.ts';
-import { Connection, throughOutages } from './connection.ts';
+import { Connection, tellDiskFull, throughOutages } from './connection.ts';
 import type { Cursor } from './cursor.ts';
 import { type HeldChange, heldValues, NO_HELD } from './held.ts';
 import { type Range, Ranges, toRanges } from './ranges.ts';
@@ -149,7 +149,7 @@ export class Progress {
         await this.#flush([...changes].filter(([cursor]) => !cursor.partition.lost));
         flushed.resolve();
       } catch (error) {
-        flushed.reject(error);
+        flushed.reject(tellDiskFull(error));
       }
     }
     this.#running = undefined;

@@ -14,7 +14,7 @@ import { Refusal } from '../kit/refusal.ts';
 import { Appender } from './append.ts';
 import type { Block } from './block.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
-import { isOutage, waitFor } from './connection.ts';
+import { isDiskFull, isOutage, tellDiskFull, waitFor } from './connection.ts';
 import { findDuplicates, RecentIds } from './dedup.ts';
 import { Matchers } from './matcher.ts';
 import type { OutgoingMessage, Receipt } from './message.ts';
@@ -136,8 +136,9 @@ export class Publisher {
       await this.#flush(group);
     } catch (error) {
       // One bad request must not fail its neighbours.
-      if (group.length > 1 && !isOutage(error)) for (const request of group) await this.#flushGroup([request]);
-      else for (const request of group) request.reject(isOutage(error) ? away(error) : error);
+      const each = group.length > 1 && !isOutage(error) && !isDiskFull(error);
+      if (each) for (const request of group) await this.#flushGroup([request]);
+      else for (const request of group) request.reject(isOutage(error) ? away(error) : tellDiskFull(error));
     }
   }
 

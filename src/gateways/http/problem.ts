@@ -3,7 +3,7 @@
 // bug, told to the log in full and to the caller not at all.
 import { STATUS_CODES } from 'node:http';
 import { Refusal, type RefusalCode, refusals } from '../../kit/refusal.ts';
-import { isOutage } from '../../topics/connection.ts';
+import { isOutage, tellDiskFull } from '../../topics/connection.ts';
 
 export type FieldFault = { readonly field: string; readonly problem: string };
 
@@ -39,6 +39,8 @@ const byStatus: Readonly<Record<number, RefusalCode>> = {
 /** The refusal that `error` amounts to; undefined when it is a bug of ours. */
 export function toRefusal(error: unknown): Refusal | undefined {
   if (error instanceof Refusal) return error;
+  const told = tellDiskFull(error);
+  if (told instanceof Refusal) return told;
   if (isOutage(error)) return new Refusal('busy', 'The database does not answer; try again in a moment.', {}, error);
   const { code, statusCode, message } = error as FrameworkError;
   const known = statusCode === undefined ? undefined : byStatus[statusCode];
