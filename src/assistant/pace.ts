@@ -41,7 +41,8 @@ export class Pace {
   }
 
   /** Looks at what came of a call: a connection that does not work is left alone for a while, longer each time. */
-  after<T extends Result>(connection: string, result: T): T {
+  after<T extends Result>(connection: string, place: string, result: T): T {
+    this.#places.arrived(`${connection} ${place}`, Date.now());
     if (result.kind !== 'stopped') {
       if (result.kind === 'posted') this.#pauses.delete(connection);
       return result;

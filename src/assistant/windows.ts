@@ -32,6 +32,12 @@ export class Windows {
     if (sent.length > this.#most) sent.shift();
   }
 
+  /** The last one of `key` got there no earlier than `at`: the service counts from when it hears, not from when we speak. */
+  arrived(key: string, at: number): void {
+    const sent = this.#keys.get(key)?.sent;
+    if (sent && sent.length > 0) sent[sent.length - 1] = Math.max(sent.at(-1)!, at);
+  }
+
   /** A time of its own for one that has to wait. */
   promise(key: string, now: number): number {
     const known = this.#touch(key);
