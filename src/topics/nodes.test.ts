@@ -4,6 +4,7 @@ import { say, text, useBrokers } from '../../test/support/broker.ts';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import type { Broker } from './broker.ts';
+import { LINK_IDENTITY, LINK_TLS } from './link/frames.ts';
 
 const link = { link: { host: '127.0.0.1', port: 0 } };
 
@@ -135,7 +136,7 @@ describe('nodes', () => {
     await database.query("delete from node where id = 'gone'");
   });
 
-  it('do not speak to strangers', async () => {
+  it('encrypt what they say to each other, and do not speak to whoever does not know the secret', async () => {
     const a = await start('a', link);
     const [row] = await database.query<{ address: string }>("select address from node where id = 'a'");
     const { connect } = await import('node:net');
@@ -145,6 +146,21 @@ describe('nodes', () => {
     socket.write(Buffer.concat([Buffer.from([0, 1, 0, 0]), Buffer.alloc(70_000)]));
     socket.resume();
     await closed;
+    const { connect: secure } = await import('node:tls');
+    const stranger = (psk: Buffer) =>
+      new Promise<string>((resolve) => {
+        const port = Number(row!.address.split(':')[1]);
+        const pskCallback = () => ({ psk, identity: LINK_IDENTITY });
+        const checkServerIdentity = () => undefined;
+        const options = { ...LINK_TLS, host: '127.0.0.1', port, pskCallback, checkServerIdentity };
+        const tls = secure(options, () => resolve(tls.getCipher().name));
+        tls.on('error', () => resolve('refused'));
+      });
+    const [{ secret }] = (await database.query<{ secret: Buffer }>('select secret from link_secret')) as [
+      { secret: Buffer },
+    ];
+    expect(await stranger(Buffer.alloc(32, 1))).toBe('refused');
+    expect(await stranger(secret)).toBe('ECDHE-PSK-CHACHA20-POLY1305');
     expect(a.listTopics().items).toEqual(expect.any(Array));
   });
 });

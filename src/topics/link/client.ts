@@ -1,11 +1,11 @@
 // The other side of the link: one connection per node that owns something this node's consumers want.
-import { connect } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
 import { Refusal, type RefusalCode, refusals } from '../../kit/refusal.ts';
 import type { Counts } from '../counts.ts';
 import type { DeadSelection } from '../redrive.ts';
 import type { Handed, Hold, Peeked, ReceiveOptions, Seat, SessionGrant } from '../seat.ts';
 import type { Settlement } from '../settle.ts';
-import { type Call, type Frame, Peer } from './frames.ts';
+import { type Call, type Frame, LINK_IDENTITY, LINK_TLS, Peer } from './frames.ts';
 
 type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void };
 
@@ -13,20 +13,34 @@ type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (e
 class LinkLost extends Error {}
 
 class Link {
+  readonly #socket: TLSSocket;
   readonly #peer: Peer;
+  readonly #ready: Promise<void>;
   readonly #waiting = new Map<number, Waiting>();
   #calls = 0;
   closed = false;
 
   constructor(address: string, secret: Buffer) {
     const at = address.lastIndexOf(':');
-    const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)) });
-    this.#peer = new Peer(socket, 'client', secret, (frame) => this.#handle(frame));
+    const socket = connect({
+      ...LINK_TLS,
+      host: address.slice(0, at),
+      port: Number(address.slice(at + 1)),
+      pskCallback: () => ({ psk: secret, identity: LINK_IDENTITY }),
+      // The key proves the other side; there is no certificate.
+      checkServerIdentity: () => undefined,
+    });
+    this.#socket = socket;
+    this.#peer = new Peer(socket, (frame) => this.#handle(frame));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    socket.once('secureConnect', resolve).once('close', () => reject(new Error('the connection was closed')));
+    promise.catch(() => {});
+    this.#ready = promise;
     socket.on('close', () => this.#lost());
   }
 
   async call(call: Call, signal?: AbortSignal): Promise<unknown> {
-    await this.#peer.proven.catch(() => {
+    await this.#ready.catch(() => {
       throw new LinkLost('The owner of the partition cannot be reached.');
     });
     if (this.closed) throw new LinkLost('The owner of the partition went away.');
@@ -44,7 +58,7 @@ class Link {
   }
 
   hint(frame: Frame): void {
-    void this.#peer.proven.then(
+    void this.#ready.then(
       () => this.#peer.send(frame),
       () => {},
     );
@@ -61,7 +75,7 @@ class Link {
   }
 
   close(): void {
-    this.#peer.close();
+    this.#socket.destroy();
   }
 }
 

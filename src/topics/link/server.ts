@@ -1,9 +1,10 @@
 // The owner's side of the link: carries out seat calls of other nodes and takes their hints.
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Owners } from '../owners.ts';
 import { LocalSeat, type ReceiveOptions, type Seat, type SessionGrant } from '../seat.ts';
-import { type Call, type Frame, Peer } from './frames.ts';
+import { type Call, type Frame, LINK_IDENTITY, LINK_TLS, Peer, quiet } from './frames.ts';
 
 type Deps = {
   readonly owners: Owners;
@@ -38,7 +39,16 @@ export class LinkServer {
 
   private constructor(deps: Deps) {
     this.#deps = deps;
-    this.#server = createServer((socket) => this.#accept(socket));
+    const pskCallback = (_: TLSSocket, identity: string) => (identity === LINK_IDENTITY ? deps.secret : null);
+    const options = { ...LINK_TLS, pskCallback, handshakeTimeout: 5_000 };
+    this.#server = createServer(options, (socket) => this.#accept(socket));
+    // Whoever does not get through the handshake is cut off; there is nobody to tell.
+    this.#server.on('tlsClientError', (_, socket) => socket.destroy());
+    this.#server.on('connection', (socket: Socket) => {
+      quiet(socket);
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
   }
 
   static async start(deps: Deps, place: { readonly host: string; readonly port: number }): Promise<LinkServer> {
@@ -53,17 +63,10 @@ export class LinkServer {
     return link;
   }
 
-  #accept(socket: Socket): void {
-    this.#sockets.add(socket);
+  #accept(socket: TLSSocket): void {
     const calls = new Map<number, AbortController>();
-    const peer: Peer = new Peer(socket, 'server', this.#deps.secret, (frame) => void this.#handle(peer, calls, frame));
-    const late = setTimeout(() => socket.destroy(), 5_000).unref();
-    peer.proven.then(
-      () => clearTimeout(late),
-      () => clearTimeout(late),
-    );
+    const peer: Peer = new Peer(socket, (frame) => void this.#handle(peer, calls, frame));
     socket.on('close', () => {
-      this.#sockets.delete(socket);
       for (const call of calls.values()) call.abort();
     });
   }
