@@ -14,6 +14,7 @@ import type { Target } from '../../src/hub/fan-out.ts';
 import type { Http2Options, Transport } from '../../src/hub/http2/port.ts';
 import { nodeClient } from '../../src/hub/http2/reference.ts';
 import { jsonTemplate, propertiesOf } from '../../src/hub/template.ts';
+import { makeCertificate } from '../../src/kit/certificate.ts';
 import { FcmStandin } from '../../test/standins/fcm.ts';
 import { WnsStandin } from '../../test/standins/wns.ts';
 import type { Sink } from './sinks.ts';
@@ -25,8 +26,13 @@ const devices = 5000;
 const apnsKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   .privateKey.export({ type: 'pkcs8', format: 'pem' })
   .toString();
-const apnsCredentials = { keyId: 'KEY1234567', teamId: 'TEAM123456', privateKey: apnsKey, bundleId: 'com.example.app' };
-const vapid = { ...webpush.generateVAPIDKeys(), subject: 'mailto:push@example.com' };
+export const apnsCredentials = {
+  keyId: 'KEY1234567',
+  teamId: 'TEAM123456',
+  privateKey: apnsKey,
+  bundleId: 'com.example.app',
+};
+export const vapid = { ...webpush.generateVAPIDKeys(), subject: 'mailto:push@example.com' };
 const tokens = Array.from({ length: devices }, () => randomBytes(32).toString('hex'));
 
 /** Pushes through a driver as fast as it takes them. */
@@ -142,15 +148,25 @@ export function nodeApn(name: string, sink: Sink): Contestant {
   return { name, run, stop: async () => void (await provider.shutdown()) };
 }
 
+export type FcmAccount = {
+  readonly credentials: FcmStandin['account'];
+  /** Whom to trust for the token. */
+  readonly ca: string;
+  stop(): Promise<void>;
+};
+
+/** An account whose tokens the full stand-in gives out. */
+export async function fcmAccount(): Promise<FcmAccount> {
+  const standin = await FcmStandin.start({ certificate: makeCertificate() });
+  return { credentials: standin.account, ca: standin.certificate.ca, stop: () => standin.stop() };
+}
+
 /** The token comes from the full stand-in, once; the messages go to the fast one. */
 export async function fcm(name: string, sink: Sink, more: Make = {}): Promise<Contestant> {
-  const standin = await FcmStandin.start({
-    certificate: (await import('../../src/kit/certificate.ts')).makeCertificate(),
-  });
-  const { ca } = standinTrust(standin, sink);
+  const account = await fcmAccount();
   const driver = new FcmDriver({
-    credentials: standin.account,
-    endpoint: { host: '127.0.0.1', port: sink.port, ca },
+    credentials: account.credentials,
+    endpoint: { host: '127.0.0.1', port: sink.port, ca: `${account.ca}\n${sink.ca}` },
     connection: { maxConnections: 4 },
     ...more,
   });
@@ -162,7 +178,7 @@ export async function fcm(name: string, sink: Sink, more: Make = {}): Promise<Co
       },
     });
   const made = contestant(name, driver, driver.plan({ urgency: 'high' }), (n) => tokens[n]!, payload);
-  return { ...made, stop: async () => void (await Promise.all([driver.close(), standin.stop()])) };
+  return { ...made, stop: async () => void (await Promise.all([driver.close(), account.stop()])) };
 }
 
 export const fcmOnNode = (name: string, sink: Sink): Promise<Contestant> => fcm(name, sink, onNode);
@@ -221,9 +237,7 @@ export function webPushLibrary(name: string, sink: Sink): Contestant {
 }
 
 export async function wns(name: string, sink: Sink): Promise<Contestant> {
-  const standin = await WnsStandin.start({
-    certificate: (await import('../../src/kit/certificate.ts')).makeCertificate(),
-  });
+  const standin = await WnsStandin.start({ certificate: makeCertificate() });
   const { ca } = standinTrust(standin, sink);
   const driver = new WnsDriver({
     credentials: standin.credentials,

@@ -7,7 +7,7 @@ import type { Platform } from './drivers/driver.ts';
 import { compileBody, type Installation, type InstallationTemplate, type PushChannel, tagsOf } from './installation.ts';
 import { pushPlatform } from './lanes.ts';
 import { canonicalTag, matchesTags, type TagExpression } from './tags.ts';
-import { propertiesOf, type Template, textTemplate } from './template.ts';
+import { propertiesOf, type Template, textTemplate, withVariables } from './template.ts';
 import type { Properties } from './template-expression.ts';
 
 export type Message =
@@ -82,7 +82,7 @@ export class Aimer {
       const own = place.templates[name]!;
       if (!this.#means(device, own.tags.length === 0 ? place.tags : [...place.tags, ...own.tags])) continue;
       const { template, headers } = compiled(spoken, own);
-      properties ??= this.#propertiesFor(pushVariables);
+      properties ??= withVariables(this.#sent, pushVariables);
       const payload = this.#render(template, properties);
       const part = place.tile === '' ? name : `${place.tile}/${name}`;
       aims.push({
@@ -99,12 +99,6 @@ export class Aimer {
 
   #means(device: AimDevice, tags: readonly string[]): boolean {
     return this.#expression === undefined || matchesTags(this.#expression, tagSet(device, tags));
-  }
-
-  #propertiesFor(pushVariables: Readonly<Record<string, string>>): Properties {
-    const message = this.#message;
-    if (message.kind === 'native' || Object.keys(pushVariables).length === 0) return this.#sent;
-    return propertiesOf(message.properties, pushVariables);
   }
 
   #render(template: Template, properties: Properties): string {
@@ -138,21 +132,26 @@ type CompiledHeaders = readonly (readonly [name: string, value: Template])[];
 type Compiled = { readonly template: Template; readonly headers: CompiledHeaders };
 
 /** Devices of one app share their templates; reading one costs a hundred times what rendering costs. */
-const read = new Map<string, Compiled>();
+const read = new Map<string, Map<string, Compiled>>();
 const mostRead = 5_000;
 
 function compiled(platform: Installation['platform'], { body, headers }: InstallationTemplate): Compiled {
   const names = Object.keys(headers);
-  const key = names.length === 0 ? platform + body : `${platform}${JSON.stringify(headers)}${body}`;
-  const known = read.get(key);
-  if (known) return known;
-  if (read.size >= mostRead) read.clear();
-  const made = {
-    template: compileBody(platform, body, headers),
-    headers: names.map((name) => [name, textTemplate(headers[name]!)] as const),
-  };
-  read.set(key, made);
-  return made;
+  // Two steps, because putting a key together per device costs more than the second look.
+  const kind = names.length === 0 ? platform : `${platform}${JSON.stringify(headers)}`;
+  let bodies = read.get(kind);
+  if (bodies === undefined || bodies.size >= mostRead) {
+    if (read.size >= mostRead) read.clear();
+    bodies = new Map();
+    read.set(kind, bodies);
+  }
+  let known = bodies.get(body);
+  if (known === undefined) {
+    const values = names.map((name) => [name, textTemplate(headers[name]!)] as const);
+    known = { template: compileBody(platform, body, headers), headers: values };
+    bodies.set(body, known);
+  }
+  return known;
 }
 
 const noHeaders: Headers = {};

@@ -12,8 +12,8 @@
 
 import { Refusal } from '../kit/refusal.ts';
 
-/** Names in lower case. */
-export type Properties = ReadonlyMap<string, string>;
+/** Asked for names in lower case. */
+export type Properties = { get(name: string): string | undefined };
 
 export type Expression =
   | { readonly kind: 'text'; readonly text: string }

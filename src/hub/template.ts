@@ -25,13 +25,38 @@ type Piece = string | Expression;
 /** The send's properties over the device's own (push variables); numbers and booleans count as their text. */
 export function propertiesOf(
   sent: Readonly<Record<string, unknown>>,
-  pushVariables: Readonly<Record<string, unknown>> = {},
+  pushVariables: Readonly<Record<string, string>> = {},
 ): Properties {
   const properties = new Map<string, string>();
-  for (const source of [pushVariables, sent])
-    for (const [name, value] of Object.entries(source))
-      if (value !== null && value !== undefined) properties.set(name.toLowerCase(), String(value));
-  return properties;
+  for (const [name, value] of Object.entries(sent))
+    if (value !== null && value !== undefined) properties.set(name.toLowerCase(), String(value));
+  return withVariables(properties, pushVariables);
+}
+
+/** `properties` over push variables, whose names may have any case. Nothing is copied: a broadcast asks for it per device. */
+export function withVariables(properties: Properties, pushVariables: Readonly<Record<string, string>>): Properties {
+  const names = Object.keys(pushVariables);
+  return names.length === 0 ? properties : new Layered(properties, pushVariables, names);
+}
+
+class Layered implements Properties {
+  readonly #over: Properties;
+  readonly #under: Readonly<Record<string, string>>;
+  readonly #names: readonly string[];
+
+  constructor(over: Properties, under: Readonly<Record<string, string>>, names: readonly string[]) {
+    this.#over = over;
+    this.#under = under;
+    this.#names = names;
+  }
+
+  get(name: string): string | undefined {
+    const over = this.#over.get(name);
+    if (over !== undefined) return over;
+    const exact = this.#names.includes(name) ? name : this.#names.findLast((each) => each.toLowerCase() === name);
+    // Variables were checked to be texts, but numbers may stand in rows that others wrote.
+    return exact === undefined ? undefined : String(this.#under[exact]);
+  }
 }
 
 /** For all platforms but Windows' XML. Throws Refusal('bad_request') when it is no JSON or an expression is wrong. */
