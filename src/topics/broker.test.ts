@@ -176,6 +176,37 @@ describe('broker', () => {
     expect(dead).toEqual({ reason: 'MaxDeliveryCountExceeded', delivery_count: 3 });
   });
 
+  it('consumes a subscription with sessions, each in its order, beside receivers of single sessions', async () => {
+    const broker = await start();
+    const name = 'sessions';
+    await broker.createQueue(name, { queue: { requiresSession: true, maxDeliveryCount: 3 } });
+    await broker.publish(
+      name,
+      Array.from({ length: 40 }, (_, n) => say(`${n}`, { sessionId: `s${n % 4}`, messageId: `${n}` })),
+    );
+    const held = (await broker.acceptSession(name, { id: 's3' }))!;
+    const done = new Map<string, number[]>();
+    let failed = false;
+    const consumer = await broker.consume(name, '$queue', { maxMessages: 7, retryMs: 1 }, async (batch) => {
+      if (!failed && batch.messages.some((message) => message.messageId === '9')) {
+        failed = true;
+        throw new Error('once');
+      }
+      await batch.commit(async () => {});
+      for (const { sessionId, messageId } of batch.messages) {
+        done.set(sessionId!, [...(done.get(sessionId!) ?? []), Number(messageId)]);
+      }
+    });
+    const numbers = (session: number) => Array.from({ length: 10 }, (_, i) => i * 4 + session);
+    await eventually(() => expect([...done.values()].flat()).toHaveLength(30));
+    for (const session of [0, 1, 2]) expect(done.get(`s${session}`)).toEqual(numbers(session));
+    expect(done.has('s3')).toBe(false);
+    await held.close();
+    await eventually(() => expect(done.get('s3')).toEqual(numbers(3)));
+    await consumer.stop();
+    expect(await broker.counts(name)).toMatchObject({ active: 0, locked: 0 });
+  });
+
   it('takes verdicts: one message dies, one comes again, the rest is done', async () => {
     const broker = await start();
     const name = freshTopic();

@@ -6,11 +6,13 @@ import type { Database, Tx } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { isOutage, waitFor } from './connection.ts';
 import type { Cursor } from './cursor.ts';
+import type { Dispenser } from './dispenser.ts';
 import { type Entry, messageOf } from './entry.ts';
 import { heldRow } from './held.ts';
 import type { Message } from './message.ts';
 import type { Owners } from './owners.ts';
 import { appendIn } from './progress.ts';
+import type { SessionLock, Sessions } from './sessions.ts';
 import { type Buried, buried, completion, finished, pathOf, settle, tellDead } from './settle.ts';
 import type { EmitTopics } from './signals.ts';
 
@@ -102,9 +104,34 @@ class Loop {
 
   async run(): Promise<void> {
     while (!this.#signal.aborted) {
-      const options = { max: this.#limit, waitMs: Infinity, lockMs: Infinity, signal: this.#signal };
-      const entries = await this.#cursor.desk.receive(options);
+      const { sessions } = this.#cursor;
+      if (sessions) await this.#takeSessions(sessions);
+      else await this.#take(this.#cursor.desk);
+    }
+  }
+
+  async #take(desk: Dispenser): Promise<void> {
+    const options = { max: this.#limit, waitMs: Infinity, lockMs: Infinity, signal: this.#signal };
+    const entries = await desk.receive(options);
+    if (entries.length > 0) await this.#handle(entries);
+  }
+
+  /** A batch of as many sessions as it takes; they are held until it is done, so that the order of each is kept. */
+  async #takeSessions(sessions: Sessions): Promise<void> {
+    const locks: SessionLock[] = [];
+    const entries: Entry[] = [];
+    try {
+      for (let waitMs = Infinity; entries.length < this.#limit; waitMs = 0) {
+        const lock = await sessions.acceptNext(waitMs, this.#signal);
+        if (!lock) break;
+        sessions.keep(lock);
+        locks.push(lock);
+        const max = this.#limit - entries.length;
+        entries.push(...(await lock.session.desk.receive({ max, waitMs: 0, lockMs: Infinity })));
+      }
       if (entries.length > 0) await this.#handle(entries);
+    } finally {
+      for (const lock of locks) await sessions.release(lock);
     }
   }
 
@@ -143,18 +170,27 @@ class Loop {
   async #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
     const cursor = this.#cursor;
     for (const entry of entries) entry.state = 'settling';
+    // The fence travels with the commit: if it fails, PostgreSQL rolls back instead.
+    let fence: Promise<void> | undefined;
     const transaction = this.#deps.database.transaction(async (tx) => {
       const outcome = sort(cursor, entries, (await work(tx)) ?? []);
       const { done, held } = completion(outcome.completed);
       const buried = outcome.buried.map(({ entry }) => entry);
       const change = {
         done: [...done, ...buried.filter(({ home }) => home === 'log').map(({ sequence }) => sequence)],
-        held: { put: outcome.buried.map(({ row }) => row), removed: held?.removed ?? [] },
+        held:
+          buried.length > 0 || held
+            ? { put: outcome.buried.map(({ row }) => row), removed: held?.removed ?? [] }
+            : undefined,
       };
-      await appendIn(tx, cursor, change);
+      fence = appendIn(tx, cursor, change);
+      fence.catch(() => {});
       return outcome;
     });
-    const sorted = await cursor.deps.progress.track(transaction);
+    const sorted = await cursor.deps.progress.track(transaction).catch(async (error: unknown) => {
+      await fence;
+      throw error;
+    });
     finished(cursor, sorted.completed);
     buried(cursor, sorted.buried);
     if (sorted.abandoned.length > 0) await settle(cursor, sorted.abandoned, { kind: 'abandon' });

@@ -14,11 +14,12 @@ import type { SubscriptionEntry } from './catalogue.ts';
 import { Dispenser } from './dispenser.ts';
 import { type Entry, newEntry } from './entry.ts';
 import { type HeldCounts, loadHeld } from './held.ts';
-import { Matcher } from './matcher.ts';
+import { type Copy, Matcher } from './matcher.ts';
 import type { Message } from './message.ts';
 import type { Partition } from './partition.ts';
 import type { Change, Progress, Recovered } from './progress.ts';
 import type { Range, Ranges } from './ranges.ts';
+import type { Rule } from './rule.ts';
 import { Sessions } from './sessions.ts';
 import { bury, expire, unlockExpired } from './settle.ts';
 import { Shelf } from './shelf.ts';
@@ -54,7 +55,7 @@ export class Cursor {
   #expiryTimer: NodeJS.Timeout | undefined;
   #expiryAt = Infinity;
   /** For messages that are older than the subscription: its bit says nothing about them. */
-  #ownRules: Matcher | undefined;
+  #ownRules: { readonly rules: readonly Rule[]; readonly matcher: Matcher } | undefined;
 
   constructor(
     partition: Partition,
@@ -161,7 +162,7 @@ export class Cursor {
       const at = this.#findSelected(block, this.next - block.first);
       this.next = block.first + Math.min(at + 1, block.count);
       if (at >= block.count) continue;
-      const entry = this.#admit(block.message(at));
+      const entry = this.#admit(this.#view(block, at)!);
       if (entry.message.filterFault === undefined) return entry;
       void bury(this, [entry], 'FilterEvaluationException', entry.message.filterFault);
     }
@@ -176,7 +177,7 @@ export class Cursor {
       const sequence = block.first + i;
       if (sequence < trusted) {
         // It was counted as unread because only this look can tell.
-        if (!this.#selectsOld(block, i)) {
+        if (!this.#viewOld(block, i)) {
           this.unread = Math.max(0, this.unread - 1);
           continue;
         }
@@ -187,19 +188,34 @@ export class Cursor {
     return block.count;
   }
 
-  #selectsOld(block: Block, index: number): boolean {
-    if (block.isCopy(index)) return false;
-    this.#ownRules ??= new Matcher([this.subscription]);
-    const match = this.#ownRules.match(block.message(index));
-    return hasBit(match.bits, this.subscription.bit) || match.copies.length > 0;
+  /** The message of a selected record, as this subscription gets it. */
+  #view(block: Block, index: number): Message | undefined {
+    const old = block.first + index < (this.subscription.starts[this.partition.part] ?? 0);
+    return old ? this.#viewOld(block, index) : block.message(index);
   }
 
-  /** Whether an unread record of the log is for this subscription, and was not done before a restart. */
-  selects(block: Block, index: number): boolean {
+  /**
+   * What is older than the subscription, by its rules of today: as it was sent if a rule without action selects it, else
+   * as the first rule by name that does changes it. (There is one number for it, so it comes once, whatever rules match.)
+   */
+  #viewOld(block: Block, index: number): Message | undefined {
+    if (block.isCopy(index)) return undefined;
+    const { rules } = this.subscription;
+    if (this.#ownRules?.rules !== rules) this.#ownRules = { rules, matcher: new Matcher([this.subscription]) };
+    const message = block.message(index);
+    const match = this.#ownRules.matcher.match(message);
+    if (hasBit(match.bits, this.subscription.bit)) return message;
+    const [copy] = match.copies.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
+    return copy && (copy.fault === undefined ? copy.message : { ...copy.message, filterFault: copy.fault });
+  }
+
+  /** An unread record of the log, if it is for this subscription and was not done before a restart. */
+  select(block: Block, index: number): Message | undefined {
     const sequence = block.first + index;
-    if (this.#skip.has(sequence)) return false;
+    if (this.#skip.has(sequence)) return undefined;
     const old = sequence < (this.subscription.starts[this.partition.part] ?? 0);
-    return old ? this.#selectsOld(block, index) : hasBit(block.bits[index]!, this.subscription.bit);
+    if (old) return this.#viewOld(block, index);
+    return hasBit(block.bits[index]!, this.subscription.bit) ? block.message(index) : undefined;
   }
 
   #admit(message: Message): Entry {
@@ -354,6 +370,11 @@ export class Cursor {
     for (const desk of [this.desk, this.dead.desk, this.transfer.desk]) desk.close();
     this.sessions?.close();
   }
+}
+
+/** By the name of the rule that made it; what could not be evaluated comes last. */
+function orderOf({ message, fault }: Copy<Message>): string {
+  return fault === undefined ? `1${message.properties?.RuleName}` : '2';
 }
 
 export function ownerMoved(): Refusal {

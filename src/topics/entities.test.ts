@@ -188,6 +188,28 @@ describe('entities', () => {
     expect(await broker.counts(topic, 'new')).toMatchObject({ active: 0 });
   });
 
+  it('replay through rules with actions: as they change the message, and once', async () => {
+    const broker = await start();
+    const topic = freshName();
+    await broker.createTopic(topic);
+    await broker.publish(topic, [say('1', { properties: { n: 1 } }), say('2', { properties: { n: 20 } })]);
+    const small = { name: 'a', filter: { type: 'sql' as const, expression: 'n < 10' }, action: "SET size = 'small'" };
+    const all = { name: 'b', filter: { type: 'true' as const }, action: "SET sys.To = 'b'" };
+    await broker.createSubscription(topic, 'late', {}, [small, all], 'oldest');
+    const path = `${topic}/Subscriptions/late`;
+    const peeked = await broker.receiver(path).peek({ max: 5 });
+    const got = await broker.receiver(path).receive({ max: 5 });
+    for (const messages of [peeked.map(({ message }) => message), got]) {
+      const found = messages.map((message) => [text(message), message.to, message.properties]);
+      expect(found).toEqual([
+        ['1', undefined, { n: 1, size: 'small', RuleName: 'a' }],
+        ['2', 'b', { n: 20, RuleName: 'b' }],
+      ]);
+    }
+    await broker.receiver(path).complete(got);
+    expect(await broker.counts(topic, 'late')).toMatchObject({ active: 0 });
+  });
+
   it('close and drop generations of the log without a gap or a loss', async () => {
     const broker = await start('one', { housekeeping: { everyMs: 3_600_000, generationBytes: 1 } });
     const name = await queue(broker, {}, { retentionMs: 0 });

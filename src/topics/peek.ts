@@ -44,7 +44,8 @@ async function peekUnread(
     if (blocks.length === 0) break;
     for (const block of blocks) {
       for (let i = Math.max(0, at - block.first); i < block.count; i++) {
-        if (cursor.selects(block, i)) keep(block.message(i), 'active');
+        const message = cursor.select(block, i);
+        if (message) keep(message, 'active');
         if (found.size - before >= max) return block.first + i + 1;
       }
       at = block.end;

@@ -4,7 +4,7 @@
 // the partition under the same epoch.
 
 import { byteaArray, int2Array, int4Array } from '../kit/arrays.ts';
-import { type Database, type Sql, statement } from '../kit/database.ts';
+import { type Database, type Sql, type Statement, sqlState, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { Reader, Writer } from './bytes.ts';
 import { Connection, tellDiskFull, throughOutages } from './connection.ts';
@@ -40,7 +40,9 @@ const FENCED = `
     returning subscription, part, slot
   )`;
 
-const APPEND_PROGRESS = statement('topics.progress', `with ${FENCED} select subscription, part, slot from p`);
+const WRITTEN = 'select subscription, part, slot from p';
+
+const APPEND_PROGRESS = statement('topics.progress', `with ${FENCED} ${WRITTEN}`);
 
 const APPEND_WITH_HELD = statement(
   'topics.progress.held',
@@ -62,7 +64,17 @@ const APPEND_WITH_HELD = statement(
            visible_at = excluded.visible_at, held_at = excluded.held_at, reason = excluded.reason,
            description = excluded.description, source = excluded.source, record = excluded.record
    )
-   select subscription, part, slot from p`,
+   ${WRITTEN}`,
+);
+
+// For a transaction that must not commit without its row: the statement fails (SQLSTATE CA001) where the others write
+// nothing, so that nobody has to wait for its answer before the commit.
+const OR_FAIL =
+  'select case when (select count(*) from p) = cardinality($1::int[]) then 0 else refuse_flush() end as ok';
+const APPEND_OR_FAIL = statement('topics.progress.fenced', `with ${FENCED} ${OR_FAIL}`);
+const APPEND_WITH_HELD_OR_FAIL = statement(
+  'topics.progress.held.fenced',
+  APPEND_WITH_HELD.text.replace(WRITTEN, OR_FAIL),
 );
 
 type Row = {
@@ -73,6 +85,10 @@ type Row = {
 };
 
 async function append(sql: Sql, rows: readonly Row[]): Promise<Written[]> {
+  return run<Written>(sql, rows, APPEND_PROGRESS, APPEND_WITH_HELD);
+}
+
+function run<R>(sql: Sql, rows: readonly Row[], plain: Statement, withHeld: Statement): Promise<R[]> {
   const values: unknown[] = [
     int4Array(rows.map(({ cursor }) => cursor.partition.topic.id)),
     int4Array(rows.map(({ cursor }) => cursor.subscription.id)),
@@ -83,8 +99,8 @@ async function append(sql: Sql, rows: readonly Row[]): Promise<Written[]> {
     byteaArray(rows.map(({ data }) => data)),
   ];
   return rows.some(({ held }) => held)
-    ? sql.query<Written>(APPEND_WITH_HELD, values.concat(heldValues(rows.map(heldOf))))
-    : sql.query<Written>(APPEND_PROGRESS, values);
+    ? sql.query<R>(withHeld, values.concat(heldValues(rows.map(heldOf))))
+    : sql.query<R>(plain, values);
 }
 
 type Written = { subscription: number; part: number; slot: number };
@@ -93,12 +109,18 @@ function heldOf({ cursor, held }: Row): { subscription: number; part: number } &
   return { subscription: cursor.subscription.id, part: cursor.partition.part, ...(held ?? NO_HELD) };
 }
 
-/** Writes one change in the caller's transaction. Throws `lock_lost` when this node no longer owns the partition. */
+/**
+ * Writes one change in the caller's transaction, which cannot commit without it. Throws `lock_lost` when this node no
+ * longer owns the partition.
+ */
 export async function appendIn(sql: Sql, cursor: Cursor, change: Change): Promise<void> {
   const row: Row = { cursor, kind: 0, data: encodeProgress(cursor, change), held: change.held };
-  const written = await append(sql, [row]);
-  if (written.length === 0)
+  try {
+    await run(sql, [row], APPEND_OR_FAIL, APPEND_WITH_HELD_OR_FAIL);
+  } catch (error) {
+    if (sqlState(error) !== 'CA001') throw error;
     throw new Refusal('lock_lost', 'Another node owns the partition now; the batch comes again.');
+  }
 }
 
 type Pending = { done: number[]; ranges: Range[]; counts: Map<number, number>; held: HeldChange[] };

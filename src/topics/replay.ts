@@ -1,5 +1,5 @@
 // Letting a subscription read again what the log still has, from a time or a number. Its rules of today select what is
-// older than the subscription; what is younger it gets as its rules selected it then. The incarnation moves, so that
+// older than the subscription (cursor.ts says how their actions count); what is younger it gets as its rules selected it then. The incarnation moves, so that
 // progress from before the rewind no longer counts; deferred messages and dead letters stay.
 import { type Database, statement, type Tx } from '../kit/database.ts';
 import { bump } from './admin.ts';

@@ -167,6 +167,11 @@ export class Sessions {
     return session.lockedUntil;
   }
 
+  /** For consumers inside the process: the lock has no end. */
+  keep({ session }: SessionLock): void {
+    session.lockedUntil = Infinity;
+  }
+
   #watch(afterMs: number): void {
     this.#timer ??= setTimeout(() => this.#sweep(), afterMs + 1).unref();
   }
