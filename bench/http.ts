@@ -11,13 +11,13 @@ import { Access } from '../src/access/access.ts';
 import { HttpServer } from '../src/gateways/http/server.ts';
 import { compileDefinitions } from '../src/handler/notification.ts';
 import { HubLanes } from '../src/hub/lanes.ts';
-import { sealingKey } from '../src/kit/sealing.ts';
 import { InboxStream } from '../src/inbox/stream.ts';
 import { Database } from '../src/kit/database.ts';
 import { migrate } from '../src/kit/migrate.ts';
+import { sealingKey } from '../src/kit/sealing.ts';
 import { Signals } from '../src/kit/signals.ts';
-import { Engine } from '../src/main/engine/engine.ts';
 import { openDecisions } from '../src/main/answers.ts';
+import { Engine } from '../src/main/engine/engine.ts';
 import { Broker } from '../src/topics/broker.ts';
 
 const KEY = 'a-key-of-the-bench';
@@ -143,7 +143,15 @@ async function serve(database: Database): Promise<void> {
     presets: [{ name: 'bench', secret: KEY, grants: [{ right: 'send', entity: '*' }] }],
   });
   const key = sealingKey('hub-key-of-the-bench');
+  const now = () => new Date();
   await using lanes = new HubLanes({ database, key, emit });
+  const hubs = {
+    admin: { database, key, subject: 'mailto:bench@example.org', now },
+    defaultRules: [],
+    push: { database, lanes, now },
+    wake: () => undefined,
+    wakeJobs: () => undefined,
+  };
   await using http = await HttpServer.start(
     {
       database,
@@ -156,8 +164,7 @@ async function serve(database: Database): Promise<void> {
       dispatcher: { wake: () => undefined },
       mappings: [],
       notReady: async () => [],
-      push: { database, lanes, now: () => new Date() },
-      sealingKey: key,
+      hubs,
     },
     { host: '127.0.0.1', port: 0, version: '0', stopWithinMs: 500 },
   );

@@ -11,22 +11,27 @@ export type DeadDevice = {
   readonly handle: string;
   /** When the service saw it die; undefined: just now. */
   readonly since: Date | undefined;
+  /** In the words of telemetry. */
+  readonly cause?: string | undefined;
 };
 
-const dead = `from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) as dead (hub, id, handle, since)
+const dead = `from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[]) as dead (hub, id, handle, since, cause)
    where device.hub = dead.hub and device.id = dead.id and device.handle = dead.handle
      and device.handle_since <= dead.since`;
+const told = `returning device.hub, platform, device.handle, device.id, kind, cause)
+   insert into hub_feedback (hub, at, platform, handle, device_id, kind, cause)
+   select hub, $6::timestamptz, platform, handle, id, kind, cause from gone`;
 const markInstallations = statement(
   'hub.device-mark-gone',
-  `update device set gone_at = $5 ${dead} and kind = 'installation' and gone_at is null`,
+  `with gone as (update device set gone_at = $6 ${dead} and kind = 'installation' and gone_at is null ${told}`,
 );
 const removeRegistrations = statement(
   'hub.device-remove-gone',
-  `delete from device using ${dead.slice('from '.length)} and kind = 'registration'`,
+  `with gone as (delete from device using ${dead.slice('from '.length)} and kind = 'registration' ${told}`,
 );
 const removeExpired = statement('hub.device-remove-expired', 'delete from device where expires_at <= $1');
 
-/** Idempotent. */
+/** Idempotent. Tells the feedback of them. */
 export async function pruneDevices(sql: Sql, devices: readonly DeadDevice[], now: Date): Promise<void> {
   if (devices.length === 0) return;
   const columns = [
@@ -34,8 +39,10 @@ export async function pruneDevices(sql: Sql, devices: readonly DeadDevice[], now
     devices.map(({ id }) => id),
     devices.map(({ handle }) => handle),
     devices.map(({ since }) => since ?? now),
+    devices.map(({ cause }) => cause ?? 'ExpiredChannel'),
+    now,
   ];
-  await Promise.all([sql.query(removeRegistrations, columns), sql.query(markInstallations, [...columns, now])]);
+  await Promise.all([sql.query(removeRegistrations, columns), sql.query(markInstallations, columns)]);
 }
 
 /** Devices whose time is over; they were left out of everything since it was. */

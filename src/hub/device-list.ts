@@ -1,7 +1,7 @@
 // Devices page by page, for people and programs who look after them.
 
 import { type Sql, statement } from '../kit/database.ts';
-import { type Device, type DeviceRow, deviceColumns, deviceOf } from './devices.ts';
+import { type Device, type DeviceKind, type DeviceRow, deviceColumns, deviceOf } from './devices.ts';
 import { canonicalTag } from './tags.ts';
 
 export type DeviceFilter = {
@@ -9,29 +9,35 @@ export type DeviceFilter = {
   readonly userId?: string | undefined;
   readonly tag?: string | undefined;
   readonly platform?: string | undefined;
+  readonly kind?: DeviceKind | undefined;
 };
 
 // No named statement, as with selections: which index is right depends on the values.
 const page = `select ${deviceColumns} from device
    where hub = $1 and id > $2 collate "C" and (expires_at is null or expires_at > $3)
      and ($4::text is null or user_id = $4) and ($5::text[] is null or tags @> $5) and ($6::text is null or platform = $6)
-   order by id limit $7`;
+     and ($7::text is null or kind = $7)
+   order by id limit $8`;
 const ofUser = statement(
   'hub.devices-of-user',
   `select ${deviceColumns} from device where user_id = $1 and (expires_at is null or expires_at > $2)
    order by hub, created_at, id limit 500`,
+);
+const count = statement(
+  'hub.devices-count',
+  'select count(*)::bigint as count from device where hub = $1 and ($2::text is null or kind = $2)',
 );
 const forget = statement('hub.devices-forget', 'delete from device where user_id = $1');
 
 /** In the order of their ids, dead ones too. Fewer than `limit` means that these were the last. */
 export async function listDevices(
   sql: Sql,
-  { hub, userId, tag, platform }: DeviceFilter,
+  { hub, userId, tag, platform, kind }: DeviceFilter,
   range: { readonly after?: string | undefined; readonly limit: number },
   now: Date,
 ): Promise<Device[]> {
   const tags = tag === undefined ? null : [canonicalTag(tag)];
-  const values = [hub, range.after ?? '', now, userId ?? null, tags, platform ?? null, range.limit];
+  const values = [hub, range.after ?? '', now, userId ?? null, tags, platform ?? null, kind ?? null, range.limit];
   return (await sql.query<DeviceRow>(page, values)).map(deviceOf);
 }
 
@@ -43,4 +49,10 @@ export async function devicesOf(sql: Sql, userId: string, now: Date): Promise<De
 /** For a person who is forgotten. */
 export async function forgetDevicesOf(sql: Sql, userId: string): Promise<void> {
   await sql.query(forget, [userId]);
+}
+
+/** Reads them all: a second for a million. */
+export async function countDevices(sql: Sql, hub: string, kind?: DeviceKind): Promise<number> {
+  const [row] = await sql.query<{ count: number }>(count, [hub, kind ?? null]);
+  return row!.count;
 }

@@ -3,11 +3,11 @@
 
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
+import { seal, unseal } from '../kit/sealing.ts';
 import type { ApnsCredentials } from './drivers/apns-token.ts';
 import type { FcmCredentials } from './drivers/fcm.ts';
 import { makeVapidKeys, type VapidCredentials } from './drivers/vapid.ts';
 import type { WnsCredentials } from './drivers/wns.ts';
-import { seal, unseal } from '../kit/sealing.ts';
 
 /** Where a push service really is, for stand-ins and relays; `ca`: PEM to trust there. */
 export type PushEndpoint = { readonly host: string; readonly port: number; readonly ca?: string };
@@ -25,8 +25,15 @@ export type HubCredentials = {
     readonly allowedHosts?: readonly string[];
     readonly ca?: string;
   };
-  /** `allowPrivate`: push services inside the own network are allowed. */
-  readonly browser?: VapidCredentials & { readonly allowPrivate?: boolean; readonly ca?: string };
+  /**
+   * `allowPrivate`: push services inside the own network are allowed. `origins`: what is meant for one origin goes to
+   * another, for browsers under test, which invent addresses on their vendor's.
+   */
+  readonly browser?: VapidCredentials & {
+    readonly allowPrivate?: boolean;
+    readonly ca?: string;
+    readonly origins?: Readonly<Record<string, string>>;
+  };
 };
 
 export type Hub = { readonly name: string; readonly version: number; readonly credentials: HubCredentials };
@@ -42,6 +49,12 @@ const writeHubRow = statement(
 );
 
 type HubRow = { readonly name: string; readonly sealed: Buffer; readonly version: number };
+
+/** Refuses (`invalid_name`). */
+export function checkHubName(name: string): string {
+  if (!hubNamePattern.test(name)) throw new Refusal('invalid_name', `"${name}" cannot be the name of a hub.`);
+  return name;
+}
 
 /** Undefined when there is no such hub. Throws when the credentials were sealed with another key. */
 export async function findHub(sql: Sql, key: Buffer, name: string): Promise<Hub | undefined> {
@@ -61,7 +74,7 @@ export async function ensureHub(
   now: Date,
 ): Promise<void> {
   const { name, credentials, subject } = given;
-  if (!hubNamePattern.test(name)) throw new Refusal('invalid_name', `"${name}" cannot be the name of a hub.`);
+  checkHubName(name);
   await database.transaction(async (tx) => {
     const [row] = await tx.query<HubRow>(lockHubRow, [name]);
     const before = row === undefined ? {} : hubOf(row, key).credentials;

@@ -10,18 +10,13 @@ import { defaultBrand } from '../email/letter.ts';
 import type { UnsubscribeKeys } from '../email/unsubscribe.ts';
 import { registerBodyFormat } from '../events/body-formats.ts';
 import { HttpServer } from '../gateways/http/server.ts';
-import { defaultRules } from '../gateways/notificationhub/authority.ts';
-import { notificationHubDoor } from '../gateways/notificationhub/door.ts';
 import { contentOfAmqp } from '../gateways/servicebus/amqp/content.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { keptCertificateFiles } from '../gateways/servicebus/kept-certificate.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
 import { Handler, subscribeHandler } from '../handler/handler.ts';
 import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
-import { ensureHub } from '../hub/hubs.ts';
-import { HubLanes } from '../hub/lanes.ts';
-import { sealingKey } from '../hub/sealing.ts';
-import { HubSender } from '../hub/sender.ts';
+import type { HubLanes } from '../hub/lanes.ts';
 import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
@@ -30,6 +25,7 @@ import { Broker } from '../topics/broker.ts';
 import { openDecisions } from './answers.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
 import { Housekeeping } from './housekeeping.ts';
+import { type Hubs, hubConnectionString, hubParts, startHubs } from './hubs.ts';
 import { type OwnKeys, ownKeys } from './keys.ts';
 import { letterFinder } from './letters.ts';
 import { FolderLock } from './lock.ts';
@@ -112,27 +108,20 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   let dispatcher: Dispatcher | undefined;
   let ready = false;
   const wake = () => dispatcher?.wake();
-  const lanes = await startHubs(wiring);
-  const sender = stack.use(HubSender.start({ database, lanes, emit, now: () => new Date() }));
+  const hubs = await startHubs(wiring);
   const http = stack.use(
-    await startHttp(wiring, { access, broker, inbox, decisions, wake, lanes, sender, ready: () => ready }),
+    await startHttp(wiring, { access, broker, inbox, decisions, wake, hubs, ready: () => ready }),
   );
   const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
-  dispatcher = startDispatcher(wiring, http.url, lanes);
+  dispatcher = startDispatcher(wiring, http.url, hubs.lanes);
   const settled = () => decisions.wake();
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, settled, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
   decisions.start();
   ready = true;
-  const hubConnectionString = connectionStringOf(wiring, http.tlsPort!);
-  return { access, url: http.url, serviceBus, hubConnectionString };
-}
-
-function connectionStringOf({ settings, keys }: Wiring, port: number): string {
-  const host = ['0.0.0.0', '::'].includes(settings.host) ? '127.0.0.1' : settings.host;
-  const [rule] = defaultRules(keys.sasKey);
-  return `Endpoint=sb://${host}:${port}/;SharedAccessKeyName=${rule!.name};SharedAccessKey=${rule!.key}`;
+  const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
+  return { access, url: http.url, serviceBus, hubConnectionString: connection };
 }
 
 async function startServiceBus(wiring: Wiring, access: Access, broker: Broker): Promise<ServiceBusDoor> {
@@ -182,13 +171,6 @@ async function startBroker({ settings, config, keys, database, signals, stack }:
   return broker;
 }
 
-async function startHubs({ settings, config, keys, database, signals, stack }: Wiring): Promise<HubLanes> {
-  const key = sealingKey(keys.linkKey);
-  const subject = `mailto:${/<(.+)>/.exec(settings.mailFrom)?.[1] ?? settings.mailFrom}`;
-  for (const hub of config.hubs) await ensureHub(database, key, { ...hub, subject }, new Date());
-  return stack.use(new HubLanes({ database, key, emit: signals.emit }));
-}
-
 function startDispatcher(
   { settings, config, keys, database, signals, stack }: Wiring,
   publicUrl: string,
@@ -222,8 +204,7 @@ type HttpParts = {
   readonly inbox: InboxStream;
   readonly decisions: Decisions;
   readonly wake: () => void;
-  readonly lanes: HubLanes;
-  readonly sender: HubSender;
+  readonly hubs: Hubs;
   readonly ready: () => boolean;
 };
 
@@ -234,6 +215,7 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
   const { host, port, tlsPort, publicUrl, corsOrigins } = settings;
   const certificate = await keptCertificateFiles(join(wiring.folder, 'servicebus'), host, new Date());
   const { access, broker, inbox, decisions, wake } = parts;
+  const { hubs, door } = hubParts(parts.hubs, signals);
   const deps = {
     access,
     broker,
@@ -244,9 +226,8 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     mappings: config.mappings,
     definitions: config.definitions,
     unsubscribeKeys: unsubscribeKeys(wiring.keys),
-    push: { database, lanes: parts.lanes, now: () => new Date() },
-    sealingKey: sealingKey(wiring.keys.linkKey),
-    gateways: [hubDoor(wiring, parts)],
+    hubs,
+    gateways: [door],
     signals,
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
     metrics: () => metrics.text(),
@@ -266,22 +247,6 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
       ? explainListen(error, '--tls-port', 'CARILLON_TLS_PORT', host, tlsPort)
       : explainListen(error, '--port', 'CARILLON_PORT', host, port),
   );
-}
-
-function hubDoor(
-  { keys, database, signals }: Wiring,
-  { lanes, sender }: HttpParts,
-): ReturnType<typeof notificationHubDoor> {
-  const rules = defaultRules(keys.sasKey);
-  const { emit } = signals;
-  return notificationHubDoor({
-    database,
-    lanes,
-    emit,
-    rules: () => rules,
-    wake: () => sender.wake(),
-    now: () => new Date(),
-  });
 }
 
 async function missing(database: Database): Promise<string[]> {

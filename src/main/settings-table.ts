@@ -94,7 +94,12 @@ export const settingsTable = {
   sasKey: secret(
     secretKey(16),
     'made at the first start and kept in the data folder',
-    'The shared access key of RootManageSharedAccessKey, for Service Bus clients.',
+    'The shared access key of RootManageSharedAccessKey for Service Bus clients, and of the two default rules of notification hubs.',
+  ),
+  hubListenKey: secret(
+    secretKey(16),
+    'CARILLON_SAS_KEY where that is set, else a key derived from the one that was made',
+    'The key of DefaultListenSharedAccessSignature, which apps carry. Set it whenever you set CARILLON_SAS_KEY: everybody can read it out of an app.',
   ),
   linkKey: secret(
     secretKey(16),

@@ -14,7 +14,6 @@ import {
   NotificationHubsClient,
 } from '@azure/notification-hubs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { defaultRules } from '../../src/gateways/notificationhub/authority.ts';
 import { type Standins, startStandins } from '../standins/start.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort, ServerProcess } from '../support/server-process.ts';
@@ -244,8 +243,8 @@ test('direct, batch, test and scheduled sends', async () => {
 test('wrong keys, missing rights and unknown hubs are refused as the vendor does', async () => {
   const wrong = clientOf('DefaultFullSharedAccessSignature', 'another-key-than-the-right-one');
   await expect(wrong.getInstallation('x')).rejects.toMatchObject({ statusCode: 401 });
-  const { name, key } = defaultRules(sasKey)[1]!;
-  const listener = clientOf(name, key);
+  // Where CARILLON_SAS_KEY is set, it is the key of both rules; the rights go by the name.
+  const listener = clientOf('DefaultListenSharedAccessSignature', sasKey);
   await expect(listener.getInstallation('nobody')).rejects.toMatchObject({ statusCode: 404 });
   const send = listener.sendNotification(createAppleNotification({ body: '{}', headers: {} }), { tagExpression: 'x' });
   await expect(send).rejects.toMatchObject({ statusCode: 403 });

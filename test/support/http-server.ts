@@ -4,14 +4,19 @@ import { afterAll, beforeAll } from 'vitest';
 import { Access } from '../../src/access/access.ts';
 import type { UnsubscribeKeys } from '../../src/email/unsubscribe.ts';
 import { enterpriseNotification } from '../../src/events/ingest.ts';
+import { deviceLine } from '../../src/gateways/http/device-line.ts';
 import { HttpServer, type HttpSettings } from '../../src/gateways/http/server.ts';
+import { registrationLine } from '../../src/gateways/notificationhub/registration-line.ts';
 import { Handler } from '../../src/handler/handler.ts';
 import { compileDefinitions, type Notification } from '../../src/handler/notification.ts';
 import { ensureHub } from '../../src/hub/hubs.ts';
+import { HubJobs } from '../../src/hub/job-worker.ts';
 import { HubLanes } from '../../src/hub/lanes.ts';
-import { sealingKey } from '../../src/kit/sealing.ts';
+import { defaultRules } from '../../src/hub/rules.ts';
+import { HubSender } from '../../src/hub/sender.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
+import { sealingKey } from '../../src/kit/sealing.ts';
 import { type Signal, Signals } from '../../src/kit/signals.ts';
 import { openDecisions } from '../../src/main/answers.ts';
 import { Broker } from '../../src/topics/broker.ts';
@@ -74,7 +79,17 @@ export function useServer(
     const access = await Access.start({ database, presets: [{ name: 'admin', secret: ADMIN_KEY, grants }] });
     const subject = 'mailto:ops@example.com';
     await ensureHub(database, HUB_KEY, { name: 'main', credentials: {}, subject }, new Date());
+    const now = () => new Date();
     const lanes = new HubLanes({ database, key: HUB_KEY, emit });
+    const hubSender = HubSender.start({ database, lanes, emit, now });
+    const jobs = HubJobs.start({ database, emit, now, forms: { device: deviceLine, registration: registrationLine } });
+    const hubs = {
+      admin: { database, key: HUB_KEY, subject, now },
+      defaultRules: defaultRules({ fullKey: 'full-key-of-the-tests', listenKey: 'listen-key-of-the-tests' }),
+      push: { database, lanes, now },
+      wake: () => hubSender.wake(),
+      wakeJobs: () => jobs.wake(),
+    };
     const server = await HttpServer.start(
       {
         access,
@@ -88,14 +103,13 @@ export function useServer(
         mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
         unsubscribeKeys: UNSUBSCRIBE_KEYS,
-        push: { database, lanes, now: () => new Date() },
-        sealingKey: HUB_KEY,
+        hubs,
       },
       { host: '127.0.0.1', port: 0, version: '0.0.0', ...settings },
     );
     Object.assign(test, { server, access, inbox, broker });
     stopAll = async () => {
-      for (const part of [server, lanes, handler, decisions, inbox, broker]) await part.stop();
+      for (const part of [server, jobs, hubSender, lanes, handler, decisions, inbox, broker]) await part.stop();
     };
   });
   afterAll(() => stopAll());

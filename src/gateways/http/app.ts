@@ -117,7 +117,9 @@ function acceptJsonOnly(app: App): void {
 /** Paths with a wrong method answer 405 and name the right ones; Fastify alone knows only 404. */
 function refuseUnknownPaths(app: App): void {
   const known: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
-  app.addHook('onRoute', ({ url, method }) => {
+  app.addHook('onRoute', ({ url, method, constraints }) => {
+    // A route with further conditions says nothing about who does not meet them.
+    if (constraints !== undefined && Object.keys(constraints).length > 0) return;
     known.push({ pattern: patternOf(url), methods: [method].flat() });
   });
   app.setNotFoundHandler((request, reply) => {

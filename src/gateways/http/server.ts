@@ -14,13 +14,15 @@ import { servePages } from './pages.ts';
 import { type AnswerDeps, answerRoutes } from './routes/answers.ts';
 import { type DefinitionDeps, definitionRoutes } from './routes/definitions.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
-import { type DeviceDeps, deviceRoutes } from './routes/devices.ts';
+import { deviceRoutes } from './routes/devices.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { hubJobRoutes } from './routes/hub-jobs.ts';
 import { type HubDeps, hubRoutes } from './routes/hubs.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/log.ts';
+import { pushRoutes } from './routes/pushes.ts';
 import { queueRoutes } from './routes/queues.ts';
 import { receiveRoutes } from './routes/receive.ts';
 import { recipientRoutes } from './routes/recipients.ts';
@@ -45,7 +47,6 @@ export type HttpDeps = EventDeps &
   DeliveryDeps &
   DefinitionDeps &
   UnsubscribeDeps &
-  DeviceDeps &
   HubDeps & {
     readonly broker: Broker;
     readonly access: Access;
@@ -95,7 +96,7 @@ export class HttpServer {
     tellBrowsers(app, settings.corsOrigins ?? []);
     guardRoutes(app, deps.access, settings.publicUrl === undefined ? [] : [new URL(settings.publicUrl).origin]);
     await describeRoutes(app, settings.version);
-    addRoutes(app, { ...deps, publicUrl: () => server.url }, streams);
+    addRoutes(app, { ...deps, publicUrl: () => server.url, tlsPort: () => server.tlsPort }, streams);
     serveDescription(app);
     if (settings.webFolder !== undefined) await servePages(app, settings.webFolder);
     for (const gateway of deps.gateways ?? []) await app.register(async (own) => gateway(own as App)); // the same type
@@ -145,7 +146,10 @@ export class HttpServer {
     await this.#app.listen({ host, port });
     this.#port = portOf(this.#app.server);
     this.#url = publicUrl?.replace(/\/+$/, '') ?? `http://${reachable(host)}:${this.#port}`;
-    if (tls) this.#tls = await SecureServer.start({ ...tls, host }, this.#app.routing);
+    if (!tls) return;
+    this.#tls = await SecureServer.start({ ...tls, host }, this.#app.routing);
+    // Whoever takes WebSockets listens at the one server, and means both.
+    this.#tls.server.on('upgrade', (...upgrade) => this.#app.server.emit('upgrade', ...upgrade));
   }
 }
 
@@ -159,7 +163,11 @@ function reachable(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string }, streams: EventStreams): void {
+function addRoutes(
+  app: App,
+  deps: HttpDeps & { readonly publicUrl: () => string; readonly tlsPort: () => number | undefined },
+  streams: EventStreams,
+): void {
   const stats = new Stats({ ...deps, channels: channelNames, openStreams: () => streams.size });
   const unlisten = deps.signals.listen(stats.listener);
   app.addHook('onClose', async () => void unlisten());
@@ -180,6 +188,8 @@ function addRoutes(app: App, deps: HttpDeps & { readonly publicUrl: () => string
   answerRoutes(app, deps);
   deviceRoutes(app, deps);
   hubRoutes(app, deps);
+  pushRoutes(app, deps);
+  hubJobRoutes(app, deps);
   traceRoutes(app, deps);
   deliveryRoutes(app, deps);
   keyRoutes(app, deps);

@@ -1,28 +1,17 @@
-// Who may do what at the hub's door: the two rules that every hub has, by shared access signature. The Listen key is what
-// apps carry, so it is derived from the full one and never the same.
+// Who may do what at the hub's door, by shared access signature.
 
-import { createHmac } from 'node:crypto';
+import { type HubRight, type HubRule, ruleOf } from '../../hub/rules.ts';
 import { isExpired, isSignedBy, parseSasToken } from '../../kit/sas.ts';
 import { DoorError } from './answers.ts';
-
-export type HubRight = 'Listen' | 'Send' | 'Manage';
-export type HubRule = { readonly name: string; readonly key: string; readonly rights: readonly HubRight[] };
 
 /** Clocks differ. */
 const skewMs = 5 * 60_000;
 
-export function defaultRules(fullKey: string): HubRule[] {
-  const listen = 'DefaultListenSharedAccessSignature';
-  const listenKey = createHmac('sha256', fullKey).update(listen).digest('base64');
-  return [
-    { name: 'DefaultFullSharedAccessSignature', key: fullKey, rights: ['Listen', 'Send', 'Manage'] },
-    { name: listen, key: listenKey, rights: ['Listen'] },
-  ];
-}
+export type Rules = { readonly own: readonly HubRule[]; readonly defaults: readonly HubRule[] };
 
-/** Throws DoorError 401 or 403. `path` is the request's, without its query. */
+/** Throws DoorError 401 or 403. `path` is the request's, without its query, decoded. */
 export function authorizeSas(
-  rules: readonly HubRule[],
+  { own, defaults }: Rules,
   header: string | undefined,
   path: string,
   right: HubRight,
@@ -30,8 +19,9 @@ export function authorizeSas(
 ): void {
   const token = header === undefined ? undefined : parseSasToken(header);
   if (token === undefined) throw new DoorError(401, 'MissingToken: The request has no shared access signature.');
-  const rule = rules.find(({ name }) => name === token.keyName);
-  if (rule === undefined || !isSignedBy(token, rule.key))
+  const rule = ruleOf(token.keyName, own, defaults);
+  const keys = [rule?.primaryKey, rule?.secondaryKey].filter((key) => key !== undefined);
+  if (rule === undefined || !keys.some((key) => isSignedBy(token, key)))
     throw new DoorError(401, 'InvalidSignature: The token has an invalid signature.');
   if (isExpired(token, new Date(now.getTime() - skewMs)))
     throw new DoorError(401, 'ExpiredToken: The token is expired.');
@@ -42,9 +32,20 @@ export function authorizeSas(
 
 /** SDKs write scheme, host, port and query each in their own way; what counts is the path, whole segments of it. */
 function covers(resource: string, path: string): boolean {
-  const url = URL.parse(resource.replace(/^\w+:\/\//, 'https://'));
-  if (url === null) return false;
-  const prefix = url.pathname.replace(/\/+$/, '').toLowerCase();
-  const asked = path.replace(/\/+$/, '').toLowerCase();
+  const found = /^\w+:\/\/[^/?#]+([^?#]*)/.exec(resource);
+  if (found === null) return false;
+  const prefix = plain(found[1]!);
+  const asked = plain(path);
   return asked === prefix || asked.startsWith(`${prefix}/`);
+}
+
+/** Java signs its paths as they stand in the request, where some signs are encoded and some are not. */
+function plain(path: string): string {
+  let decoded = path;
+  try {
+    decoded = decodeURIComponent(path);
+  } catch {
+    // It has a percent sign of its own.
+  }
+  return decoded.replace(/\/+$/, '').toLowerCase();
 }

@@ -1,16 +1,23 @@
 // The REST door of Azure Notification Hubs: an unmodified client registers devices and sends. Paths are
-// /{hub}/installations/{id}, /{hub}/registrations..., /{hub}/messages..., /{hub}/schedulednotifications/...; whatever their
-// case, with or without a slash at the end. Source: the SDKs and their recorded answers.
+// /{hub}/installations/{id}, /{hub}/registrations..., /{hub}/messages..., /{hub}/schedulednotifications/..., /{hub}/jobs,
+// /{hub}/feedbackcontainer, and for administration /{hub} and /$Resources/NotificationHubs; whatever their case, with or
+// without a slash at the end. Source: the SDKs and their recorded answers.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply as Reply, FastifyRequest as Request } from 'fastify';
-import { checkHub } from '../../hub/devices.ts';
+import type { HubAdmin } from '../../hub/hub-admin.ts';
 import type { PushDeps } from '../../hub/push.ts';
+import { findHubAccess, type HubAccess, type HubRight, type HubRule, type HubSettings } from '../../hub/rules.ts';
 import type { Emit } from '../../kit/signals.ts';
 import { DoorError, errorXml, newTrackingId, statusOf } from './answers.ts';
-import { authorizeSas, type HubRight, type HubRule } from './authority.ts';
+import { authorizeSas } from './authority.ts';
+import { feedbackOperations } from './feedback.ts';
+import { answerFile } from './files.ts';
+import { hubOperations } from './hubs.ts';
 import { installationOperations } from './installations.ts';
+import { jobOperations } from './jobs.ts';
 import { sendOperations } from './messages.ts';
 import { mostBodyBytes } from './read-send.ts';
 import { registrationOperations } from './registrations.ts';
@@ -21,15 +28,20 @@ type App = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseL
 export type HubDoorSignal = { readonly name: 'hub.failed'; readonly error: unknown };
 
 export type HubDoorDeps = PushDeps & {
-  readonly rules: () => readonly HubRule[];
+  /** Of all hubs; a hub's own win. */
+  readonly defaultRules: readonly HubRule[];
   /** After a send was enqueued. */
   readonly wake: () => void;
+  /** After a job was submitted. */
+  readonly wakeJobs: () => void;
+  readonly admin: HubAdmin;
   readonly emit: Emit<HubDoorSignal>;
 };
 
 /** One request, taken apart. */
 export type Call = {
   readonly hub: string;
+  readonly settings: HubSettings;
   /** What comes after the kind of thing, decoded; empty if nothing does. */
   readonly rest: string;
   /** Names in lower case; a flag without a value is ''. */
@@ -47,16 +59,28 @@ export type Answer = {
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-/** `kind` is the segment after the hub, in lower case; `rest` says whether something must, may or must not follow. */
+/**
+ * `kind` is the segment after the hub, in lower case, empty for the hub itself; `rest` says whether something follows.
+ * `ofNamespace`: the rules of a hub are not enough, and the hub need not be there. `signature`: the operation itself checks
+ * the one in the address.
+ */
 export type Operation = {
   readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly kind: string;
   readonly rest: 'none' | 'some';
-  readonly right: HubRight;
+  readonly right: HubRight | 'signature';
+  readonly ofNamespace?: boolean;
   run(deps: HubDoorDeps, call: Call): Promise<Answer>;
 };
 
-const operations: readonly Operation[] = [...installationOperations, ...registrationOperations, ...sendOperations];
+const operations: readonly Operation[] = [
+  ...installationOperations,
+  ...registrationOperations,
+  ...sendOperations,
+  ...jobOperations,
+  ...feedbackOperations,
+  ...hubOperations,
+];
 // The router tells cases apart; these are the spellings of the SDKs.
 const spellings = [
   'installations',
@@ -67,29 +91,65 @@ const spellings = [
   'schedulednotifications',
   'scheduledNotifications',
   'tags',
+  'jobs',
+  'feedbackcontainer',
+  'feedbackContainer',
+  'feedback',
 ];
+const methods = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'] as const;
+const options = { config: { access: 'open' as const }, schema: { hide: true } };
 const xmlType = 'application/xml; charset=utf-8';
 
 /** For `HttpDeps.gateways`. */
 export function notificationHubDoor(deps: HubDoorDeps): (app: App) => void {
   return (app) => {
-    app.removeAllContentTypeParsers();
-    app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: mostBodyBytes }, (_request, body, done) =>
-      done(null, body),
-    );
+    // A path of one segment could be anybody's: it is the door's when it comes with a signature.
+    app.addConstraintStrategy({
+      name: 'signed',
+      storage: constraintStore,
+      deriveConstraint: ({ headers }) =>
+        /^SharedAccessSignature /.test(headers.authorization ?? '') ? 'yes' : undefined,
+    });
     app.setErrorHandler((error, request, reply) => answerError(deps, error, request, reply));
-    const options = { config: { access: 'open' as const }, schema: { hide: true } };
-    const answer = (request: Request, reply: Reply) => serve(deps, request, reply);
-    for (const spelling of spellings)
-      for (const url of [`/:hub/${spelling}`, `/:hub/${spelling}/*`])
-        app.route({ method: ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'], url, ...options, handler: answer });
+    void app.register(async (own) => operationRoutes(own as App, deps)); // the same type
+    void app.register(async (own) => fileRoutes(own as App, deps));
   };
 }
 
+function operationRoutes(app: App, deps: HubDoorDeps): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: mostBodyBytes }, (_request, body, done) =>
+    done(null, body),
+  );
+  const handler = (request: Request, reply: Reply) => serve(deps, request, reply);
+  for (const spelling of spellings)
+    for (const url of [`/:hub/${spelling}`, `/:hub/${spelling}/*`])
+      app.route({ method: [...methods], url, ...options, handler });
+  for (const url of ['/:hub', '/:hub/', '/$Resources/*'])
+    app.route({ method: ['GET', 'PUT', 'DELETE'], url, ...options, constraints: { signed: 'yes' }, handler });
+}
+
+function fileRoutes(app: App, deps: HubDoorDeps): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+  app.route({
+    method: ['GET', 'PUT', 'DELETE'],
+    url: '/:hub/files/*',
+    ...options,
+    handler: async (request, reply) => {
+      const [hub, , ...path] = segmentsOf(request);
+      await admit(deps, request, hub!, { right: 'Manage' });
+      const { method, body } = request;
+      return send(request, reply, await answerFile(deps, { method, hub: hub!, path: path.join('/'), body }));
+    },
+  });
+}
+
 async function serve(deps: HubDoorDeps, request: Request, reply: Reply): Promise<Reply> {
-  const url = new URL(request.url, 'https://any');
-  const [, hub, kind, ...rest] = url.pathname.replace(/\/+$/, '').split('/').map(decode);
-  const same = (each: Operation) => each.kind === kind!.toLowerCase() && (each.rest === 'some') === rest.length > 0;
+  const [first, second = '', ...others] = segmentsOf(request);
+  // The list of hubs begins with its kind, everything else with a hub.
+  const [hub, kind, rest] = first === '$Resources' ? ['', first, [second]] : [first!, second, others];
+  const same = (each: Operation) => each.kind === kind.toLowerCase() && (each.rest === 'some') === rest.length > 0;
   const operation = operations.find((each) => each.method === request.method && same(each));
   if (operation === undefined) {
     const known = operations.some(same);
@@ -98,12 +158,12 @@ async function serve(deps: HubDoorDeps, request: Request, reply: Reply): Promise
       known ? 'The method is not possible here.' : 'There is nothing at this path.',
     );
   }
-  authorizeSas(deps.rules(), request.headers.authorization, decode(url.pathname), operation.right, deps.now());
-  await checkHub(deps.database, hub!);
+  const access = await admit(deps, request, hub, operation);
   const call: Call = {
-    hub: hub!,
+    hub,
+    settings: access?.settings ?? {},
     rest: rest.join('/'),
-    query: new Map([...url.searchParams].map(([name, value]) => [name.toLowerCase(), value])),
+    query: new Map([...urlOf(request).searchParams].map(([name, value]) => [name.toLowerCase(), value])),
     headers: request.headers,
     body: Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '',
     origin: `https://${request.headers.host}`,
@@ -111,10 +171,51 @@ async function serve(deps: HubDoorDeps, request: Request, reply: Reply): Promise
   return send(request, reply, await operation.run(deps, call));
 }
 
-function send(request: Request, reply: Reply, { status, body = '', type = xmlType, headers = {} }: Answer): Reply {
+/** Throws DoorError 401, 403 or, for a hub that is not there, 404. */
+async function admit(
+  deps: HubDoorDeps,
+  request: Request,
+  hub: string,
+  { right, ofNamespace = false }: Pick<Operation, 'right' | 'ofNamespace'>,
+): Promise<HubAccess | undefined> {
+  const access = ofNamespace ? undefined : await findHubAccess(deps.database, deps.admin.key, hub);
+  const rules = { own: access?.rules ?? [], defaults: deps.defaultRules };
+  const path = decode(urlOf(request).pathname);
+  if (right !== 'signature') authorizeSas(rules, request.headers.authorization, path, right, deps.now());
+  if (access === undefined && !ofNamespace) throw new DoorError(404, `There is no hub "${hub}".`);
+  return access;
+}
+
+function urlOf(request: Request): URL {
+  return new URL(request.url, 'https://any');
+}
+
+function segmentsOf(request: Request): string[] {
+  return urlOf(request).pathname.replace(/\/+$/, '').split('/').slice(1).map(decode);
+}
+
+/** What the router looks its constraints up in. */
+function constraintStore() {
+  const kept = new Map<unknown, unknown>();
+  return {
+    get: (key: unknown) => (kept.get(key) as never) ?? null, // whatever was put in
+    set: (key: unknown, value: unknown) => void kept.set(key, value),
+  };
+}
+
+type Streamed = Answer & { readonly stream?: AsyncIterable<Buffer> };
+
+function send(request: Request, reply: Reply, answer: Streamed): Reply {
+  const { status, body = '', type = xmlType, headers = {}, stream } = answer;
   const trackingId = trackingIdOf(request);
-  const all = { TrackingId: trackingId, 'x-ms-correlation-request-id': trackingId, ...headers };
-  return reply.code(status).headers(all).header('content-type', type).serializer(String).send(body);
+  const all = {
+    TrackingId: trackingId,
+    'x-ms-correlation-request-id': trackingId,
+    'Strict-Transport-Security': 'max-age=2592000',
+    ...headers,
+  };
+  reply.code(status).headers(all).header('content-type', type);
+  return stream === undefined ? reply.serializer(String).send(body) : reply.send(Readable.from(stream));
 }
 
 function answerError(deps: HubDoorDeps, error: unknown, request: Request, reply: Reply): Reply {

@@ -2,6 +2,7 @@
 
 import { deleteDevice, findDevice, patchDevice, putDevice } from '../../hub/devices.ts';
 import { type Installation, parseInstallation } from '../../hub/installation.ts';
+import { withLife } from '../../hub/rules.ts';
 import { DoorError } from './answers.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
 
@@ -14,8 +15,8 @@ export const installationOperations: readonly Operation[] = [
   { method: 'DELETE', kind: 'installations', rest: 'some', right: 'Listen', run: remove },
 ];
 
-async function put({ database, now }: HubDoorDeps, { hub, rest, body }: Call): Promise<Answer> {
-  const installation = parseInstallation(readJson(body), rest);
+async function put({ database, now }: HubDoorDeps, { hub, settings, rest, body }: Call): Promise<Answer> {
+  const installation = withLife(parseInstallation(readJson(body), rest), settings, now());
   await putDevice(database, { hub, kind: 'installation', installation }, now());
   return { status: 200 };
 }

@@ -97,12 +97,32 @@ function readProperties(body: string): Record<string, unknown> {
   return value as Record<string, unknown>; // checked in the line before
 }
 
-/** The headers that the push services know. */
+/** The headers that the push services know, and the vendor's own names for two of Apple's. */
 function passedOn(headers: IncomingHttpHeaders): Record<string, string> {
   const known = Object.keys(headers).filter(
     (name) => /^(apns-|x-wns-)/.test(name) || ['ttl', 'urgency', 'topic'].includes(name),
   );
-  return Object.fromEntries(known.map((name) => [name, text(headers, name)!]));
+  const given = Object.fromEntries(known.map((name) => [name, text(headers, name)!]));
+  const [priority, expiry] = ['x-apns-priority', 'servicebusnotification-apns-expiry'].map((name) =>
+    text(headers, name),
+  );
+  return {
+    ...(priority === undefined ? {} : { 'apns-priority': priority }),
+    ...(expiry === undefined ? {} : { 'apns-expiration': String(readExpiry(expiry)) }),
+    ...given,
+  };
+}
+
+/** In seconds since 1970. .NET writes `11/22/2026 10:00:00`, in UTC. */
+function readExpiry(given: string): number {
+  const american = /^(\d{1,2})\/(\d{1,2})\/(\d{4}) (\d{2}:\d{2}:\d{2})$/.exec(given);
+  const iso =
+    american === null
+      ? given
+      : `${american[3]}-${american[1]!.padStart(2, '0')}-${american[2]!.padStart(2, '0')}T${american[4]}`;
+  const time = Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(iso) ? iso : `${iso}Z`);
+  if (Number.isNaN(time)) throw new DoorError(400, 'ServiceBusNotification-Apns-Expiry is no time.');
+  return Math.floor(time / 1000);
 }
 
 function text(headers: IncomingHttpHeaders, name: string): string | undefined {

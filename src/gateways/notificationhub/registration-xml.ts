@@ -10,6 +10,7 @@ import {
 } from '../../hub/installation.ts';
 import { child, childText, type Element, parseXml, tag, textTag } from '../../kit/xml.ts';
 import { connectNamespace, DoorError } from './answers.ts';
+import { atomEntry, atomFeed } from './atom.ts';
 
 /** Platform -> the prefix of its description and the member that holds its address. */
 const kinds: Partial<Record<InstallationPlatform, readonly [prefix: string, member: string]>> = {
@@ -21,6 +22,7 @@ const kinds: Partial<Record<InstallationPlatform, readonly [prefix: string, memb
   browser: ['Browser', 'Endpoint'],
   adm: ['Adm', 'AdmRegistrationId'],
   xiaomi: ['Xiaomi', 'XiaomiRegistrationId'],
+  baidu: ['Baidu', 'BaiduChannelId'],
 };
 const headerLists: Partial<Record<InstallationPlatform, string>> = { apns: 'Apns', wns: 'Wns', mpns: 'Mpns' };
 const never = '9999-12-31T23:59:59.9999999Z';
@@ -29,7 +31,30 @@ const unnamed = 'template';
 
 /** Throws Refusal or DoorError 400. `id`: the registration's. */
 export function readRegistration(body: string, id: string): Installation {
-  const description = child(parseXml(body), 'content')?.children[0];
+  return readDescription(child(parseXml(body), 'content')?.children[0], id);
+}
+
+/** A line of a job's file: a description, bare or in its entry; without an id of its own it gets this one. */
+export function readRegistrationLine(line: string, newId: () => string): Installation {
+  const root = parseXml(line);
+  const description = root.name === 'entry' ? child(root, 'content')?.children[0] : root;
+  return readDescription(description, registrationIdOf(description) ?? newId());
+}
+
+/** For deletions, whose lines may hold nothing else. */
+export function readRegistrationId(line: string): string {
+  if (!line.startsWith('<')) return line;
+  const root = parseXml(line);
+  const id = registrationIdOf(root.name === 'entry' ? child(root, 'content')?.children[0] : root);
+  if (id === undefined) throw new DoorError(400, 'The line has no RegistrationId.');
+  return id;
+}
+
+function registrationIdOf(description: Element | undefined): string | undefined {
+  return childText(description, 'RegistrationId');
+}
+
+function readDescription(description: Element | undefined, id: string): Installation {
   const name = typeName(description);
   const found = Object.entries(kinds).find(([, [prefix]]) => name === prefix || name === `${prefix}Template`);
   if (description === undefined || found === undefined)
@@ -51,29 +76,25 @@ export function readRegistration(body: string, id: string): Installation {
 /** The Atom entry of a registration. */
 export function printRegistration(device: Device, origin: string): string {
   const href = `${origin}/${encodeURIComponent(device.hub)}/registrations/${device.id}?api-version=2020-06`;
-  const parts = [
-    textTag('id', href),
-    `<title type="text">${device.id}</title>`,
-    textTag('published', device.createdAt.toISOString()),
-    textTag('updated', device.updatedAt.toISOString()),
-    `<link rel="self" href="${href}"/>`,
-    tag('content', printDescription(device), 'type="application/xml"'),
-  ];
-  const attributes = `xmlns="http://www.w3.org/2005/Atom" xmlns:m="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata" m:etag="W/&quot;${device.etag}&quot;"`;
-  return tag('entry', parts.join(''), attributes);
+  const { id, createdAt: from, updatedAt: to, etag } = device;
+  return atomEntry({ id: href, title: id, from, to, etag, content: printDescription(device) });
 }
 
 export function printRegistrations(devices: readonly Device[], origin: string, hub: string): string {
-  const href = `${origin}/${encodeURIComponent(hub)}/registrations`;
-  const head = `<title type="text">Registrations</title>${textTag('id', href)}${textTag('updated', new Date().toISOString())}`;
   const entries = devices.map((device) => printRegistration(device, origin));
-  return tag('feed', head + entries.join(''), 'xmlns="http://www.w3.org/2005/Atom"');
+  return atomFeed('Registrations', `${origin}/${encodeURIComponent(hub)}/registrations`, entries);
 }
 
-function printDescription(device: Device): string {
+/** On one line, without CDATA, in which a line break could not be said. */
+export function printRegistrationLine(device: Device): string {
+  return printDescription(device, false).replaceAll('\r', '&#13;').replaceAll('\n', '&#10;');
+}
+
+function printDescription(device: Device, cdata = true): string {
   const { installation } = device;
+  // A registration is of one of these: readDescription saw to it.
   const [prefix, member] = kinds[installation.platform]!;
-  const { tags, pushVariables, pushChannel, expirationTime } = installation;
+  const { tags, pushVariables, expirationTime } = installation;
   const [template] = Object.entries(installation.templates);
   const parts = [
     textTag('ETag', device.etag),
@@ -81,23 +102,39 @@ function printDescription(device: Device): string {
     textTag('RegistrationId', device.id),
     textTag('Tags', tags.length === 0 ? undefined : tags.join(',')),
     textTag('PushVariables', Object.keys(pushVariables).length === 0 ? undefined : JSON.stringify(pushVariables)),
-    typeof pushChannel === 'string'
-      ? textTag(member, pushChannel)
-      : textTag('Endpoint', pushChannel.endpoint) +
-        textTag('P256DH', pushChannel.p256dh) +
-        textTag('Auth', pushChannel.auth),
-    template === undefined ? '' : printTemplate(installation.platform, ...template),
+    printChannel(installation, member),
+    template === undefined ? '' : printTemplate(installation.platform, ...template, cdata),
   ];
   const kind = template === undefined ? prefix : `${prefix}Template`;
   return tag(`${kind}RegistrationDescription`, parts.join(''), connectNamespace);
 }
 
-function printTemplate(platform: InstallationPlatform, name: string, template: InstallationTemplate): string {
-  const body = `<BodyTemplate><![CDATA[${template.body.replaceAll(']]>', ']]]]><![CDATA[>')}]]></BodyTemplate>`;
+function printChannel({ platform, pushChannel }: Installation, member: string): string {
+  if (typeof pushChannel !== 'string')
+    return (
+      textTag('Endpoint', pushChannel.endpoint) +
+      textTag('P256DH', pushChannel.p256dh) +
+      textTag('Auth', pushChannel.auth)
+    );
+  if (platform !== 'baidu') return textTag(member, pushChannel);
+  const [user, channel] = splitBaidu(pushChannel);
+  return textTag('BaiduUserId', user) + textTag('BaiduChannelId', channel);
+}
+
+function printTemplate(
+  platform: InstallationPlatform,
+  name: string,
+  template: InstallationTemplate,
+  cdata: boolean,
+): string {
+  const escaped = template.body.replaceAll(']]>', ']]]]><![CDATA[>');
+  const body = cdata ? `<BodyTemplate><![CDATA[${escaped}]]></BodyTemplate>` : textTag('BodyTemplate', template.body);
   const title = name === unnamed ? '' : textTag('TemplateName', name);
-  const headers = printHeaders(platform, template.headers);
-  const expiry = textTag('Expiry', template.expiry);
-  return platform === 'apns' ? body + expiry + title + headers : body + headers + title;
+  if (platform !== 'apns') return body + printHeaders(platform, template.headers) + title;
+  const { 'apns-priority': priority, ...headers } = template.headers;
+  return (
+    body + textTag('Expiry', template.expiry) + title + textTag('Priority', priority) + printHeaders(platform, headers)
+  );
 }
 
 function printHeaders(platform: InstallationPlatform, headers: Readonly<Record<string, string>>): string {
@@ -119,6 +156,7 @@ function typeName(description: Element | undefined): string {
 
 function readChannel(description: Element, platform: InstallationPlatform, member: string): unknown {
   const address = childText(description, member);
+  if (platform === 'baidu') return `${childText(description, 'BaiduUserId') ?? ''}-${address ?? ''}`;
   if (platform !== 'browser') return platform === 'apns' ? address?.toUpperCase() : address;
   return { endpoint: address, p256dh: childText(description, 'P256DH'), auth: childText(description, 'Auth') };
 }
@@ -136,4 +174,10 @@ function readTemplate(description: Element, platform: InstallationPlatform): Rec
       expiry: childText(description, 'Expiry'),
     },
   };
+}
+
+/** Baidu's address has two parts; a device of ours has one text. */
+function splitBaidu(address: string): [user: string, channel: string] {
+  const at = address.indexOf('-');
+  return [address.slice(0, at), address.slice(at + 1)];
 }

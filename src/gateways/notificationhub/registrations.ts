@@ -1,14 +1,14 @@
 // Registrations: the older words for a device, in Atom.
 
-import { randomInt } from 'node:crypto';
+import { newRegistrationId } from '../../hub/bulk.ts';
 import { type Condition, type Device, deleteDevice, findDevice, putDevice } from '../../hub/devices.ts';
+import { withLife } from '../../hub/rules.ts';
 import { listRegistrations } from '../../hub/selection.ts';
 import { DoorError } from './answers.ts';
+import { entryType, feedType } from './atom.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
 import { printRegistration, printRegistrations, readRegistration } from './registration-xml.ts';
 
-const entryType = 'application/atom+xml;type=entry;charset=utf-8';
-const feedType = 'application/atom+xml;type=feed;charset=utf-8';
 const mostListed = 100;
 
 export const registrationOperations: readonly Operation[] = [
@@ -22,17 +22,17 @@ export const registrationOperations: readonly Operation[] = [
 ];
 
 async function makeId(_deps: HubDoorDeps, { hub, origin }: Call): Promise<Answer> {
-  const location = `${origin}/${encodeURIComponent(hub)}/registrationIDs/${newId()}?api-version=2020-06`;
+  const location = `${origin}/${encodeURIComponent(hub)}/registrationIDs/${newRegistrationId()}?api-version=2020-06`;
   return { status: 201, headers: { Location: location } };
 }
 
-async function create({ database, now }: HubDoorDeps, { hub, body, origin }: Call): Promise<Answer> {
-  const installation = readRegistration(body, newId());
+async function create({ database, now }: HubDoorDeps, { hub, settings, body, origin }: Call): Promise<Answer> {
+  const installation = withLife(readRegistration(body, newRegistrationId()), settings, now());
   return entry(await putDevice(database, { hub, kind: 'registration', installation }, now()), origin);
 }
 
 async function put({ database, now }: HubDoorDeps, call: Call): Promise<Answer> {
-  const installation = readRegistration(call.body, call.rest);
+  const installation = withLife(readRegistration(call.body, call.rest), call.settings, now());
   const device = { hub: call.hub, kind: 'registration', installation } as const;
   return entry(await putDevice(database, device, now(), condition(call)), call.origin);
 }
@@ -78,6 +78,9 @@ async function page(
 
 /** Whatever member the filter names: .NET calls every address a ChannelUri, and encodes it once more. */
 function handlesOf(filter: string): string[] {
+  // JavaScript's client forgets a quote here.
+  const baidu = /^\s*BaiduChannelId eq '?([^']+)'? and BaiduUserId eq '?([^']+)'?\s*$/i.exec(filter);
+  if (baidu !== null) return [`${baidu[2]}-${baidu[1]}`];
   const handle = /^\s*\w+ eq '?([^']+?)'?(\s+and\s.*)?$/i.exec(filter)?.[1];
   if (handle === undefined) throw new DoorError(400, 'The filter is not one of those that a hub knows.');
   let decoded = handle;
@@ -103,10 +106,4 @@ function condition({ headers }: Call): Condition {
   const number = Number(/^(?:W\/)?"?(\d{1,9})"?$/.exec(given.trim())?.[1]);
   if (Number.isNaN(number)) throw new DoorError(412, 'The ETag is none of ours.');
   return { etag: number };
-}
-
-/** The shape of the vendor's: clients may take it apart. */
-function newId(): string {
-  const digits = () => `${randomInt(1, 10)}${Array.from({ length: 18 }, () => randomInt(10)).join('')}`;
-  return `${digits()}-${digits()}-1`;
 }

@@ -23,8 +23,6 @@ import {
 import { onHub, onRecipient } from '../identity.ts';
 import { PageOf, PageQuery, RecipientParams, responses } from '../schemas.ts';
 
-export type DeviceDeps = { readonly push: PushDeps };
-
 const HubName = Type.String({ minLength: 1, maxLength: 128, description: 'The name of the hub.', examples: ['main'] });
 const DeviceId = Type.String({ minLength: 1, maxLength: 512, description: 'The id of the device.' });
 export const HubParams = Type.Object({ hub: HubName });
@@ -44,7 +42,7 @@ const TestAnswer = Type.Object({
   outcome: Type.String({ description: '`Success`, or what the push service said instead.', examples: ['Success'] }),
 });
 
-export function deviceRoutes(app: App, { push }: DeviceDeps): void {
+export function deviceRoutes(app: App, { hubs: { push } }: { readonly hubs: { readonly push: PushDeps } }): void {
   const { database, now } = push;
   const path = '/v1/hubs/:hub/devices';
   app.get(path, { config: { access: onHub('listen') }, schema: listSchema }, async ({ params, query }) => {

@@ -1,0 +1,79 @@
+// The wiring of notification hubs: from the settings and keys to the hubs, their senders, their jobs and their door.
+import { createHmac } from 'node:crypto';
+import { deviceLine } from '../gateways/http/device-line.ts';
+import type { HttpDeps } from '../gateways/http/server.ts';
+import { notificationHubDoor } from '../gateways/notificationhub/door.ts';
+import { registrationLine } from '../gateways/notificationhub/registration-line.ts';
+import type { HubAdmin } from '../hub/hub-admin.ts';
+import { ensureHub } from '../hub/hubs.ts';
+import { HubJobs } from '../hub/job-worker.ts';
+import { HubLanes } from '../hub/lanes.ts';
+import { defaultRules, type HubRule, listenRuleName } from '../hub/rules.ts';
+import { HubSender } from '../hub/sender.ts';
+import type { Database } from '../kit/database.ts';
+import { sealingKey } from '../kit/sealing.ts';
+import type { Signals } from '../kit/signals.ts';
+import type { LoadedConfig } from './config/load.ts';
+import type { OwnKeys } from './keys.ts';
+import type { Settings } from './settings-table.ts';
+
+export type Hubs = {
+  readonly lanes: HubLanes;
+  readonly sender: HubSender;
+  readonly jobs: HubJobs;
+  readonly admin: HubAdmin;
+  /** Of every hub. */
+  readonly rules: readonly HubRule[];
+};
+
+type HubWiring = {
+  readonly settings: Settings;
+  readonly config: LoadedConfig;
+  readonly keys: OwnKeys;
+  readonly database: Database;
+  readonly signals: Signals;
+  readonly stack: AsyncDisposableStack;
+};
+
+const now = () => new Date();
+
+/** Hubs of the config are made; sends and jobs that an earlier run left go on. */
+export async function startHubs({ settings, config, keys, database, signals, stack }: HubWiring): Promise<Hubs> {
+  const key = sealingKey(keys.linkKey);
+  const subject = `mailto:${/<(.+)>/.exec(settings.mailFrom)?.[1] ?? settings.mailFrom}`;
+  for (const hub of config.hubs) await ensureHub(database, key, { ...hub, subject }, now());
+  const { emit } = signals;
+  const lanes = stack.use(new HubLanes({ database, key, emit }));
+  const sender = stack.use(HubSender.start({ database, lanes, emit, now }));
+  const forms = { device: deviceLine, registration: registrationLine };
+  const jobs = stack.use(HubJobs.start({ database, forms, emit, now }));
+  return { lanes, sender, jobs, admin: { database, key, subject, now }, rules: rulesOf(settings, keys) };
+}
+
+/** What HTTP serves of them. */
+export function hubParts(
+  { lanes, sender, jobs, admin, rules }: Hubs,
+  { emit }: Signals,
+): Pick<HttpDeps, 'hubs'> & {
+  readonly door: ReturnType<typeof notificationHubDoor>;
+} {
+  const { database } = admin;
+  const wake = () => sender.wake();
+  const wakeJobs = () => jobs.wake();
+  return {
+    hubs: { admin, defaultRules: rules, push: { database, lanes, now }, wake, wakeJobs },
+    door: notificationHubDoor({ database, lanes, emit, admin, defaultRules: rules, wake, wakeJobs, now }),
+  };
+}
+
+/** What clients of notification hubs are configured with, with a rule's key. */
+export function hubConnectionString(host: string, port: number, { name, primaryKey }: HubRule): string {
+  const reachable = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
+  return `Endpoint=sb://${reachable}:${port}/;SharedAccessKeyName=${name};SharedAccessKey=${primaryKey}`;
+}
+
+/** Apps carry the Listen key. Where the operator set one key for all, it is that one, as `CARILLON_SAS_KEY` promises. */
+function rulesOf({ sasKey, hubListenKey }: Settings, keys: OwnKeys): HubRule[] {
+  const derived = () => createHmac('sha256', keys.sasKey).update(listenRuleName).digest('base64');
+  return defaultRules({ fullKey: keys.sasKey, listenKey: hubListenKey ?? sasKey ?? derived() });
+}
