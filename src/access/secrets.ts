@@ -1,5 +1,5 @@
 // Secrets are 256 random bits. Only their SHA-256 is kept, so a copy of the database opens nothing.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /** A new secret that begins with `prefix`, so that people and secret scanners see what it is. */
 export function freshSecret(prefix: 'crl_key' | 'crl_link' | 'crl_session'): string {
@@ -7,7 +7,7 @@ export function freshSecret(prefix: 'crl_key' | 'crl_link' | 'crl_session'): str
 }
 
 export function hashSecret(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
+  return hash('sha256', secret, 'buffer');
 }
 
 /** Takes the same time wherever the two differ. */

@@ -1,6 +1,7 @@
 // The handler turns events into notices. It is a consumer like any other: on each topic that a notification names it has
-// the subscription `carillon-handler`. A batch goes through three steps, the first without the database:
+// the subscription `carillon-handler`. A batch goes through four steps, the first and the third without the database:
 //   match (match.ts)  which notifications, which audience      -> or the event is refused
+//   learn (learn.ts)  who these people are, what they want, where they can be reached
 //   draft (draft.ts)  what each person wanted and is told      -> or the event is refused
 //   write (write.ts)  notices, inbox, deliveries, trace, in the transaction that completes the batch
 // Audiences whose size is not the event's (a rule, everyone) are only noted in that transaction; walker.ts goes through
@@ -12,8 +13,11 @@ import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
 import type { Broker } from '../topics/broker.ts';
 import type { Batch, Consumer, Verdict } from '../topics/consume.ts';
+import type { Message } from '../topics/message.ts';
+import { type Drafted, draftEvent } from './draft.ts';
 import type { Finders } from './endpoints.ts';
-import { type Matched, matchMessage, type Refused } from './match.ts';
+import { learn } from './learn.ts';
+import { matchMessage, type Refused } from './match.ts';
 import type { Definitions } from './notification.ts';
 import { AudienceWalker, type WalkSignal } from './walker.ts';
 import { type Written, writeEvents } from './write.ts';
@@ -106,9 +110,9 @@ export class Handler {
 
   async #handle(batch: Batch): Promise<void> {
     const began = performance.now();
-    const { definitions } = this.#deps;
-    const events = batch.messages.map((message) => matchMessage(message, definitions));
-    const written = await commit(batch, this.#deps, events);
+    const now = new Date();
+    const drafted = await draftBatch(this.#deps, batch.messages, now);
+    const written = await commit(batch, drafted, now);
     this.#deps.inbox.appended(written.appended);
     if (written.deliveries > 0) this.#deps.wake();
     if (written.walks > 0) this.#walker.wake();
@@ -125,10 +129,21 @@ export class Handler {
   }
 }
 
-async function commit(batch: Batch, deps: HandlerDeps, events: readonly (Matched | Refused)[]): Promise<Written> {
+/** The steps before the transaction. */
+export async function draftBatch(
+  deps: Pick<HandlerDeps, 'database' | 'definitions' | 'finders'>,
+  messages: readonly Message[],
+  now: Date,
+): Promise<(Drafted | Refused)[]> {
+  const events = messages.map((message) => matchMessage(message, deps.definitions));
+  const known = await deps.database.session((sql) => learn(sql, deps, events, now));
+  return events.map((event) => (event.kind === 'matched' ? draftEvent(event, known) : event));
+}
+
+async function commit(batch: Batch, events: readonly (Drafted | Refused)[], now: Date): Promise<Written> {
   let written: Written | undefined;
   await batch.commit(async (tx) => {
-    written = await writeEvents(tx, deps, events, new Date());
+    written = await writeEvents(tx, events, now);
     return written.refused.map(verdictOn);
   });
   return written!;

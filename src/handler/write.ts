@@ -1,4 +1,4 @@
-// Third step of the handler: everything that follows from a batch of events, written in the transaction that completes
+// Last step of the handler: everything that follows from a batch of events, written in the transaction that completes
 // the batch, with one statement per table.
 import { openQuestions } from '../assistant/decisions/question.ts';
 import { replaceQuestions } from '../assistant/decisions/withdraw.ts';
@@ -6,11 +6,8 @@ import { planDeliveries } from '../deliveries/plan.ts';
 import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
 import { type Appended, insertNotices, placeNotices } from '../inbox/append.ts';
 import { sqlState, type Tx } from '../kit/database.ts';
-import { ensureRecipients } from '../people/preference-records.ts';
-import { type Draft, draftEvent, type Known } from './draft.ts';
-import { type Finders, findEndpoints } from './endpoints.ts';
-import type { Matched, Refused } from './match.ts';
-import type { Definitions } from './notification.ts';
+import type { Draft, Drafted } from './draft.ts';
+import type { Refused } from './match.ts';
 import { rowOfRefused } from './trace-rows.ts';
 import { startWalks } from './walk.ts';
 
@@ -24,23 +21,16 @@ export type Written = {
   readonly withdrawn: number;
 };
 
-export type WriteDeps = { readonly definitions: Definitions; readonly finders: Finders };
-
 /**
  * Writes what follows from `events`. Data that PostgreSQL refuses makes it go through the events one by one, so that only
  * the one that carries it is refused. Other errors are thrown: the transaction is lost and the batch comes again.
  */
-export async function writeEvents(
-  tx: Tx,
-  deps: WriteDeps,
-  events: readonly (Matched | Refused)[],
-  now: Date,
-): Promise<Written> {
-  const whole = await inSavepoint(tx, () => writeTogether(tx, deps, events, now));
+export async function writeEvents(tx: Tx, events: readonly (Drafted | Refused)[], now: Date): Promise<Written> {
+  const whole = await writeStorable(tx, events, now);
   if (!(whole instanceof Unstorable)) return whole;
   const parts: Written[] = [];
   for (const event of events) {
-    const part = await inSavepoint(tx, () => writeTogether(tx, deps, [event], now));
+    const part = await writeStorable(tx, [event], now);
     parts.push(part instanceof Unstorable ? await writeRefused(tx, [notStorable(event, part)], now) : part);
   }
   return {
@@ -52,33 +42,40 @@ export async function writeEvents(
   };
 }
 
+/** In one round trip if all notices are new, as they are unless a batch is replayed. */
+async function writeStorable(tx: Tx, events: readonly (Drafted | Refused)[], now: Date): Promise<Written | Unstorable> {
+  const written = await inSavepoint(tx, () => writeTogether(tx, events, now, writeNew));
+  if (!(written instanceof Replayed)) return written;
+  return (await inSavepoint(tx, () => writeTogether(tx, events, now, writeDrafts))) as Written | Unstorable; // true: only writeNew throws Replayed
+}
+
 async function writeTogether(
   tx: Tx,
-  deps: WriteDeps,
-  events: readonly (Matched | Refused)[],
+  events: readonly (Drafted | Refused)[],
   now: Date,
+  write: typeof writeDrafts,
 ): Promise<Written> {
-  const known = await findOut(tx, deps, events, now);
-  const done = events.map((event) => (event.kind === 'matched' ? draftEvent(event, known) : event));
-  const drafted = done.filter((each) => each.kind === 'drafted');
-  const refused = done.filter((each) => each.kind === 'refused');
+  const drafted = events.filter((each) => each.kind === 'drafted');
+  const refused = events.filter((each) => each.kind === 'refused');
   const drafts = drafted.flatMap((each) => each.drafts);
   const trace = [...drafted.flatMap((each) => each.trace), ...refused.map((each) => rowOfRefused(each, now))];
-  const [written, walks] = await together([
-    writeDrafts(tx, drafts, trace),
-    startWalks(
-      tx,
-      drafted.map(({ matched }) => matched),
-      now,
-    ),
-  ]);
+  const matched = drafted.map((each) => each.matched);
+  const [written, walks] = await together([write(tx, drafts, trace), startWalks(tx, matched, now)]);
   // After the questions of these events are open: of two events of one batch the later one counts.
-  const withdrawn = await replaceQuestions(
-    tx,
-    drafted.flatMap(({ replaces }) => replaces),
-    now,
-  );
-  return { ...written, refused, walks, withdrawn };
+  const replaces = drafted.flatMap((each) => each.replaces);
+  return { ...written, refused, walks, withdrawn: await replaceQuestions(tx, replaces, now) };
+}
+
+/** Writes everything at once in the belief that all notices are new; throws `Replayed` when one is not. */
+async function writeNew(
+  tx: Tx,
+  drafts: readonly Draft[],
+  trace: readonly TraceRow[],
+): Promise<Pick<Written, 'appended' | 'deliveries'>> {
+  const inserting = insertNotices(tx, drafts);
+  const [fresh, followed] = await together([inserting, writeFollowing(tx, drafts, trace)]);
+  if (fresh.length < drafts.length) throw new Replayed();
+  return followed;
 }
 
 /** Writes the notices that are new, what follows from each of them, and `trace`. */
@@ -87,9 +84,16 @@ export async function writeDrafts(
   drafts: readonly Draft[],
   trace: readonly TraceRow[],
 ): Promise<Pick<Written, 'appended' | 'deliveries'>> {
-  const fresh = await insertNotices(tx, drafts);
+  return writeFollowing(tx, await insertNotices(tx, drafts), trace);
+}
+
+/** What follows from new notices. One round trip: nothing of it waits for the rest. */
+async function writeFollowing(
+  tx: Tx,
+  fresh: readonly Draft[],
+  trace: readonly TraceRow[],
+): Promise<Pick<Written, 'appended' | 'deliveries'>> {
   const plans = fresh.flatMap((draft) => draft.plans);
-  // The three do not wait for each other: one trip, and the longest of them is built while the first is carried out.
   const [appended] = await together([
     placeNotices(tx, fresh),
     planDeliveries(tx, plans),
@@ -100,22 +104,6 @@ export async function writeDrafts(
     ),
   ]);
   return { appended, deliveries: plans.length };
-}
-
-/** The people whom the events list and where they can be reached. */
-async function findOut(tx: Tx, deps: WriteDeps, events: readonly (Matched | Refused)[], now: Date): Promise<Known> {
-  const ids = new Set<string>();
-  const channels = new Set<Draft['plans'][number]['channel']>();
-  for (const event of events) {
-    for (const { definition, audience } of event.kind === 'matched' ? event.wishes : []) {
-      if (audience.kind !== 'list') continue;
-      for (const id of audience.ids) ids.add(id);
-      for (const channel of definition.channels) channels.add(channel);
-    }
-  }
-  const people = await ensureRecipients(tx, [...ids], now);
-  const endpoints = await findEndpoints(tx, deps.finders, channels, people);
-  return { people, endpoints, categories: deps.definitions.categories, now };
 }
 
 /**
@@ -137,23 +125,30 @@ class Unstorable {
   }
 }
 
-/** Runs `work`; data that PostgreSQL refuses (SQLSTATE 22, 23, 54) undoes it and is returned, the transaction lives on. */
-async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unstorable> {
+class Replayed extends Error {}
+
+/**
+ * Runs `work`; data that PostgreSQL refuses (SQLSTATE 22, 23, 54) undoes it and is returned, as `Replayed` is: the
+ * transaction lives on.
+ */
+async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unstorable | Replayed> {
   // Not waited for: the first statement of the work travels with it.
   const set = tx.query('savepoint handler');
   try {
     const [result] = await together([work(), set]);
     return result;
   } catch (error) {
-    if (!/^(22|23|54)/.test(sqlState(error) ?? '')) throw error;
+    const replayed = error instanceof Replayed;
+    if (!replayed && !/^(22|23|54)/.test(sqlState(error) ?? '')) throw error;
     await tx.query('rollback to savepoint handler');
+    if (replayed) return error;
     return new Unstorable((error as Error).message); // true: sqlState has found one of PostgreSQL's errors
   }
 }
 
-function notStorable(event: Matched | Refused, { words }: Unstorable): Refused {
-  const eventId = event.kind === 'matched' ? event.event.id : event.eventId;
-  const about = { message: event.message, eventId, notification: undefined };
+function notStorable(event: Drafted | Refused, { words }: Unstorable): Refused {
+  const from = event.kind === 'refused' ? event : { message: event.matched.message, eventId: event.matched.event.id };
+  const about = { message: from.message, eventId: from.eventId, notification: undefined };
   return { kind: 'refused', ...about, reason: 'EventNotStorable', description: words };
 }
 

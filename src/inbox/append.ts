@@ -43,11 +43,14 @@ const MOVE_HEADS = statement(
    returning recipient_id, last_position as position, unseen, unread, marks`,
 );
 
+// Positions are counted back from the head, which the statement before has moved and locked: so nobody has to wait for
+// its answer. A subquery, not a join: it looks each head up by its key, whatever the planner believes.
 const INSERT_ITEMS = statement(
   'inbox.insert-items',
   `insert into inbox_item (recipient_id, position, notice_id, created_at)
-   select recipient_id, position, notice_id, $4
-   from unnest($1::text[], $2::int8[], $3::text[]) as given (recipient_id, position, notice_id)`,
+   select recipient_id, (select last_position from inbox where inbox.recipient_id = given.recipient_id) - behind,
+     notice_id, $4
+   from unnest($1::text[], $2::int[], $3::text[]) as given (recipient_id, behind, notice_id)`,
 );
 
 /**
@@ -75,18 +78,19 @@ export async function insertNotices<N extends NewNotice>(tx: Tx, notices: readon
   return notices.filter(({ notice }) => made.has(notice.id));
 }
 
-/** Puts new notices into the inboxes of those who want them there. */
+/** Puts new notices into the inboxes of those who want them there. One round trip. */
 export async function placeNotices<N extends NewNotice>(tx: Tx, fresh: readonly N[]): Promise<Appended<N>[]> {
-  const heads = await moveHeads(
-    tx,
-    fresh.filter(({ toInbox }) => toInbox),
-  );
-  const places = new Places(heads);
-  const appended = fresh.map((given) =>
-    given.toInbox ? places.take(given) : { given, position: undefined, head: undefined },
-  );
-  await insertItems(tx, appended);
-  return appended;
+  const placed = fresh.filter(({ toInbox }) => toInbox);
+  if (placed.length === 0) return fresh.map((given) => ({ given, position: undefined, head: undefined }));
+  const places = countPlaces(placed);
+  const moving = moveHeads(tx, places.sizes);
+  const inserting = insertItems(tx, placed, places.behind);
+  const [heads] = await Promise.all([moving, inserting]);
+  return fresh.map((given) => {
+    if (!given.toInbox) return { given, position: undefined, head: undefined };
+    const head = heads.get(given.notice.recipientId)!;
+    return { given, position: head.position - places.behind.get(given)!, head };
+  });
 }
 
 /** Both at once. */
@@ -96,44 +100,35 @@ export async function appendNotices<N extends NewNotice>(tx: Tx, notices: readon
 
 type TextColumn = Exclude<keyof Notice, 'partition' | 'sequence' | 'card' | 'createdAt'>;
 
-/** Makes room for the notices: returns each person's head as it is after them, and how many of them there are. */
-async function moveHeads(tx: Tx, notices: readonly NewNotice[]): Promise<Map<string, { head: Head; size: number }>> {
-  if (notices.length === 0) return new Map();
+type Places = { readonly sizes: ReadonlyMap<string, number>; readonly behind: ReadonlyMap<NewNotice, number> };
+
+/** How many notices each person gets, and how many of them come after each. */
+function countPlaces(notices: readonly NewNotice[]): Places {
   const sizes = new Map<string, number>();
-  for (const { notice } of notices) sizes.set(notice.recipientId, (sizes.get(notice.recipientId) ?? 0) + 1);
+  const behind = new Map<NewNotice, number>();
+  for (const given of notices.toReversed()) {
+    const after = sizes.get(given.notice.recipientId) ?? 0;
+    behind.set(given, after);
+    sizes.set(given.notice.recipientId, after + 1);
+  }
+  return { sizes, behind };
+}
+
+/** Makes room: returns each person's head as it is after the notices. */
+async function moveHeads(tx: Tx, sizes: Places['sizes']): Promise<Map<string, Head>> {
   const ids = [...sizes.keys()].sort();
   const rows = await tx.query<Head & { recipient_id: string }>(MOVE_HEADS, [
     textArray(ids),
     int4Array(ids.map((id) => sizes.get(id)!)),
   ]);
-  return new Map(rows.map(({ recipient_id, ...head }) => [recipient_id, { head, size: sizes.get(recipient_id)! }]));
+  return new Map(rows.map(({ recipient_id, ...head }) => [recipient_id, head]));
 }
 
-/** Gives out the positions that the heads made room for. */
-class Places {
-  readonly #next: Map<string, number>;
-  readonly #heads: ReadonlyMap<string, { readonly head: Head; readonly size: number }>;
-
-  constructor(heads: ReadonlyMap<string, { readonly head: Head; readonly size: number }>) {
-    this.#heads = heads;
-    this.#next = new Map([...heads].map(([id, { head, size }]) => [id, head.position - size + 1]));
-  }
-
-  take<N extends NewNotice>(given: N): Appended<N> {
-    const { recipientId } = given.notice;
-    const position = this.#next.get(recipientId)!;
-    this.#next.set(recipientId, position + 1);
-    return { given, position, head: this.#heads.get(recipientId)!.head };
-  }
-}
-
-async function insertItems(tx: Tx, appended: readonly Appended[]): Promise<void> {
-  const items = appended.filter(({ position }) => position !== undefined);
-  if (items.length === 0) return;
+async function insertItems(tx: Tx, notices: readonly NewNotice[], behind: Places['behind']): Promise<void> {
   await tx.query(INSERT_ITEMS, [
-    textArray(items.map(({ given }) => given.notice.recipientId)),
-    int8Array(items.map(({ position }) => position!)),
-    textArray(items.map(({ given }) => given.notice.id)),
-    items[0]!.given.notice.createdAt,
+    textArray(notices.map(({ notice }) => notice.recipientId)),
+    int4Array(notices.map((given) => behind.get(given)!)),
+    textArray(notices.map(({ notice }) => notice.id)),
+    notices[0]!.notice.createdAt,
   ]);
 }

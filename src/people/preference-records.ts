@@ -59,15 +59,15 @@ const PUT = statement(
  * trip when all are known.
  */
 export async function ensureRecipients(
-  tx: Tx,
+  sql: Sql,
   ids: readonly string[],
   now: Date = new Date(),
 ): Promise<Map<string, Person>> {
-  const people = await readPeople(tx, ids);
+  const people = await readPeople(sql, ids);
   const unseen = [...new Set(ids)].filter((id) => !people.has(id));
   if (unseen.length === 0) return people;
-  await tx.query(MAKE_PEOPLE, [textArray(unseen.sort()), now]);
-  for (const [id, person] of await readPeople(tx, unseen)) people.set(id, person);
+  await sql.query(MAKE_PEOPLE, [textArray(unseen.sort()), now]);
+  for (const [id, person] of await readPeople(sql, unseen)) people.set(id, person);
   return people;
 }
 

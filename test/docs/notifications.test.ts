@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeEvent } from '../../src/events/cloudevent.ts';
 import { toMessage } from '../../src/events/to-message.ts';
 import { emailEndpoints } from '../../src/handler/endpoints.ts';
-import { matchMessage } from '../../src/handler/match.ts';
+import { draftBatch } from '../../src/handler/handler.ts';
 import { writeEvents } from '../../src/handler/write.ts';
 import { loadConfig } from '../../src/main/config/load.ts';
 import { parsePreferences } from '../../src/people/parse-preferences.ts';
@@ -30,9 +30,10 @@ describe('the guide to notifications', () => {
     const attributes = { specversion: '1.0', id: 'e1', source: '/shop', type, datacontenttype: 'application/json' };
     const message = toMessage(makeEvent(attributes, { data, raw: Buffer.from(JSON.stringify(data)) }, new Date()));
     const place = { topic: 'shop', partition: 0, sequence: ++sequence, enqueuedAt: new Date(), deliveryCount: 0 };
-    const matched = matchMessage({ ...message, ...place, messageId: message.messageId! }, definitions);
-    const deps = { definitions, finders: { email: emailEndpoints } };
-    return database.transaction((tx) => writeEvents(tx, deps, [matched], new Date()));
+    const deps = { database, definitions, finders: { email: emailEndpoints } };
+    const now = new Date();
+    const drafted = await draftBatch(deps, [{ ...message, ...place, messageId: message.messageId! }], now);
+    return database.transaction((tx) => writeEvents(tx, drafted, now));
   }
 
   it('has a configuration that tells the customer, asks the preferences and walks through a rule', async () => {
