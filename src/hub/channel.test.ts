@@ -5,6 +5,7 @@ import { eventually } from '../../test/support/eventually.ts';
 import type { ClaimedDelivery } from '../deliveries/channel.ts';
 import { insertNotices } from '../inbox/append.ts';
 import { cardJson } from '../kit/card.ts';
+import { sealingKey } from '../kit/sealing.ts';
 import { mobileChannel, mobileEndpoints } from './channel.ts';
 import { findDevice, putDevice } from './devices.ts';
 import type { PushSignal } from './drivers/driver.ts';
@@ -12,7 +13,6 @@ import { makeVapidKeys } from './drivers/vapid.ts';
 import { ensureHub, type HubCredentials } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
 import { HubLanes } from './lanes.ts';
-import { sealingKey } from '../kit/sealing.ts';
 
 const db = useDatabase();
 const key = sealingKey('a secret of this test');

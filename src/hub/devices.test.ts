@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
+import { sealingKey } from '../kit/sealing.ts';
 import { forgetExpiredDevices, pruneDevices } from './dead-devices.ts';
 import { type DeviceKind, deleteDevice, findDevice, patchDevice, putDevice } from './devices.ts';
 import { ensureHub, findHub } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
-import { sealingKey } from '../kit/sealing.ts';
 import { selectPage, selectPages } from './selection.ts';
 import { parseTagExpression } from './tags.ts';
 
