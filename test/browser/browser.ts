@@ -12,9 +12,13 @@ const FLAGS = [
 ];
 
 export function startChromium(): Promise<Browser> {
-  const executablePath = findProgram(['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']);
-  if (executablePath === undefined) throw new Error('There is no Chromium on the PATH.');
-  return chromium.launch({ executablePath, args: FLAGS });
+  return chromium.launch({ executablePath: chromiumPath(), args: FLAGS });
+}
+
+export function chromiumPath(): string {
+  const path = findProgram(['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']);
+  if (path === undefined) throw new Error('There is no Chromium on the PATH.');
+  return path;
 }
 
 /** One person's browser: its own cookies, and everything its pages complained about on their console. */

@@ -21,6 +21,7 @@ const quiet: Preferences = {
 };
 
 type Answer = { readonly id?: number; readonly type: string; readonly result?: unknown; readonly message?: string };
+type Tree = { readonly contexts: readonly { readonly context: string; readonly url: string }[] };
 type Evaluated =
   | { readonly type: 'success'; readonly result: { readonly value?: string } }
   | { readonly type: 'exception'; readonly exceptionDetails: { readonly text: string } };
@@ -56,6 +57,23 @@ export class Firefox implements AsyncDisposable {
     return firefox;
   }
 
+  /** Shows the pushes that this stand-in hands on, and shows them on this desktop. */
+  static startPushed(
+    autopush: { readonly url: string },
+    desktop: { readonly env: NodeJS.ProcessEnv },
+  ): Promise<Firefox> {
+    const preferences = {
+      'alerts.useSystemBackend': true,
+      'dom.push.connection.enabled': true,
+      'dom.push.enabled': true,
+      'dom.push.serverURL': autopush.url,
+      'dom.push.testing.allowInsecureServerURL': true,
+      'dom.push.userAgentID': '',
+      'permissions.default.desktop-notification': 1,
+    };
+    return Firefox.start(preferences, desktop.env);
+  }
+
   async goto(url: string): Promise<void> {
     await this.#call('browsingContext.navigate', { context: this.#context, url, wait: 'complete' });
   }
@@ -80,13 +98,19 @@ export class Firefox implements AsyncDisposable {
     }, 30_000);
   }
 
-  /** Presses the first button or link of this name. */
+  /** Presses the first button, link or menu item of this name. */
   async press(name: string): Promise<void> {
-    const named = `[...document.querySelectorAll('button, a')].find((each) => (each.ariaLabel ?? each.innerText).trim() === ${JSON.stringify(name)})`;
+    const named = `[...document.querySelectorAll('button, a, [role=menuitem]')].find((each) => (each.ariaLabel ?? each.innerText).trim() === ${JSON.stringify(name)})`;
     await eventually(async () => {
       if (!(await this.evaluate<boolean>(`(${named})?.click() ?? Boolean(${named})`)))
         throw new Error(`There is no button "${name}".`);
     }, 30_000);
+  }
+
+  /** Of all its tabs. */
+  async addresses(): Promise<string[]> {
+    const { contexts } = (await this.#call('browsingContext.getTree', {})) as Tree;
+    return contexts.map(({ url }) => url);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,7 +129,7 @@ export class Firefox implements AsyncDisposable {
       if (answer.id !== undefined) this.#waiting.get(answer.id)?.(answer);
     });
     await this.#call('session.new', { capabilities: {} });
-    const { contexts } = (await this.#call('browsingContext.getTree', {})) as { contexts: { context: string }[] };
+    const { contexts } = (await this.#call('browsingContext.getTree', {})) as Tree;
     this.#context = contexts[0]!.context; // the one window that it starts with
   }
 

@@ -18,12 +18,16 @@ export class PushServices implements AsyncDisposable {
   /** For `ServerProcess.start({ config })`: the shipped configuration, with this hub. */
   readonly config: string;
 
+  readonly #ca: string;
+
   private constructor(
+    ca: string,
     folder: string,
     webpush: WebPushStandin,
     autopush: AutopushStandin,
     chromium: ChromiumPushStandin,
   ) {
+    this.#ca = ca;
     this.folder = folder;
     this.config = join(folder, 'carillon.config.ts');
     this.webpush = webpush;
@@ -39,13 +43,14 @@ export class PushServices implements AsyncDisposable {
       AutopushStandin.start(webpush),
       ChromiumPushStandin.start(webpush, certificate),
     ]);
-    const services = new PushServices(folder, webpush, autopush, chromium);
-    await services.writeConfig(certificate.ca);
+    const services = new PushServices(certificate.ca, folder, webpush, autopush, chromium);
+    await services.giveNewKeys();
     return services;
   }
 
-  /** Anew: with other VAPID keys, as when a hub is given new ones. */
-  async writeConfig(ca: string): Promise<void> {
+  /** The hub has other VAPID keys from its next start on. */
+  async giveNewKeys(): Promise<void> {
+    const ca = this.#ca;
     const { origins } = this.chromium;
     const browser = { ...makeVapidKeys(), subject: 'mailto:team@example.org', allowPrivate: true, ca, origins };
     const shipped = JSON.stringify(join(projectFolder, 'carillon.config.ts'));
