@@ -1,4 +1,5 @@
 // What must happen a few times a day, whoever is awake.
+import { forgetOldConversations } from '../assistant/conversations/retention.ts';
 import { keepHistory } from '../deliveries/history.ts';
 import { forgetExpiredDevices } from '../hub/dead-devices.ts';
 import { forgetOldNotices } from '../inbox/retention.ts';
@@ -6,7 +7,7 @@ import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
 
 /** How long things are kept, in days. */
-export type KeepFor = { readonly historyDays: number; readonly inboxDays: number };
+export type KeepFor = { readonly historyDays: number; readonly inboxDays: number; readonly conversationDays: number };
 
 export type HousekeepingSignal = { readonly name: 'housekeeping.failed'; readonly error: unknown };
 
@@ -24,6 +25,8 @@ export class Housekeeping {
       const now = new Date();
       await keepHistory(database, { now, keepDays: keep.historyDays }).catch(failed);
       await forgetOldNotices(database, { now, keepDays: keep.inboxDays, signal: this.#stop.signal }).catch(failed);
+      const { conversationDays: keepDays } = keep;
+      await forgetOldConversations(database, { now, keepDays, signal: this.#stop.signal }).catch(failed);
       await forgetExpiredDevices(database, now).catch(failed);
     };
     this.#running = run();

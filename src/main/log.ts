@@ -36,6 +36,9 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'push.lane-resumed': 'info',
   'push.wrong-environment': 'error',
   'hub.failed': 'error',
+  'directline.failed': 'error',
+  'agent.failed': 'warn',
+  'assistant.stream-fault': 'warn',
 };
 
 const labels = { formatters: { level: (level: string) => ({ level }) } };

@@ -23,6 +23,7 @@ import { Refusal } from '../kit/refusal.ts';
 import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
 import { openDecisions } from './answers.ts';
+import { Assistant } from './assistant.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { type Hubs, hubConnectionString, hubParts, startHubs } from './hubs.ts';
@@ -46,7 +47,7 @@ type Wiring = {
   readonly folder: string;
 };
 
-type Rooms = Pick<CarillonServer, 'access' | 'url' | 'serviceBus' | 'hubConnectionString'>;
+type Rooms = Pick<CarillonServer, 'access' | 'url' | 'serviceBus' | 'hubConnectionString' | 'assistant'>;
 
 export type PagesSignal =
   | { readonly name: 'pages.built'; readonly tookMs: number }
@@ -60,6 +61,8 @@ export class CarillonServer {
 
   /** Where Service Bus clients come in. */
   readonly serviceBus: ServiceBusDoor;
+  /** Conversations and agents. */
+  readonly assistant: Assistant;
   /** What clients of notification hubs are configured with; the hub's name goes beside it. */
   readonly hubConnectionString: string;
 
@@ -67,6 +70,7 @@ export class CarillonServer {
     this.#stack = stack;
     this.access = parts.access;
     this.serviceBus = parts.serviceBus;
+    this.assistant = parts.assistant;
     this.hubConnectionString = parts.hubConnectionString;
     this.url = parts.url;
     this.folder = parts.folder;
@@ -109,9 +113,12 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   let ready = false;
   const wake = () => dispatcher?.wake();
   const hubs = await startHubs(wiring);
+  let url = '';
+  const assistant = await startAssistant(wiring, () => url);
   const http = stack.use(
-    await startHttp(wiring, { access, broker, inbox, decisions, wake, hubs, ready: () => ready }),
+    await startHttp(wiring, { access, broker, inbox, decisions, assistant, wake, hubs, ready: () => ready }),
   );
+  url = http.url;
   const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
   dispatcher = startDispatcher(wiring, http.url, hubs.lanes);
@@ -121,7 +128,16 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   decisions.start();
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
-  return { access, url: http.url, serviceBus, hubConnectionString: connection };
+  return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
+}
+
+async function startAssistant(wiring: Wiring, serviceUrl: () => string): Promise<Assistant> {
+  const { settings, config, keys, database, signals, stack } = wiring;
+  const deps = { settings, config: config.assistant, linkKey: keys.linkKey, database, emit: signals.emit, serviceUrl };
+  const assistant = await Assistant.start(deps).catch((error: NodeJS.ErrnoException) =>
+    explainListen(error, '--agent-port', 'CARILLON_AGENT_PORT', '127.0.0.1', settings.agentPort),
+  );
+  return stack.use(assistant);
 }
 
 async function startServiceBus(wiring: Wiring, access: Access, broker: Broker): Promise<ServiceBusDoor> {
@@ -203,6 +219,7 @@ type HttpParts = {
   readonly broker: Broker;
   readonly inbox: InboxStream;
   readonly decisions: Decisions;
+  readonly assistant: Assistant;
   readonly wake: () => void;
   readonly hubs: Hubs;
   readonly ready: () => boolean;
@@ -227,7 +244,7 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     definitions: config.definitions,
     unsubscribeKeys: unsubscribeKeys(wiring.keys),
     hubs,
-    gateways: [door],
+    gateways: [door, parts.assistant.door(access)],
     signals,
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
     metrics: () => metrics.text(),

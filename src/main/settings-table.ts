@@ -117,6 +117,33 @@ export const settingsTable = {
     '30',
     'How long the decision trace and the attempts of deliveries are kept.',
   ),
+  conversationDays: given(
+    integer(1, 3650, 'days'),
+    '365',
+    'How long messages and files stay in the conversations of people.',
+  ),
+  directlineTokenMinutes: given(
+    integer(30, 1440, 'minutes'),
+    '30',
+    'How long the token of a Direct Line client lives; clients refresh it every 15 minutes.',
+  ),
+  directlinePosts: given(
+    integer(1, 10_000, 'messages per minute'),
+    '120',
+    'How much may be said by people in one conversation; 30 at once.',
+  ),
+  socketLimit: given(
+    integer(1, 1_000_000, 'sockets'),
+    '20000',
+    'How many WebSockets of conversations one node holds at most.',
+  ),
+  uploadLimit: given(integer(1, 100, 'MiB'), '4', 'The largest file that may be sent in a conversation.'),
+  agentTimeout: given(integer(1, 120, 'seconds'), '15', 'How long an agent may take for one turn.'),
+  agentPort: given(
+    port,
+    '8089',
+    'The port, on this machine only, at which agents in signed mode fetch their tokens; closed if there are none; 0 takes a free one.',
+  ),
   inboxDays: given(integer(1, 3650, 'days'), '365', 'How long notices stay in the inboxes of people.'),
   logLevel: given(
     choice('debug', 'info', 'warn', 'error', 'silent'),

@@ -32,6 +32,7 @@ async function welcome(server: CarillonServer): Promise<void> {
     `  Service Bus    ${server.serviceBus.connectionString}`,
     `  push hubs      ${server.hubConnectionString}`,
     `  to trust       ${server.serviceBus.caFile} (for clients that use TLS: NODE_EXTRA_CA_CERTS)`,
+    ...server.assistant.describe(),
     '  sign in (works once, within 15 minutes)',
     `    ${server.url}/v1/sign-in/${token}`,
     '',

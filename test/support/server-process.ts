@@ -42,6 +42,7 @@ export class ServerProcess {
       CARILLON_AMQP_PORT: String(amqpPort),
       CARILLON_AMQP_HTTP_PORT: '0',
       CARILLON_TLS_PORT: '0',
+      CARILLON_AGENT_PORT: '0',
       CARILLON_DATA_DIR: dataDir,
       ...(options.keyOfItsOwn ? {} : { CARILLON_ADMIN_KEY: ADMIN_KEY }),
       ...(options.config ? { CARILLON_CONFIG: options.config } : {}),

@@ -5,6 +5,7 @@ import type { IngestMapping } from '../../events/ingest.ts';
 import type { Category, Notification } from '../../handler/notification.ts';
 import type { HubCredentials } from '../../hub/hubs.ts';
 import type { TopicSettings } from '../../topics/settings.ts';
+import type { AssistantConfig } from './assistant.ts';
 
 export type Config = {
   /** Topics to be there when the server has started; those that exist keep what is not named here. */
@@ -19,6 +20,7 @@ export type Config = {
    * secrets come from the environment or files; they are kept encrypted, and a platform left out keeps what it had.
    */
   readonly hubs?: Readonly<Record<string, HubCredentials>>;
+  readonly assistant?: AssistantConfig;
   readonly branding?: Branding;
 };
 

@@ -9,6 +9,7 @@ import { checkCredentials } from '../../hub/lanes.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import { checkEntityName, mergeSettings, type TopicSettings, topicDefaults } from '../../topics/settings.ts';
 import { projectFolder } from '../version.ts';
+import { type LoadedAssistant, readAssistant } from './assistant.ts';
 import type { Branding } from './define.ts';
 
 export type LoadedConfig = {
@@ -18,6 +19,7 @@ export type LoadedConfig = {
   readonly definitions: Definitions;
   readonly mappings: readonly IngestMapping[];
   readonly hubs: readonly { readonly name: string; readonly credentials: HubCredentials }[];
+  readonly assistant: LoadedAssistant;
   readonly branding: Branding;
 };
 
@@ -25,7 +27,7 @@ export const DEFAULT_CONFIG = 'carillon.config.ts';
 
 // A backend that publishes twice because its first answer was lost is the usual case, so topics of the config detect it.
 const CONFIG_TOPIC: Partial<TopicSettings> = { duplicateDetection: true };
-const SECTIONS = ['topics', 'categories', 'notifications', 'ingest', 'hubs', 'branding'];
+const SECTIONS = ['topics', 'categories', 'notifications', 'ingest', 'hubs', 'assistant', 'branding'];
 // Devices can be registered from the start; browsers can be pushed to as well, because their keys need no account.
 const DEFAULT_HUBS = { main: {} };
 const MAPPING_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -70,7 +72,8 @@ function readConfig(config: Record<string, unknown>, problems: string[]): Omit<L
   const names = new Set(topics.map(({ name }) => name));
   checkTopics(names, definitions, mappings, problems);
   const hubs = readHubs(config.hubs ?? DEFAULT_HUBS, problems);
-  return { topics, definitions, mappings, hubs, branding: readBranding(config.branding, problems) };
+  const assistant = readAssistant(config.assistant, problems);
+  return { topics, definitions, mappings, hubs, assistant, branding: readBranding(config.branding, problems) };
 }
 
 function readTopics(given: unknown, problems: string[]): LoadedConfig['topics'] {
