@@ -79,7 +79,7 @@ export function draftNotice(
   if (reached.every(({ endpoints }) => endpoints === undefined)) return rowOfSilence(row, reached);
   // The size of the card is checked here as well, where a fault is still about this event alone.
   const card = attempt(() => {
-    const parsed = readCard(definition.content(matched.event, person));
+    const parsed = readCard(definition.content(matched.event, person), definition.cardPolicy);
     return { parsed, json: cardJson(parsed), terms: termsOf(definition, matched.event, parsed) };
   });
   if (card instanceof Failure) return card;

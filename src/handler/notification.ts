@@ -1,5 +1,6 @@
 // A notification is the definition, in code, of what to tell whom when an event matches. This file holds what authors of
 // definitions see, and checks a set of definitions before the handler runs them.
+import { type CardPolicy, defaultPolicy } from '../assistant/cards/policy.ts';
 import { type ChannelName, channelNames, type Urgency, urgencies } from '../deliveries/channel.ts';
 import type { CloudEvent } from '../events/cloudevent.ts';
 import type { Card } from '../kit/card.ts';
@@ -58,7 +59,12 @@ export type Category = CategoryPolicy & {
 export type CategoryField = { readonly name: string; readonly label: string; readonly kind: 'number' | 'text' };
 
 /** A definition with its condition compiled. */
-export type Defined = Notification & { readonly condition: Condition | undefined; readonly urgency: Urgency };
+export type Defined = Notification & {
+  readonly condition: Condition | undefined;
+  readonly urgency: Urgency;
+  /** What its Adaptive Cards may be. */
+  readonly cardPolicy: CardPolicy;
+};
 
 export type Definitions = {
   readonly all: readonly Defined[];
@@ -73,12 +79,13 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 export function compileDefinitions(
   notifications: readonly Notification[],
   categories: Readonly<Record<string, Category>> = {},
+  cardPolicy: CardPolicy = defaultPolicy,
 ): Definitions {
   const faults = [...faultsOfCategories(categories), ...notifications.flatMap(faultsOf), ...repeated(notifications)];
   if (faults.length > 0) {
     throw new Refusal('notification_invalid', `The notifications are not valid: ${faults.join('; ')}.`, { faults });
   }
-  const all = notifications.map(define);
+  const all = notifications.map((each) => define(each, cardPolicy));
   return {
     all,
     byTopic: Map.groupBy(all, (each) => each.topic.toLowerCase()),
@@ -86,7 +93,7 @@ export function compileDefinitions(
   };
 }
 
-function define(notification: Notification): Defined {
+function define(notification: Notification, cardPolicy: CardPolicy): Defined {
   const condition = notification.when === undefined ? undefined : compileCondition(notification.when);
   // Not spread: a definition may be an object of a class, whose methods a spread would lose.
   return Object.assign(
@@ -94,6 +101,7 @@ function define(notification: Notification): Defined {
     {
       condition,
       urgency: notification.urgency ?? 'normal',
+      cardPolicy,
     } as const,
   );
 }

@@ -92,12 +92,19 @@ function parseAction(value: unknown, index: number): CardAction {
     throw invalid(`${at}.style`, "must be 'primary' or 'danger'");
   }
   return {
-    id: text(given.id, `${at}.id`, 64),
+    id: actionId(given.id, `${at}.id`),
     label: text(given.label, `${at}.label`, 75),
     ...(style !== undefined && { style }),
     ...(given.askReason === true && { askReason: true }),
     ...(given.done !== undefined && { done: text(given.done, `${at}.done`, 75) }),
   };
+}
+
+/** It goes into addresses, and into the buttons of every surface. */
+function actionId(value: unknown, at: string): string {
+  const id = text(value, at, 64);
+  if (!/^[\w.:-]+$/.test(id)) throw invalid(at, 'must be letters, digits or . _ : -');
+  return id;
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {

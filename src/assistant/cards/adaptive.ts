@@ -3,7 +3,9 @@
 import type { AdaptiveCard, Card, CardAction } from '../../kit/card.ts';
 import { answerData, cardVersion, reasonInput } from './answer-data.ts';
 import { type Decision, decisionText, openActions, type Reader } from './decision.ts';
-import { plain } from './markdown.ts';
+import { plain, tame } from './markdown.ts';
+import { safeLink } from './raw/addresses.ts';
+import { rewriteRaw } from './raw/rewrite.ts';
 import { toText } from './text.ts';
 
 /**
@@ -23,10 +25,13 @@ export type AdaptiveContext = {
 
 export const ADAPTIVE_CARD_TYPE = 'application/vnd.microsoft.card.adaptive';
 const MAX_REASON = 2_000;
+const MAX_FALLBACK = 2_000;
 
 export function toAdaptiveCard(card: Card, context: AdaptiveContext): AdaptiveCard {
+  if (card.adaptiveCard) return rewriteRaw(card, card.adaptiveCard, context);
   const actions = openActions(card, context.decision).flatMap((action) => answerAction(card, action, context));
-  const link = card.link ? [{ type: 'Action.OpenUrl', title: card.link.label, url: card.link.url }] : [];
+  const url = card.link && safeLink(card.link.url);
+  const link = card.link && url ? [{ type: 'Action.OpenUrl', title: tame(card.link.label), url }] : [];
   return {
     ...envelope(card, context),
     body: [...content(card), ...settledBlocks(card, context), ...actionSet([...actions, ...link])],
@@ -39,7 +44,7 @@ export function envelope(card: Card, { decision, reader }: AdaptiveContext): Rec
     type: 'AdaptiveCard',
     $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
     version: '1.5',
-    fallbackText: toText(card, { decision, reader }),
+    fallbackText: cut(toText(card, { decision, reader })),
   };
 }
 
@@ -77,8 +82,14 @@ function bodyBlocks(body: string): unknown[] {
   );
 }
 
+/** Shown by clients that cannot show the card, as Markdown; long ones would only make the message too large. */
+function cut(text: string): string {
+  const shown = text.length <= MAX_FALLBACK ? text : `${text.slice(0, MAX_FALLBACK - 1).toWellFormed()}…`;
+  return tame(shown);
+}
+
 /** What is shown once the question is settled. */
-function settledBlocks(card: Card, { decision, reader }: AdaptiveContext): unknown[] {
+export function settledBlocks(card: Card, { decision, reader }: AdaptiveContext): unknown[] {
   const text = decisionText(card, decision, reader);
   if (text === undefined) return [];
   const chosen = card.actions?.find(({ id }) => id === decision?.actionId);
@@ -105,7 +116,7 @@ function actionSet(actions: readonly unknown[]): unknown[] {
 }
 
 function answerAction(card: Card, action: CardAction, context: AdaptiveContext): unknown[] {
-  const look = { title: action.label, ...styleOf(action) };
+  const look = { title: tame(action.label), ...styleOf(action) };
   if (context.surface === 'link') {
     const url = context.answerUrl?.(action);
     return url === undefined ? [] : [{ type: 'Action.OpenUrl', ...look, url }];
@@ -119,7 +130,11 @@ function answerAction(card: Card, action: CardAction, context: AdaptiveContext):
 }
 
 /** A button that sends `data`, as the surface takes it. */
-export function sendAction(surface: 'directline' | 'teams', look: object, data: Record<string, unknown>): object {
+export function sendAction(
+  surface: 'directline' | 'teams',
+  look: object,
+  data: Record<string, unknown>,
+): Record<string, unknown> {
   const submit = { type: 'Action.Submit', ...look, data };
   return surface === 'directline'
     ? submit
@@ -130,7 +145,7 @@ function askFirst(action: CardAction, look: object, press: object): object {
   const field = {
     type: 'Input.Text',
     id: reasonInput(action.id),
-    label: `Reason for “${action.label}”`,
+    label: tame(`Reason for “${action.label}”`),
     isMultiline: true,
     isRequired: true,
     maxLength: MAX_REASON,

@@ -1,6 +1,7 @@
 // What a `carillon.config.ts` is made of. These functions only give types to what is written there; checking and loading
 // happen when the server starts.
 
+import type { CardPolicy } from '../../assistant/cards/policy.ts';
 import type { IngestMapping } from '../../events/ingest.ts';
 import type { Category, Notification } from '../../handler/notification.ts';
 import type { HubCredentials } from '../../hub/hubs.ts';
@@ -21,6 +22,8 @@ export type Config = {
    */
   readonly hubs?: Readonly<Record<string, HubCredentials>>;
   readonly assistant?: AssistantConfig;
+  /** Limits of the Adaptive Cards that notifications may write themselves, and where their images may come from. */
+  readonly cards?: Partial<CardPolicy>;
   readonly branding?: Branding;
 };
 

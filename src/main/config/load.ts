@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readPolicy } from '../../assistant/cards/policy.ts';
 import type { IngestMapping } from '../../events/ingest.ts';
 import { type Category, compileDefinitions, type Definitions, type Notification } from '../../handler/notification.ts';
 import { type HubCredentials, hubNamePattern } from '../../hub/hubs.ts';
@@ -27,7 +28,7 @@ export const DEFAULT_CONFIG = 'carillon.config.ts';
 
 // A backend that publishes twice because its first answer was lost is the usual case, so topics of the config detect it.
 const CONFIG_TOPIC: Partial<TopicSettings> = { duplicateDetection: true };
-const SECTIONS = ['topics', 'categories', 'notifications', 'ingest', 'hubs', 'assistant', 'branding'];
+const SECTIONS = ['topics', 'categories', 'notifications', 'ingest', 'cards', 'hubs', 'assistant', 'branding'];
 // Devices can be registered from the start; browsers can be pushed to as well, because their keys need no account.
 const DEFAULT_HUBS = { main: {} };
 const MAPPING_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -90,9 +91,10 @@ function readTopics(given: unknown, problems: string[]): LoadedConfig['topics'] 
 function readDefinitions(config: Record<string, unknown>, problems: string[]): Definitions {
   const notifications = listOf(config.notifications, 'notifications', problems);
   const categories = Object.fromEntries(entriesOf(config.categories, 'categories', problems));
+  const cards = collect(problems, undefined, () => readPolicy(config.cards));
   const compiled = collect(problems, undefined, () =>
     // compileDefinitions checks what it is given; these are the types it checks for.
-    compileDefinitions(notifications as readonly Notification[], categories as Record<string, Category>),
+    compileDefinitions(notifications as readonly Notification[], categories as Record<string, Category>, cards),
   );
   return compiled ?? { all: [], byTopic: new Map(), categories: new Map() };
 }
