@@ -1,5 +1,6 @@
 // What the Service Bus door costs: the official client against it, durable, and against a server of the same AMQP library
 // that keeps nothing and stores nothing. Alternating runs, medians. `node bench/servicebus.ts [seconds per part, default 3]`
+// A sender that waits for each batch pays the commit with every one of them; several in flight share commits.
 import { type ChildProcess, fork } from 'node:child_process';
 import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus';
 import { ServerProcess } from '../test/support/server-process.ts';
@@ -8,6 +9,7 @@ import { startPeer } from './servicebus-peer.ts';
 
 const ROUNDS = 5;
 const BATCH = 100;
+const IN_FLIGHT = 4;
 const RECEIVE = 250;
 const LATENCIES = 300;
 
@@ -20,7 +22,7 @@ async function servePeer(): Promise<void> {
   process.once('disconnect', () => process.exit());
 }
 
-type Figures = { send: number[]; receive: number[]; latency: number[] };
+type Figures = { send: number[]; sendMany: number[]; receive: number[]; latency: number[] };
 
 async function compare(ms: number): Promise<void> {
   await using server = await ServerProcess.start({ env: { CARILLON_SAS_KEY: SAS_KEY, CARILLON_LOG_LEVEL: 'error' } });
@@ -36,7 +38,7 @@ async function compare(ms: number): Promise<void> {
 }
 
 function none(): Figures {
-  return { send: [], receive: [], latency: [] };
+  return { send: [], sendMany: [], receive: [], latency: [] };
 }
 
 async function startPeerProcess(): Promise<{ child: ChildProcess; port: number }> {
@@ -58,13 +60,11 @@ async function measure(string: string, figures: Figures, ms: number): Promise<vo
   const body = Buffer.alloc(1024, 'x');
   const batch = Array.from({ length: BATCH }, () => ({ body }));
   await sender.sendMessages(batch);
-  let sent = BATCH;
-  const from = performance.now();
-  while (performance.now() - from < ms) {
-    await sender.sendMessages(batch);
-    sent += BATCH;
-  }
-  figures.send.push(((sent - BATCH) * 1000) / (performance.now() - from));
+  const alone = await sendFor(ms, 1, () => sender.sendMessages(batch));
+  const many = await sendFor(ms, IN_FLIGHT, () => sender.sendMessages(batch));
+  figures.send.push(alone.rate);
+  figures.sendMany.push(many.rate);
+  const sent = BATCH + alone.sent + many.sent;
   let received = 0;
   const begin = performance.now();
   while (received < sent && performance.now() - begin < ms) {
@@ -76,6 +76,17 @@ async function measure(string: string, figures: Figures, ms: number): Promise<vo
   await empty(client, sent - received);
   figures.latency.push(...(await latencies(client, body)));
   await client.close();
+}
+
+/** Sends batches for so long, `lanes` of them at once; messages per second. */
+async function sendFor(ms: number, lanes: number, send: () => Promise<void>): Promise<{ sent: number; rate: number }> {
+  let sent = 0;
+  const from = performance.now();
+  const lane = async () => {
+    for (; performance.now() - from < ms; sent += BATCH) await send();
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return { sent, rate: (sent * 1000) / (performance.now() - from) };
 }
 
 async function empty(client: ServiceBusClient, count: number): Promise<void> {
@@ -110,12 +121,11 @@ async function latencies(client: ServiceBusClient, body: Buffer): Promise<number
 function print({ door, memory }: Record<'door' | 'memory', Figures>): void {
   const share = (a: readonly number[], b: readonly number[]) => `${Math.round((median(a) / median(b)) * 100)} %`;
   const rate = (values: readonly number[]) => `${Math.round(median(values))}/s`;
-  console.log(
-    `sends in batches of ${BATCH}, 1 KB: door ${rate(door.send)}, memory ${rate(memory.send)}: ${share(door.send, memory.send)}`,
-  );
-  console.log(
-    `receive ${RECEIVE} + complete each: door ${rate(door.receive)}, memory ${rate(memory.receive)}: ${share(door.receive, memory.receive)}`,
-  );
+  const compared = (what: string, part: 'send' | 'sendMany' | 'receive') =>
+    console.log(`${what}: door ${rate(door[part])}, memory ${rate(memory[part])}: ${share(door[part], memory[part])}`);
+  compared(`sends in batches of ${BATCH}, 1 KB, one after the other`, 'send');
+  compared(`the same, ${IN_FLIGHT} batches in flight`, 'sendMany');
+  compared(`receive ${RECEIVE} + complete each`, 'receive');
   for (const [name, { latency }] of Object.entries({ door, memory }))
     console.log(
       `send -> received, ${name}: p50 ${median(latency).toFixed(2)} ms, p99 ${quantile(latency, 0.99).toFixed(2)} ms`,

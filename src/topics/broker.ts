@@ -1,10 +1,13 @@
 // The broker's public face: everything the gateways and the handler call. It holds the parts together and decides
 // nothing itself: entities.ts changes topics, publish.ts appends, owners.ts owns, cursor.ts hands out, progress.ts remembers.
+
+import { steadyNow } from '../kit/clock.ts';
 import type { Database } from '../kit/database.ts';
 import type { Block } from './block.ts';
 import { type BrowseOptions, browse } from './browse.ts';
 import { Catalogue, QUEUE_SUBSCRIPTION, subscriptionOf, type TopicEntry } from './catalogue.ts';
 import { checkMessages } from './check.ts';
+import { waitFor } from './connection.ts';
 import { type Batch, type ConsumeOptions, type Consumer, startConsumer } from './consume.ts';
 import { type Counts, sumCounts } from './counts.ts';
 import type { CursorDeps } from './cursor.ts';
@@ -25,6 +28,7 @@ import { cancelScheduled, countScheduled, Scheduler } from './scheduled.ts';
 import type { Seat } from './seat.ts';
 import { acceptSession, listSessions, type SessionPage } from './seats.ts';
 import type { EmitTopics } from './signals.ts';
+import { type SettleStep, transact } from './transact.ts';
 import { WallClock } from './wall-clock.ts';
 
 export type BrokerSettings = {
@@ -64,6 +68,7 @@ export class Broker {
   readonly #parts: Parts;
   readonly housekeeper: Housekeeper;
   readonly #consumers = new Set<Consumer>();
+  readonly #ending = new AbortController();
   #stopped: Promise<void> | undefined;
 
   private constructor(parts: Parts) {
@@ -152,6 +157,24 @@ export class Broker {
     return receipts;
   }
 
+  /** Sends to any number of topics and settles messages of any receivers: all of it or nothing (transact.ts). */
+  async transact(
+    sends: readonly { readonly topic: string; readonly messages: readonly OutgoingMessage[] }[],
+    settles: readonly SettleStep[],
+  ): Promise<Receipt[]> {
+    const { catalogue, quotas, usage } = this.#parts;
+    const steps = sends.map(({ topic, messages }) => ({ topic: catalogue.topic(topic), messages }));
+    for (const { topic, messages } of steps) {
+      checkMessages(topic, messages);
+      quotas.check(topic);
+      usage.topic(topic);
+    }
+    const receipts = await transact(this.#parts, steps, settles);
+    for (const { topic, messages } of steps)
+      this.#parts.deps.emit({ name: 'topics.published', topic: topic.name, count: messages.length, duplicates: 0 });
+    return receipts;
+  }
+
   /** Starts an in-process consumer; `onBatch` is never called twice at once for one partition. */
   async consume(
     topic: string,
@@ -183,8 +206,14 @@ export class Broker {
     options: ReceiverOptions = {},
   ): Promise<Receiver | undefined> {
     const deps = this.#receiverDeps(path);
-    const session = await acceptSession(deps.entity().topic, await deps.seats(), choice);
-    return session && new Receiver(path, deps, options, session);
+    const end = steadyNow() + (choice.waitMs ?? 0);
+    for (let left = choice.waitMs ?? 0; ; left = end - steadyNow()) {
+      const session = await acceptSession(deps.entity().topic, await deps.seats(), { ...choice, waitMs: left });
+      if (session) return new Receiver(path, deps, options, session);
+      if (steadyNow() + 1 >= end || choice.signal?.aborted || deps.ending.aborted) return undefined;
+      // The wait ended early because a partition moved.
+      await waitFor(50, choice.signal ?? deps.ending);
+    }
   }
 
   /** Sessions that have messages, or (with `updatedAfter`) whose state was set since. Sorted. */
@@ -204,7 +233,7 @@ export class Broker {
     };
     entity();
     const seats = () => this.#seats(entity());
-    return { sql: deps.database, entity, seats };
+    return { sql: deps.database, entity, seats, ending: this.#ending.signal };
   }
 
   /** The log itself, whoever has read what. */
@@ -334,13 +363,13 @@ export class Broker {
   }
 
   async #stop(): Promise<void> {
-    const { publisher, progress, owners, scheduler, forwarders, nodes } = this.#parts;
+    const { publisher, owners, scheduler, forwarders, nodes } = this.#parts;
+    this.#ending.abort();
     await this.housekeeper.stop();
     await Promise.all([...this.#consumers].map((consumer) => consumer.stop()));
     await forwarders.stop();
     await scheduler.stop();
     await publisher.stop();
-    await progress.stop();
     await owners.stop();
     await nodes.stop();
   }

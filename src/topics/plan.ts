@@ -23,6 +23,8 @@ export type Outgoing = OutgoingMessage & {
 
 export type Request = {
   readonly topicId: number;
+  /** The topic of each message, where they go to several. */
+  readonly topicIds?: readonly number[] | undefined;
   readonly messages: readonly Outgoing[];
   readonly bytes: number;
   readonly since: number;
@@ -80,15 +82,12 @@ export function headKey(topic: number, part: number): string {
 
 /** Requests whose topic is gone must have been taken out before; every head that is needed must be known. */
 export function planFlush(requests: readonly Request[], state: PlanState): Plan {
-  const bytes = requests.every((request) => request.topicId === requests[0]!.topicId) ? sumBytes(requests) : 4096;
+  const bytes = requests.every((request) => !request.topicIds && request.topicId === requests[0]!.topicId)
+    ? sumBytes(requests)
+    : 4096;
   const draft: Draft = { targets: new Map(), ids: [], scheduled: [], state, bytes };
   const answers = requests.map((request) => {
-    const topic = state.topicOf(request.topicId)!;
-    const whole = wholePart(topic, request.messages);
-    const receipts = request.messages.map((message) => {
-      const part = whole ?? partFor(topic, message);
-      return addMessage(targetOf(draft, topic, part), message, draft);
-    });
+    const receipts = request.topicIds ? planSeveral(draft, request) : planOne(draft, request);
     return { request, receipts };
   });
   const { targets, ids, scheduled } = draft;
@@ -105,6 +104,27 @@ export function planFlush(requests: readonly Request[], state: PlanState): Plan 
     within,
   };
   return { flush, blocks, answers, ids, scheduled };
+}
+
+function planOne(draft: Draft, request: Request): Receipt[] {
+  const topic = draft.state.topicOf(request.topicId)!;
+  const whole = wholePart(topic, request.messages);
+  return request.messages.map((message) => {
+    const part = whole ?? partFor(topic, message);
+    return addMessage(targetOf(draft, topic, part), message, draft);
+  });
+}
+
+function planSeveral(draft: Draft, { messages, topicIds }: Request): Receipt[] {
+  return messages.map((message, i) => {
+    const topic = draft.state.topicOf(topicIds![i]!)!;
+    return addMessage(targetOf(draft, topic, partFor(topic, message)), message, draft);
+  });
+}
+
+/** The topics that a request writes to. */
+export function topicsOf(request: Request): Iterable<number> {
+  return request.topicIds ? new Set(request.topicIds) : [request.topicId];
 }
 
 function sumBytes(requests: readonly Request[]): number {

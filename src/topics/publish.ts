@@ -18,7 +18,7 @@ import { isDiskFull, isOutage, tellDiskFull, waitFor } from './connection.ts';
 import { findDuplicates, RecentIds } from './dedup.ts';
 import { Matchers } from './matcher.ts';
 import type { OutgoingMessage, Receipt } from './message.ts';
-import { headKey, isLater, type Outgoing, type Plan, planFlush, type Request, toBlock } from './plan.ts';
+import { headKey, isLater, type Outgoing, type Plan, planFlush, type Request, toBlock, topicsOf } from './plan.ts';
 import { ID_RANGE, reserveIds } from './scheduled.ts';
 import type { EmitTopics } from './signals.ts';
 
@@ -77,6 +77,25 @@ export class Publisher {
     messages: readonly OutgoingMessage[],
     within?: (sql: Sql) => Promise<void>,
   ): Promise<Receipt[]> {
+    return this.#enqueue(topic.id, messages, within);
+  }
+
+  /** The same for several topics; what `within` writes lands with all of it, or nothing does. May be nothing but that. */
+  publishAll(
+    parts: readonly { readonly topic: TopicEntry; readonly messages: readonly OutgoingMessage[] }[],
+    within: (sql: Sql) => Promise<void>,
+  ): Promise<Receipt[]> {
+    const messages = parts.flatMap((part) => part.messages);
+    const topicIds = parts.flatMap((part) => part.messages.map(() => part.topic.id));
+    return this.#enqueue(topicIds[0] ?? 0, messages, within, topicIds);
+  }
+
+  #enqueue(
+    topicId: number,
+    messages: readonly OutgoingMessage[],
+    within?: (sql: Sql) => Promise<void>,
+    topicIds?: readonly number[],
+  ): Promise<Receipt[]> {
     if (this.#stop.signal.aborted) return Promise.reject(new Refusal('stopping', 'The broker is stopping.'));
     const bytes = messages.reduce((sum, message) => sum + message.body.length + 200, 0);
     if (this.#queuedBytes + bytes > this.#deps.limits.queueBytes && this.#queue.length > 0) {
@@ -85,7 +104,7 @@ export class Publisher {
     }
     return new Promise((resolve, reject) => {
       const named = messages.map(withId);
-      this.#queue.push({ topicId: topic.id, messages: named, bytes, since: steadyNow(), within, resolve, reject });
+      this.#queue.push({ topicId, topicIds, messages: named, bytes, since: steadyNow(), within, resolve, reject });
       this.#queuedBytes += bytes;
       this.#running ??= this.#run();
     });
@@ -170,7 +189,7 @@ export class Publisher {
 
   #refuseGone(group: readonly Request[]): Request[] {
     return group.filter((request) => {
-      if (this.#deps.catalogue.byId(request.topicId)) return true;
+      if ([...topicsOf(request)].every((id) => this.#deps.catalogue.byId(id))) return true;
       request.reject(new Refusal('topic_not_found', 'The topic was deleted.'));
       return false;
     });
@@ -210,8 +229,8 @@ export class Publisher {
     const later = group.reduce((sum, { messages }) => sum + messages.filter((m) => isLater(m, now)).length, 0);
     while (this.#scheduledIds.length < later) await this.#reserveIds();
     const missing = new Map<string, { topic: number; part: number }>();
-    for (const request of group) {
-      const topic = this.#deps.catalogue.byId(request.topicId)!;
+    for (const id of new Set(group.flatMap((request) => [...topicsOf(request)]))) {
+      const topic = this.#deps.catalogue.byId(id)!;
       if (topic.partitions === 1 && this.#heads.has(headKey(topic.id, 0))) continue;
       for (let part = 0; part < topic.partitions; part++) {
         const key = headKey(topic.id, part);

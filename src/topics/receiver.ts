@@ -4,10 +4,11 @@
 import { steadyNow } from '../kit/clock.ts';
 import type { Sql } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
+import { waitFor } from './connection.ts';
 import { type Message, partitionOf } from './message.ts';
 import type { Entity } from './path.ts';
 import { listScheduled } from './scheduled.ts';
-import type { Handed, Hold, Peeked, Seat, SessionGrant } from './seat.ts';
+import type { Enlisted, Handed, Hold, Peeked, Seat, SessionGrant } from './seat.ts';
 import { getSessionState, setSessionState } from './session-state.ts';
 import type { Properties, Settlement } from './settle.ts';
 import { formatToken, parseToken, type Token } from './token.ts';
@@ -22,6 +23,48 @@ export type Received = Message & {
   readonly lockedUntil: Date | undefined;
   readonly [LOCK]?: Token;
 };
+
+/**
+ * Every field is copied by name: a spread of so many takes 2 us, which is a fifth of what handing a message out costs.
+ * The text of the token is made when it is asked for: whoever settles by the message never needs it.
+ */
+class Delivered {
+  constructor(message: Message, lock: Token, lockedUntil: Date | undefined) {
+    const own = this as unknown as { -readonly [K in keyof Received]?: Received[K] };
+    own.messageId = message.messageId;
+    own.sessionId = message.sessionId;
+    own.partitionKey = message.partitionKey;
+    own.correlationId = message.correlationId;
+    own.replyTo = message.replyTo;
+    own.replyToSessionId = message.replyToSessionId;
+    own.to = message.to;
+    own.subject = message.subject;
+    own.contentType = message.contentType;
+    own.timeToLiveMs = message.timeToLiveMs;
+    own.scheduledAt = message.scheduledAt;
+    own.properties = message.properties;
+    own.body = message.body;
+    own.bodyFormat = message.bodyFormat;
+    own.topic = message.topic;
+    own.partition = message.partition;
+    own.sequence = message.sequence;
+    own.enqueuedAt = message.enqueuedAt;
+    own.expiresAt = message.expiresAt;
+    own.deliveryCount = message.deliveryCount;
+    own.hops = message.hops;
+    own.originalSequence = message.originalSequence;
+    own.filterFault = message.filterFault;
+    own.deadLetterSource = message.deadLetterSource;
+    own.deadLetterReason = message.deadLetterReason;
+    own.deadLetterDescription = message.deadLetterDescription;
+    own.lockedUntil = lockedUntil;
+    own[LOCK] = lock;
+  }
+
+  get lockToken(): string {
+    return formatToken((this as unknown as { readonly [LOCK]: Token })[LOCK]);
+  }
+}
 
 /** What names a locked message: the message itself or its token. */
 export type Locked = Received | string;
@@ -43,6 +86,8 @@ type Deps = {
   /** Asked again for every call: subscriptions change, partitions move. */
   readonly entity: () => Entity;
   readonly seats: () => Promise<readonly Seat[]>;
+  /** Aborts when the broker stops. */
+  readonly ending: AbortSignal;
 };
 
 export class Receiver {
@@ -84,9 +129,27 @@ export class Receiver {
   async receive(
     options: { readonly max?: number; readonly waitMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<Received[]> {
-    checkReceivable(this.#deps.entity());
     const { max = 1, waitMs = 0 } = options;
     const signal = options.signal ? AbortSignal.any([options.signal, this.#closing.signal]) : this.#closing.signal;
+    for (let [left, end] = [waitMs, steadyNow() + waitMs]; ; left = Math.max(0, end - steadyNow())) {
+      const received = await this.#receive({ max, waitMs: left, signal });
+      if (received.length > 0 || this.#session || signal.aborted || this.#deps.ending.aborted) return received;
+      if (steadyNow() + 1 >= end) return received;
+      // The wait ended early because the partition moved: it goes on where the partition is now.
+      await waitFor(50, signal);
+    }
+  }
+
+  async #receive({
+    max,
+    waitMs,
+    signal,
+  }: {
+    readonly max: number;
+    readonly waitMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<Received[]> {
+    checkReceivable(this.#deps.entity());
     const destructive = this.mode === 'receiveAndDelete';
     if (this.#session) {
       const { seat, grant } = this.#session;
@@ -131,15 +194,7 @@ export class Receiver {
   #received(seat: Seat, { message, attempt, until }: Handed): Received {
     const lock: Token = { part: seat.part, epoch: seat.epoch & 0xffff, attempt, sequence: message.sequence };
     const lockedUntil = this.mode === 'receiveAndDelete' ? undefined : new Date(until);
-    // The text of the token is made when it is asked for: whoever settles by the message never needs it.
-    return {
-      ...message,
-      lockedUntil,
-      [LOCK]: lock,
-      get lockToken() {
-        return formatToken(lock);
-      },
-    };
+    return new Delivered(message, lock, lockedUntil) as Received;
   }
 
   /** Done with these messages; resolves when that is durable. Throws `lock_lost` if any lock is lost (the others settle). */
@@ -187,6 +242,23 @@ export class Receiver {
       for (const [i, index] of indexes.entries()) results[index] = settled[i]!;
     });
     return results;
+  }
+
+  /**
+   * Prepares the settlement of messages of one partition for a transaction (transact.ts). Undefined where they are owned
+   * by another node: then it takes two steps. Throws `lock_lost` for tokens that are none of this entity's.
+   */
+  async enlist(messages: readonly Locked[], how: Settlement): Promise<Enlisted[] | undefined> {
+    const tokens = messages.map(tokenOf);
+    const enlisted: (Enlisted | undefined)[] = [];
+    let found = 0;
+    await this.#eachSeat(tokens, async (seat, holds) => {
+      found += holds.length;
+      enlisted.push(seat.enlist?.(holds, how, this.#session?.grant));
+    });
+    if (found < tokens.length)
+      throw new Refusal('lock_lost', 'A lock is lost: it ran out, or it is of another entity.');
+    return enlisted.every((each) => each !== undefined) ? enlisted : undefined;
   }
 
   async #eachSeat(

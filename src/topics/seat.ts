@@ -13,7 +13,7 @@ import { peekDead, peekLiving } from './peek.ts';
 import { purge } from './purge.ts';
 import { type DeadSelection, redrivePage } from './redrive.ts';
 import type { SessionLock } from './sessions.ts';
-import { completion, finished, type Settlement, settle } from './settle.ts';
+import { completion, finished, type Recorder, type Settlement, settle } from './settle.ts';
 
 /** A message with the lock under which it was handed out. `until`: the time of day, as the owner's clock shows it. */
 export type Handed = { readonly message: Message; readonly attempt: number; readonly until: number };
@@ -23,6 +23,14 @@ export type Hold = { readonly sequence: number; readonly attempt: number };
 
 export type PeekState = 'active' | 'deferred' | 'scheduled';
 export type Peeked = { readonly message: Message; readonly state: PeekState };
+
+/** A settlement that waits for its transaction. Between `held` and `settle` nothing may be awaited. */
+export type Enlisted = {
+  readonly cursor: Cursor;
+  /** Whether all the locks are held now. */
+  readonly held: () => boolean;
+  readonly settle: (record: Recorder) => Promise<void>;
+};
 
 export type SessionGrant = { readonly id: string; readonly holder: number; readonly until: number };
 
@@ -40,6 +48,8 @@ export interface Seat {
   receive(options: ReceiveOptions): Promise<Handed[]>;
   /** One answer per hold: whether the lock was held, and so the message is settled, durably. */
   settle(holds: readonly Hold[], how: Settlement, session?: SessionGrant): Promise<boolean[]>;
+  /** Only where the messages are in this process: settles them within a transaction (transact.ts). */
+  enlist?(holds: readonly Hold[], how: Settlement, session?: SessionGrant): Enlisted;
   /** One answer per hold: the new end of the lock, or 0 when it is lost. */
   renew(holds: readonly Hold[]): Promise<number[]>;
   peek(from: number, max: number, session?: string): Promise<Peeked[]>;
@@ -117,6 +127,16 @@ export class LocalSeat implements Seat {
     const entries = found.filter((entry) => entry !== undefined);
     if (entries.length > 0) await settle(this.#cursor, entries, how);
     return found.map((entry) => entry !== undefined);
+  }
+
+  enlist(holds: readonly Hold[], how: Settlement, session?: SessionGrant): Enlisted {
+    const cursor = this.#cursor;
+    const find = () => {
+      const lost = session !== undefined && !cursor.sessions?.holds(this.#lockOf(session));
+      return lost ? [] : holds.map((hold) => this.#held(hold)).filter((entry) => entry !== undefined);
+    };
+    const held = () => !cursor.closed.aborted && find().length === holds.length;
+    return { cursor, held, settle: (record) => settle(cursor, find(), how, record) };
   }
 
   #held({ sequence, attempt }: Hold): Entry | undefined {

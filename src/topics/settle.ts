@@ -22,14 +22,23 @@ export type Settlement =
       readonly properties?: Properties | undefined;
     };
 
+/** Makes a change durable: resolves when it is. */
+export type Recorder = (change: Change) => Promise<void>;
+
 /**
  * Settles entries whose locks the caller has checked. Resolves when it is durable. If it could not be written, the
- * locks run on, and the messages come again when they end.
+ * locks run on, and the messages come again when they end. Changes go to `record`, which may write them in a
+ * transaction of its own; giving back without changes is no more than memory and a count, and does not wait for it.
  */
-export async function settle(cursor: Cursor, entries: readonly Entry[], how: Settlement): Promise<void> {
+export async function settle(
+  cursor: Cursor,
+  entries: readonly Entry[],
+  how: Settlement,
+  record: Recorder = (change) => cursor.record(change),
+): Promise<void> {
   for (const entry of entries) entry.state = 'settling';
   try {
-    await carryOut(cursor, entries, how);
+    await carryOut(cursor, entries, how, record);
   } catch (error) {
     for (const entry of unsettled(entries)) cursor.deskOf(entry).keepLocked(entry);
     throw error;
@@ -40,20 +49,20 @@ function unsettled(entries: readonly Entry[]): Entry[] {
   return entries.filter((entry) => entry.state === 'settling');
 }
 
-async function carryOut(cursor: Cursor, entries: readonly Entry[], how: Settlement): Promise<void> {
-  if (how.kind === 'complete') return complete(cursor, entries);
-  if (how.kind === 'defer') return hold(cursor, entries, 'deferred', how.properties, {});
+async function carryOut(cursor: Cursor, entries: readonly Entry[], how: Settlement, record: Recorder): Promise<void> {
+  if (how.kind === 'complete') return complete(cursor, entries, record);
+  if (how.kind === 'defer') return hold(cursor, entries, 'deferred', { properties: how.properties, record });
   if (how.kind === 'abandon') return abandon(cursor, entries, how);
   if (entries.some((entry) => entry.home === 'dead' || entry.home === 'transfer')) {
     throw new Refusal('conflict', 'A message of a dead-letter queue cannot be dead-lettered again.');
   }
-  const why = { reason: how.reason, description: how.description };
-  await hold(cursor, entries, 'dead', how.properties, why);
+  const { reason, description, properties } = how;
+  await hold(cursor, entries, 'dead', { properties, reason, description, record });
   tellDead(cursor, entries.length, how.reason ?? '');
 }
 
-async function complete(cursor: Cursor, entries: readonly Entry[]): Promise<void> {
-  await cursor.record(completion(entries));
+async function complete(cursor: Cursor, entries: readonly Entry[], record: Recorder): Promise<void> {
+  await record(completion(entries));
   finished(cursor, entries);
   tell(cursor, 'topics.completed', entries.length);
 }
@@ -120,7 +129,7 @@ async function giveBack(
 
 async function buryWorn(cursor: Cursor, entries: readonly Entry[], properties: Properties | undefined): Promise<void> {
   const description = `Message could not be consumed after ${entries[0]!.deliveryCount} delivery attempts.`;
-  await hold(cursor, entries, 'dead', properties, { reason: 'MaxDeliveryCountExceeded', description });
+  await hold(cursor, entries, 'dead', { properties, reason: 'MaxDeliveryCountExceeded', description });
   tellDead(cursor, entries.length, 'MaxDeliveryCountExceeded');
 }
 
@@ -188,26 +197,33 @@ async function backToDeferred(
   counted: boolean,
 ): Promise<void> {
   if (counted) for (const entry of entries) entry.deliveryCount++;
-  await hold(cursor, entries, 'deferred', properties, {}, false);
+  await hold(cursor, entries, 'deferred', { properties, counted: false });
 }
+
+type Holding = {
+  readonly properties?: Properties | undefined;
+  readonly reason?: string | undefined;
+  readonly description?: string | undefined;
+  readonly counted?: boolean;
+  readonly record?: Recorder;
+};
 
 /** Writes held rows in the place of what was there, and takes the entries out of circulation. */
 async function hold(
   cursor: Cursor,
   entries: readonly Entry[],
   state: 'deferred' | 'dead' | 'transfer',
-  properties: Properties | undefined,
-  why: { readonly reason?: string | undefined; readonly description?: string | undefined },
-  counted = state === 'deferred',
+  { properties, reason, description, counted = state === 'deferred', record }: Holding,
 ): Promise<void> {
   const now = new Date();
   const source = state === 'deferred' ? undefined : pathOf(cursor);
   if (counted) for (const entry of entries) entry.deliveryCount++;
   const put = entries.map((entry) => {
     const message = properties ? changed(messageOf(entry), properties) : messageOf(entry);
-    return heldRow(message, state, now, { ...why, source });
+    return heldRow(message, state, now, { reason, description, source });
   });
-  await cursor.record({ done: inLog(entries), held: { put, removed: [] } });
+  const change = { done: inLog(entries), held: { put, removed: [] } };
+  await (record ? record(change) : cursor.record(change));
   if (state === 'deferred') {
     finished(cursor, entries);
     cursor.deferred += entries.length;
@@ -257,7 +273,7 @@ export function bury(
   state: 'dead' | 'transfer' = 'dead',
 ): Promise<void> {
   for (const entry of entries) entry.state = 'settling';
-  const burying = hold(cursor, entries, state, undefined, { reason, description });
+  const burying = hold(cursor, entries, state, { reason, description });
   tellDead(cursor, entries.length, reason);
   return burying.catch(() => offerUnsettled(cursor, entries));
 }

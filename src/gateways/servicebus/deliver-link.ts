@@ -126,7 +126,7 @@ class Delivery {
 
   start(entity: Entity): void {
     const link = this.#link;
-    const settling = new Settling(this.#receiver, this.#deps.transactions, entity);
+    const settling = new Settling(this.#receiver, this.#deps.transactions);
     hook(link as never, { onDisposition: (delivery, state, settled) => settling.heard(delivery, state, settled) });
     link.on('sender_flow', () => this.#flow());
     this.#closed.signal.addEventListener('abort', () => this.#end(entity));

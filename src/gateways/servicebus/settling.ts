@@ -3,7 +3,6 @@
 import { Refusal } from '../../kit/refusal.ts';
 import type { Receiver } from '../../topics/receiver.ts';
 import type { Settlement } from '../../topics/settle.ts';
-import type { Entity } from './address.ts';
 import { forgetDelivery } from './amqp/mend.ts';
 import { type Delivery, type Typed, unbox } from './amqp/rhea-internals.ts';
 import { readVerdict, type Verdict } from './disposition.ts';
@@ -18,13 +17,11 @@ type WireDelivery = Delivery & { update(settled: boolean, state?: unknown): void
 export class Settling {
   readonly #receiver: Receiver;
   readonly #transactions: Transactions;
-  readonly #entity: Entity;
   #said: Said[] = [];
 
-  constructor(receiver: Receiver, transactions: Transactions, entity: Entity) {
+  constructor(receiver: Receiver, transactions: Transactions) {
     this.#receiver = receiver;
     this.#transactions = transactions;
-    this.#entity = entity;
   }
 
   heard(delivery: Delivery, state: Typed | undefined, settled: boolean): void {
@@ -57,7 +54,7 @@ export class Settling {
     const tokens = said.map(({ delivery }) => lockTokenOf(delivery.tag));
     try {
       const held = transaction
-        ? this.#transactions.settle(transaction, { receiver: this.#receiver, tokens, how, entity: this.#entity })
+        ? this.#transactions.settle(transaction, { receiver: this.#receiver, tokens, how })
         : await this.#receiver.trySettle(tokens, how);
       for (const [i, each] of said.entries()) this.#answer(each, held[i]!, transaction);
     } catch (error) {

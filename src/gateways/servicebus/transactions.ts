@@ -1,13 +1,12 @@
 // Local transactions (AMQP 1.0, part 4) of one connection. What a client sends and settles under a transaction is kept
-// aside until it is discharged; then locks are checked, messages are published (those of one entity in one commit), and
-// only after that are the received ones settled. A crash in between delivers again: nothing is lost, nothing is half said.
+// aside until it is discharged; then all of it becomes one transaction of the database, whatever entities it is about: it
+// happens as a whole or not at all. (topics/transact.ts tells what holds when another node owns what was received.)
 import { randomBytes } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Broker } from '../../topics/broker.ts';
 import type { OutgoingMessage } from '../../topics/message.ts';
 import type { Receiver } from '../../topics/receiver.ts';
 import type { Settlement } from '../../topics/settle.ts';
-import type { Entity } from './address.ts';
 import { AmqpDescribed, type AmqpValue } from './amqp/decode.ts';
 import { echoAttach, type LinkContext, type WireLink } from './amqp/link.ts';
 import { hook } from './amqp/mend.ts';
@@ -28,7 +27,6 @@ type Settled = {
   readonly receiver: Receiver;
   readonly tokens: readonly string[];
   readonly how: Settlement;
-  readonly entity: Entity;
 };
 
 type Transaction = {
@@ -122,14 +120,7 @@ export class Transactions {
     if (!transaction) throw unknownTransaction();
     this.rollBack(id.toString('hex'));
     if (fail) return;
-    for (const { receiver, tokens, how } of transaction.settled)
-      if (how.kind !== 'abandon') await receiver.renewLock(tokens);
-    const byTopic = Map.groupBy(transaction.published, ({ topic }) => topic);
-    for (const [topic, parts] of byTopic) {
-      const messages = parts.flatMap((part) => part.messages);
-      await this.#broker.publish(topic, messages);
-    }
-    await Promise.all(transaction.settled.map(({ receiver, tokens, how }) => receiver.trySettle(tokens, how)));
+    await this.#broker.transact(transaction.published, transaction.settled);
   }
 
   rollBack(id: string): void {
