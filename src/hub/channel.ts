@@ -19,6 +19,7 @@ import {
 } from './drivers/payloads.ts';
 import type { ChunkOutcome } from './fan-out.ts';
 import { type HubLanes, pushPlatform, pushPlatforms } from './lanes.ts';
+import { outcomeName } from './outcome-name.ts';
 
 export type MobileDeps = {
   readonly database: Database;
@@ -148,8 +149,9 @@ function outcomeOf(
 function deadOf(group: readonly Ready[], { exceptions }: ChunkOutcome) {
   return exceptions.flatMap(({ index, outcome }) => {
     if (outcome.kind !== 'gone') return [];
-    const { device } = group[index]!;
-    return [{ hub: device.hub, id: device.id, handle: handleOf(device.installation), since: outcome.since }];
+    const { device, platform } = group[index]!;
+    const cause = outcomeName(platform, outcome);
+    return [{ hub: device.hub, id: device.id, handle: handleOf(device.installation), since: outcome.since, cause }];
   });
 }
 

@@ -150,7 +150,7 @@ class Gathered implements PushedChunk {
   readonly failed: Failed[] = [];
   down: PushedChunk['down'];
   readonly #aims: readonly Aim[];
-  readonly #dead: { readonly aim: Aim; readonly since: Date | undefined }[] = [];
+  readonly #dead: { readonly aim: Aim; readonly since: Date | undefined; readonly cause: OutcomeName }[] = [];
 
   constructor(aims: readonly Aim[]) {
     this.#aims = aims;
@@ -181,13 +181,14 @@ class Gathered implements PushedChunk {
   }
 
   deadOf(hub: string): DeadDevice[] {
-    return this.#dead.map(({ aim, since }) => ({ hub, id: aim.deviceId!, handle: aim.handle, since }));
+    return this.#dead.map(({ aim, ...rest }) => ({ hub, id: aim.deviceId!, handle: aim.handle, ...rest }));
   }
 
   #fail(index: number, platform: Platform, outcome: PushOutcome, options: PushOptions): void {
     if (outcome.kind === 'delivered') return;
     const aim = this.#aims[index]!;
-    if (outcome.kind === 'gone' && aim.deviceId !== undefined) this.#dead.push({ aim, since: outcome.since });
+    if (outcome.kind === 'gone' && aim.deviceId !== undefined)
+      this.#dead.push({ aim, since: outcome.since, cause: outcomeName(platform, outcome) });
     const retryInMs = retryIn(outcome, options.collapseId !== undefined);
     if (retryInMs !== undefined) this.codes[index] = outcomeCode.retry;
     const innocent = outcome.kind === 'down';

@@ -6,6 +6,7 @@ import type { UnsubscribeKeys } from '../../src/email/unsubscribe.ts';
 import { enterpriseNotification } from '../../src/events/ingest.ts';
 import { deviceLine } from '../../src/gateways/http/device-line.ts';
 import { HttpServer, type HttpSettings } from '../../src/gateways/http/server.ts';
+import { notificationHubDoor } from '../../src/gateways/notificationhub/door.ts';
 import { registrationLine } from '../../src/gateways/notificationhub/registration-line.ts';
 import { Handler } from '../../src/handler/handler.ts';
 import { compileDefinitions, type Notification } from '../../src/handler/notification.ts';
@@ -103,7 +104,9 @@ export function useServer(
         mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
         unsubscribeKeys: UNSUBSCRIBE_KEYS,
+        answerKeys: UNSUBSCRIBE_KEYS,
         hubs,
+        gateways: [notificationHubDoor({ ...hubs, database, lanes, emit, now })],
       },
       { host: '127.0.0.1', port: 0, version: '0.0.0', ...settings },
     );

@@ -119,7 +119,7 @@ function refuseUnknownPaths(app: App): void {
   const known: { readonly pattern: RegExp; readonly methods: readonly string[] }[] = [];
   app.addHook('onRoute', ({ url, method, constraints }) => {
     // A route with further conditions says nothing about who does not meet them.
-    if (constraints !== undefined && Object.keys(constraints).length > 0) return;
+    if (url.includes('(') || (constraints !== undefined && Object.keys(constraints).length > 0)) return;
     known.push({ pattern: patternOf(url), methods: [method].flat() });
   });
   app.setNotFoundHandler((request, reply) => {

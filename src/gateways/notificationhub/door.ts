@@ -81,21 +81,7 @@ const operations: readonly Operation[] = [
   ...feedbackOperations,
   ...hubOperations,
 ];
-// The router tells cases apart; these are the spellings of the SDKs.
-const spellings = [
-  'installations',
-  'registrations',
-  'registrationIDs',
-  'registrationids',
-  'messages',
-  'schedulednotifications',
-  'scheduledNotifications',
-  'tags',
-  'jobs',
-  'feedbackcontainer',
-  'feedbackContainer',
-  'feedback',
-];
+const kinds = [...new Set(operations.map(({ kind }) => kind))].filter((kind) => /^[a-z]+$/.test(kind));
 const methods = ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'] as const;
 const options = { config: { access: 'open' as const }, schema: { hide: true } };
 const xmlType = 'application/xml; charset=utf-8';
@@ -122,11 +108,16 @@ function operationRoutes(app: App, deps: HubDoorDeps): void {
     done(null, body),
   );
   const handler = (request: Request, reply: Reply) => serve(deps, request, reply);
-  for (const spelling of spellings)
-    for (const url of [`/:hub/${spelling}`, `/:hub/${spelling}/*`])
-      app.route({ method: [...methods], url, ...options, handler });
+  for (const url of [`/:hub/${anyCase(kinds)}`, `/:hub/${anyCase(kinds)}/*`])
+    app.route({ method: [...methods], url, ...options, handler });
   for (const url of ['/:hub', '/:hub/', '/$Resources/*'])
     app.route({ method: ['GET', 'PUT', 'DELETE'], url, ...options, constraints: { signed: 'yes' }, handler });
+}
+
+/** A parameter of the path that is one of these words. The router itself tells cases apart, and clients write both. */
+function anyCase(words: readonly string[]): string {
+  const letters = (word: string) => [...word].map((letter) => `[${letter}${letter.toUpperCase()}]`).join('');
+  return `:kind(^(?:${words.map(letters).join('|')})$)`;
 }
 
 function fileRoutes(app: App, deps: HubDoorDeps): void {
