@@ -22,7 +22,7 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
-const row = (page: Page, title: string): Locator => page.getByRole('listitem').filter({ hasText: title });
+const row = (page: Page, title: string): Locator => page.getByRole('article').filter({ hasText: title });
 
 describe('the main job in a browser', () => {
   it('shows what a simulated backend says at once, counted and readable by keyboard alone', async () => {

@@ -81,6 +81,27 @@ export type Card = {
   readonly body?: string;
   readonly facts?: readonly { readonly label: string; readonly value: string }[];
   readonly link?: { readonly label: string; readonly url: string };
+  readonly actions?: readonly CardAction[];
+  /** Drawn by its author; the rest says the same in words. */
+  readonly adaptiveCard?: Readonly<Record<string, unknown>>;
+};
+export type CardAction = {
+  readonly id: string;
+  readonly label: string;
+  readonly style?: 'primary' | 'danger';
+  readonly askReason?: boolean;
+  /** What the card says once somebody gave this answer. */
+  readonly done?: string;
+};
+/** Where the question of a card stands. */
+export type Decision = {
+  readonly state: 'open' | 'decided' | 'expired' | 'withdrawn';
+  readonly expiresAt?: string;
+  readonly at?: string;
+  readonly by?: { readonly id: string; readonly name?: string };
+  readonly actionId?: string;
+  readonly label?: string;
+  readonly reason?: string;
 };
 
 export type InboxItem = {
@@ -98,6 +119,7 @@ export type InboxItem = {
   readonly seenAt: string | null;
   readonly readAt: string | null;
   readonly archivedAt: string | null;
+  readonly decision?: Decision;
 };
 export type Counts = { readonly unseen: number; readonly unread: number };
 export type InboxPage = Page<InboxItem> & Counts & { readonly position: number };

@@ -18,9 +18,13 @@ export function Ago({ at }: { readonly at: string }) {
   );
 }
 
-export function Exact({ at, seconds = false }: { readonly at: string; readonly seconds?: boolean }) {
+type ExactProps = { readonly at: string; readonly seconds?: boolean; readonly short?: boolean };
+
+/** `short`: the clock alone where it is today's. */
+export function Exact({ at, seconds = false, short = false }: ExactProps) {
   const moment = new Date(at);
-  const text = seconds ? clockSeconds.format(moment) : full.format(moment);
+  const today = short && sameDay(moment, new Date());
+  const text = today ? clock.format(moment) : seconds ? clockSeconds.format(moment) : full.format(moment);
   return (
     <time dateTime={at} title={full.format(moment)}>
       {text}

@@ -2,11 +2,12 @@
 import { Button } from '@fluentui/react-button';
 import { AlertRegular, ArchiveRegular, CheckmarkCircleRegular, MailReadRegular } from '@fluentui/react-icons';
 import { Tab as FluentTab, TabList } from '@fluentui/react-tabs';
-import { type ReactNode, useEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import type { Category, InboxItem, Mark } from '../kit/api.ts';
 import { Empty, Failure, Waiting } from '../kit/Parts.tsx';
 import { go, to } from '../kit/route.ts';
 import { useToasts } from '../kit/toasts.tsx';
+import type { Answer } from './cards/Question.tsx';
 import { type Tab, tabs, view } from './inbox-state.ts';
 import { NoticeDetail } from './NoticeDetail.tsx';
 import { NoticeList } from './NoticeList.tsx';
@@ -29,11 +30,12 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name, above 
   const items = view(state, tab, openId);
   const open = openId === undefined ? undefined : state.items[openId];
   const act = useActions(inbox, openId);
+  const missing = useOpenNotice(inbox, openId);
   useSeen(inbox, items);
   useReadWhenOpened(inbox, open);
-  const blank = tab === 'all' && items.length === 0 && state.readings.all.loaded;
+  const blank = tab === 'all' && items.length === 0 && state.readings.all.loaded && !missing;
   return (
-    <div className={blank ? 'inbox inbox-blank' : open ? 'inbox inbox-open' : 'inbox'}>
+    <div className={blank ? 'inbox inbox-blank' : open || missing ? 'inbox inbox-open' : 'inbox'}>
       <section className="inbox-list" aria-label="Notices">
         <div className="inbox-head">
           <h1>Inbox</h1>
@@ -55,7 +57,16 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name, above 
       </section>
       <section className="inbox-detail" aria-label="Open notice">
         {open ? (
-          <NoticeDetail key={open.id} item={open} categories={categories} act={act.mark} close={act.close} />
+          <NoticeDetail
+            key={open.id}
+            item={open}
+            categories={categories}
+            act={act.mark}
+            answer={act.answer}
+            close={act.close}
+          />
+        ) : missing ? (
+          <NotHere close={act.close} />
         ) : (
           <div className="inbox-nothing">
             <AlertRegular aria-hidden="true" />
@@ -157,7 +168,35 @@ function useActions(inbox: Inbox, openId: string | undefined) {
     );
   };
   const readAll = () => void inbox.markAllRead().catch((error: unknown) => toasts.fail('mark all read', error));
-  return { mark, readAll, close };
+  const answer: Answer = async (item, actionId, inputs) => {
+    try {
+      await inbox.answer(item, actionId, inputs);
+    } catch (error) {
+      toasts.fail('give your answer', error);
+      throw error;
+    }
+  };
+  return { mark, readAll, close, answer };
+}
+
+/** Reads the notice of the address if the list has not come to it; true when it is not in this inbox. */
+function useOpenNotice({ state, readOne }: Inbox, id: string | undefined): boolean {
+  const [missing, setMissing] = useState<string>();
+  const known = id === undefined || state.items[id] !== undefined || !state.readings.all.loaded;
+  useEffect(() => {
+    if (known || id === undefined) return;
+    readOne(id).catch(() => setMissing(id));
+  }, [known, id, readOne]);
+  return !known && missing === id;
+}
+
+function NotHere({ close }: { readonly close: () => void }) {
+  return (
+    <Empty icon={<AlertRegular />} title="This notice is not in your inbox">
+      <p>It was for somebody else, or it is so old that it is no longer kept.</p>
+      <Button onClick={close}>Back to the inbox</Button>
+    </Empty>
+  );
 }
 
 // What is on the screen of somebody who is looking has been seen. Failing to say so harms nobody; the next time does it.

@@ -14,6 +14,8 @@ import type { Category, InboxItem } from '../kit/api.ts';
 import { Chip } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
 import { Exact } from '../kit/time.tsx';
+import { type Answer, Question } from './cards/Question.tsx';
+import { RawCard } from './cards/RawCard.tsx';
 import type { Act } from './InboxView.tsx';
 import { categoryTitle } from './NoticeList.tsx';
 
@@ -21,10 +23,11 @@ type NoticeDetailProps = {
   readonly item: InboxItem;
   readonly categories: readonly Category[] | undefined;
   readonly act: Act;
+  readonly answer: Answer;
   readonly close: () => void;
 };
 
-export function NoticeDetail({ item, categories, act, close }: NoticeDetailProps) {
+export function NoticeDetail({ item, categories, act, answer, close }: NoticeDetailProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   useEscape(close);
@@ -45,13 +48,13 @@ export function NoticeDetail({ item, categories, act, close }: NoticeDetailProps
         <h1 id="notice-title" ref={heading} tabIndex={-1}>
           {card.title}
         </h1>
-        {card.body && <p className="notice-body">{card.body}</p>}
-        {card.facts && card.facts.length > 0 && <Facts facts={card.facts} />}
+        {card.adaptiveCard ? <RawCard item={item} answer={answer} /> : <Words card={card} />}
+        <Question item={item} answer={answer} buttons={!card.adaptiveCard} />
         {card.link && (
           <div className="notice-actions">
             <Button
               as="a"
-              appearance="primary"
+              appearance={card.actions?.length ? 'secondary' : 'primary'}
               icon={<OpenRegular />}
               iconPosition="after"
               href={card.link.url}
@@ -86,6 +89,15 @@ function Toolbar({ item, act, close }: Pick<NoticeDetailProps, 'item' | 'act' | 
         {archived ? 'Move to inbox' : 'Archive'}
       </Button>
     </div>
+  );
+}
+
+function Words({ card }: { readonly card: InboxItem['card'] }) {
+  return (
+    <>
+      {card.body && <p className="notice-body">{card.body}</p>}
+      {card.facts && card.facts.length > 0 && <Facts facts={card.facts} />}
+    </>
   );
 }
 

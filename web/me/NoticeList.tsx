@@ -13,6 +13,7 @@ import type { KeyboardEvent } from 'react';
 import type { Category, InboxItem } from '../kit/api.ts';
 import { Glyph } from '../kit/Parts.tsx';
 import { Ago, dayName } from '../kit/time.tsx';
+import { questionWords } from './cards/Question.tsx';
 import { type Act, noticeAddress } from './InboxView.tsx';
 
 type NoticeListProps = {
@@ -31,7 +32,7 @@ export function NoticeList({ items, openId, categories, act }: NoticeListProps) 
       {[...days].map(([day, group]) => (
         <section key={day} aria-label={day}>
           <h2 className="day">{day}</h2>
-          <ul>
+          <div role="feed" aria-label={day}>
             {group.map((item) => (
               <Row
                 key={item.id}
@@ -41,7 +42,7 @@ export function NoticeList({ items, openId, categories, act }: NoticeListProps) 
                 act={act}
               />
             ))}
-          </ul>
+          </div>
         </section>
       ))}
     </div>
@@ -56,8 +57,12 @@ type RowProps = { readonly item: InboxItem; readonly open: boolean; readonly tit
 
 function Row({ item, open, title, act }: RowProps) {
   const unread = item.readAt === null;
+  const asked = questionWords(item);
   return (
-    <li className={`row${unread ? ' row-unread' : ''}${open ? ' row-open' : ''}`}>
+    <article
+      className={`row${unread ? ' row-unread' : ''}${open ? ' row-open' : ''}`}
+      aria-labelledby={`row-${item.id}`}
+    >
       <a
         id={`row-${item.id}`}
         data-row={item.id}
@@ -72,6 +77,7 @@ function Row({ item, open, title, act }: RowProps) {
             {item.urgency === 'high' && <FlashRegular className="row-urgent" aria-label="Urgent" />}
           </span>
           <span className="row-body">{item.body || title}</span>
+          {asked && <span className={`row-asked row-asked-${item.decision?.state ?? 'open'}`}>{asked}</span>}
         </span>
         <span className="row-time">
           <Ago at={item.createdAt} />
@@ -79,7 +85,7 @@ function Row({ item, open, title, act }: RowProps) {
         </span>
       </a>
       <RowActions item={item} act={act} />
-    </li>
+    </article>
   );
 }
 

@@ -2,7 +2,7 @@
 //
 // All items live in one table; a tab is a view of it. A tab has read the server's list down to its `floor`: older items
 // that another tab happens to know are not shown in it, because the items between them are still unread from the server.
-import type { Counts, InboxItem, InboxPage, Mark } from '../kit/api.ts';
+import type { Counts, Decision, InboxItem, InboxPage, Mark } from '../kit/api.ts';
 
 export const tabs = ['unread', 'all', 'archived'] as const;
 export type Tab = (typeof tabs)[number];
@@ -19,6 +19,8 @@ export type InboxChange =
   | { readonly kind: 'item'; readonly item: InboxItem }
   | { readonly kind: 'counts'; readonly counts: Counts }
   | { readonly kind: 'marked'; readonly ids: readonly string[]; readonly as: Mark; readonly at: string }
+  /** Questions were settled, here or elsewhere. */
+  | { readonly kind: 'decided'; readonly items: readonly { readonly id: string; readonly decision: Decision }[] }
   /** The server refused a mark: those items are again what they were. */
   | { readonly kind: 'restored'; readonly items: readonly InboxItem[] };
 
@@ -43,6 +45,11 @@ export function inboxReducer(state: InboxState, change: InboxChange): InboxState
       return replace(
         state,
         find(state, change.ids).map((item) => markItem(item, change.as, change.at)),
+      );
+    case 'decided':
+      return replace(
+        state,
+        change.items.flatMap(({ id, decision }) => find(state, [id]).map((item) => ({ ...item, decision }))),
       );
     case 'restored':
       return replace(state, change.items);

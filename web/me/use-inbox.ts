@@ -1,9 +1,10 @@
 // The inbox of one person: read once, then kept current by the stream, with marks that show at once and are taken back
 // when the server refuses them.
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from 'react';
-import { get, type InboxItem, type InboxPage, type Mark, post, query } from '../kit/api.ts';
+import { type Decision, get, type InboxItem, type InboxPage, type Mark, Problem, post, query } from '../kit/api.ts';
 import { type LiveState, LiveStream } from '../kit/live.ts';
 import type { Frame } from '../kit/sse.ts';
+import type { Inputs } from './cards/Question.tsx';
 import { emptyInbox, find, type InboxChange, type InboxState, inboxReducer, type Tab } from './inbox-state.ts';
 
 const PAGE_SIZE = 30;
@@ -17,6 +18,10 @@ export type Inbox = {
   readonly reload: () => void;
   readonly mark: (ids: readonly string[], as: Mark) => Promise<void>;
   readonly markAllRead: () => Promise<void>;
+  /** Rejects with what the server refused; who was faster is shown by then. */
+  readonly answer: (item: InboxItem, actionId: string, inputs?: Inputs) => Promise<void>;
+  /** Reads one notice that the list has not come to yet. Rejects when it is not in this inbox. */
+  readonly readOne: (id: string) => Promise<void>;
 };
 
 /** `onNew` is told about every notice that arrives while the page is open. */
@@ -61,6 +66,11 @@ export function useInbox(recipientId: string, tab: Tab, onNew: (item: InboxItem)
   }, [base, start, reload]);
 
   const mark = useMark(base, latest, dispatch);
+  const answer = useAnswer(base, dispatch);
+  const readOne = useCallback(
+    async (id: string) => dispatch({ kind: 'item', item: await get<InboxItem>(`${base}/${encodeURIComponent(id)}`) }),
+    [base],
+  );
   const loadMore = useCallback(() => {
     const { next } = latest.current.state.readings[latest.current.tab];
     if (next !== undefined) void read(latest.current.tab, next);
@@ -75,8 +85,8 @@ export function useInbox(recipientId: string, tab: Tab, onNew: (item: InboxItem)
     reload();
   }, [mark, reload]);
   return useMemo(
-    () => ({ state, live, error, loadMore, reload, mark, markAllRead }),
-    [state, live, error, loadMore, reload, mark, markAllRead],
+    () => ({ state, live, error, loadMore, reload, mark, markAllRead, answer, readOne }),
+    [state, live, error, loadMore, reload, mark, markAllRead, answer, readOne],
   );
 }
 
@@ -97,9 +107,29 @@ function useMark(base: string, latest: { readonly current: Latest }, dispatch: D
   );
 }
 
+// A key per press: a request that is repeated on the way decides nothing twice, and is no refusal either.
+function useAnswer(base: string, dispatch: Dispatch): Inbox['answer'] {
+  return useCallback(
+    async (item, actionId, inputs) => {
+      const path = `${base}/${encodeURIComponent(item.id)}/actions/${encodeURIComponent(actionId)}`;
+      const idempotencyKey = `${item.id}-${Date.now()}-${Math.random()}`;
+      const decided = await post<{ id: string; decision: Decision }>(path, { inputs, idempotencyKey }).catch(
+        (error: unknown) => {
+          const decision = error instanceof Problem ? (error.details.decision as Decision | undefined) : undefined;
+          if (decision) dispatch({ kind: 'decided', items: [{ id: item.id, decision }] });
+          throw error;
+        },
+      );
+      dispatch({ kind: 'decided', items: [decided] });
+    },
+    [base, dispatch],
+  );
+}
+
 function takeFrame(frame: Frame, dispatch: Dispatch, latest: Latest, reload: () => void): void {
   const data = JSON.parse(frame.data);
   if (frame.event === 'counts') dispatch({ kind: 'counts', counts: data });
+  if (frame.event === 'decided') dispatch({ kind: 'decided', items: data.items });
   if (frame.event === 'item') {
     const isNew = latest.state.items[data.id] === undefined;
     dispatch({ kind: 'item', item: data });
