@@ -232,7 +232,7 @@ export class Broker {
       return found;
     };
     entity();
-    const seats = () => this.#seats(entity());
+    const seats = (fresh?: boolean) => this.#parts.nodes.seats(entity(), fresh);
     return { sql: deps.database, entity, seats, ending: this.#ending.signal };
   }
 
@@ -249,6 +249,11 @@ export class Broker {
 
   createQueue(...given: Parameters<Entities['createQueue']>): ReturnType<Entities['createQueue']> {
     return this.#parts.entities.createQueue(...given);
+  }
+
+  /** Reads again what there is, for who misses an entity that another node may have made a moment ago. */
+  refresh(): Promise<void> {
+    return this.#parts.catalogue.refreshAll();
   }
 
   ensureTopic(...given: Parameters<Entities['ensureTopic']>): ReturnType<Entities['ensureTopic']> {

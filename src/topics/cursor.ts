@@ -299,11 +299,12 @@ export class Cursor {
     return ranges.concat(this.#skip.list.filter((range) => range.end > this.next));
   }
 
-  /** Delivery counts of what is not done. */
-  allCounts(): Map<number, number> {
+  /** Delivery counts of what is not done. `ended`: what is locked now is not going to be settled. */
+  allCounts(ended = false): Map<number, number> {
     const counts = new Map(this.#counts);
-    for (const [sequence, { deliveryCount }] of this.#outstanding) {
-      if (deliveryCount > 0) counts.set(sequence, deliveryCount);
+    for (const [sequence, { deliveryCount, state }] of this.#outstanding) {
+      const count = deliveryCount + (ended && state === 'locked' ? 1 : 0);
+      if (count > 0) counts.set(sequence, count);
     }
     return counts;
   }
@@ -363,11 +364,31 @@ export class Cursor {
     return entry;
   }
 
+  /** Hands out nothing more for now; sessions that are held go on until their holders let go. */
+  pause(): void {
+    for (const desk of this.#desks) desk.pause();
+    this.sessions?.pause();
+  }
+
+  resume(): void {
+    for (const desk of this.#desks) desk.resume();
+    this.sessions?.resume();
+  }
+
+  /** Whether something of it is in the hands of consumers. */
+  get busy(): boolean {
+    return this.#desks.some((desk) => desk.lockedEntries.size > 0) || (this.sessions?.anyHeld ?? false);
+  }
+
+  get #desks(): Dispenser[] {
+    return [this.desk, this.dead.desk, this.transfer.desk];
+  }
+
   /** The partition is not this node's any more: those who wait get nothing, locks are lost. */
   close(): void {
     this.#closing.abort();
     clearTimeout(this.#expiryTimer);
-    for (const desk of [this.desk, this.dead.desk, this.transfer.desk]) desk.close();
+    for (const desk of this.#desks) desk.close();
     this.sessions?.close();
   }
 }

@@ -37,6 +37,7 @@ export class Dispenser {
   #attempts = 0;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
+  #paused = false;
 
   constructor(source: Source) {
     this.#source = source;
@@ -98,6 +99,7 @@ export class Dispenser {
 
   #take({ max, lockMs }: TakeOptions): Entry[] {
     const entries: Entry[] = [];
+    if (this.#paused) return entries;
     const now = Date.now();
     const lockedUntil = steadyNow() + lockMs;
     while (entries.length < max) {
@@ -182,6 +184,16 @@ export class Dispenser {
     }
     if (earliest !== Infinity) this.#watch(Math.max(earliest - now, 20));
     if (lost.length > 0) this.#source.unlocked(lost);
+  }
+
+  /** Hands out nothing until `resume`; whoever waits goes on waiting. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.pump();
   }
 
   /** Those who wait get nothing; locks are lost. */

@@ -126,7 +126,7 @@ export async function clearOtherSlot(tx: Tx): Promise<void> {
   await tx.query(`lock table ${old} in access exclusive mode`);
   await tx.query(`
     insert into progress (slot, topic, subscription, part, incarnation, epoch, kind, data)
-    select ${slot}, o.topic, o.subscription, o.part, o.incarnation, o.epoch, 0, o.data
+    select ${slot}, o.topic, o.subscription, o.part, o.incarnation, o.epoch, case o.kind when 2 then 2 else 0 end, o.data
       from ${old} o join subscription s on s.id = o.subscription and s.incarnation = o.incarnation
      where not exists (select from ${now} n
                         where n.subscription = o.subscription and n.part = o.part

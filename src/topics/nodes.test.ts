@@ -136,6 +136,58 @@ describe('nodes', () => {
     await database.query("delete from node where id = 'gone'");
   });
 
+  it('share the partitions: who joins takes its part, nothing is lost, repeated or counted on the way', async () => {
+    const a = await start('a', link);
+    for (const { name } of a.listTopics({ limit: 1000 }).items) await a.deleteTopic(name);
+    const name = freshName('queue');
+    await a.createQueue(name, { partitions: 8, queue: { maxDeliveryCount: 3 } });
+    const owned = async () => {
+      const rows = await database.query<{ node: string; count: number }>(
+        "select node, count(*)::int as count from partition_owner where node <> '' group by node order by node",
+      );
+      return Object.fromEntries(rows.map((row) => [row.node, row.count]));
+    };
+    const nodes = [a];
+    const state = { sending: true, receiving: true };
+    const [sent, done, counted] = [new Set<string>(), [] as string[], [] as number[]];
+    const sender = async (worker: number) => {
+      for (let n = 0; state.sending; n++) {
+        const messageId = `${worker}-${n}`;
+        const partitionKey = `k${n % 31}`;
+        await nodes[n % nodes.length]!.publish(name, [say(messageId, { messageId, partitionKey })]);
+        sent.add(messageId);
+      }
+    };
+    const consumer = async (index: number) => {
+      const receivers = new Map(nodes.map((node) => [node, node.receiver(name)]));
+      while (state.receiving) {
+        const node = nodes[index % nodes.length]!;
+        if (!receivers.has(node)) receivers.set(node, node.receiver(name));
+        const messages = await receivers.get(node)!.receive({ max: 10, waitMs: 300 });
+        const settled = await receivers.get(node)!.trySettle(messages, { kind: 'complete' });
+        done.push(...messages.filter((_, i) => settled[i]).map((message) => message.messageId));
+        counted.push(...messages.map((message) => message.deliveryCount).filter((count) => count > 0));
+      }
+    };
+    const work = [sender(0), sender(1), consumer(0), consumer(1), consumer(2)];
+    expect(await owned()).toEqual({ a: 8 });
+    const b = await start('b', link);
+    await knows(b, name);
+    nodes.push(b);
+    await eventually(async () => expect(await owned()).toEqual({ a: 4, b: 4 }), 15_000);
+    await start('c', link);
+    await eventually(async () => expect(await owned()).toEqual({ a: 3, b: 3, c: 2 }), 15_000);
+    state.sending = false;
+    await Promise.all(work.slice(0, 2));
+    await eventually(() => expect([...sent].filter((id) => !done.includes(id))).toEqual([]), 15_000);
+    state.receiving = false;
+    await Promise.all(work);
+    expect(new Set(done).size).toBe(done.length);
+    expect(counted).toEqual([]);
+    expect(await b.counts(name)).toMatchObject({ active: 0, deadLettered: 0 });
+    expect(sent.size).toBeGreaterThan(100);
+  });
+
   it('encrypt what they say to each other, and do not speak to whoever does not know the secret', async () => {
     const a = await start('a', link);
     const [row] = await database.query<{ address: string }>("select address from node where id = 'a'");

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { steadyNow } from '../kit/clock.ts';
 import { type Database, statement } from '../kit/database.ts';
+import { shareOf } from './balance.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
 import { Links, RemoteSeat } from './link/client.ts';
 import { LinkServer } from './link/server.ts';
@@ -77,8 +78,10 @@ export class Nodes {
         ?.catchUp()
         .catch(() => {});
     const changed = (topic: number) => void catalogue.refresh([topic]).catch(() => {});
-    const server = place && (await LinkServer.start({ owners, secret, grown, changed }, place));
-    return new Nodes(deps, new Links(secret), server);
+    const released = () => void nodes.#balance().catch(() => {});
+    const server = place && (await LinkServer.start({ owners, secret, grown, changed, released }, place));
+    const nodes: Nodes = new Nodes(deps, new Links(secret), server);
+    return nodes;
   }
 
   /** Where other nodes reach this one. */
@@ -86,13 +89,14 @@ export class Nodes {
     return this.#server?.address;
   }
 
-  /** Seats at every partition that has an owner alive, here or elsewhere. */
-  async seats(entity: Entity): Promise<Seat[]> {
+  /** Seats at every partition that has an owner alive, here or elsewhere. `fresh`: asks the database who that is. */
+  async seats(entity: Entity, fresh = false): Promise<Seat[]> {
     const { owners } = this.#deps;
     await owners.updated();
     const local = localSeats(owners, entity);
     if (local.length === entity.topic.partitions) return local;
     const here = new Set(local.map((seat) => seat.part));
+    if (fresh) this.#known.delete(entity.topic.id);
     const remote = (await this.#ownersOf(entity.topic)).filter((row) => !here.has(row.part));
     return local.concat(remote.flatMap((row) => this.#remoteSeat(entity, row)));
   }
@@ -106,8 +110,10 @@ export class Nodes {
   async #ownersOf(topic: TopicEntry): Promise<OwnerRow[]> {
     const known = this.#known.get(topic.id);
     if (known && steadyNow() - known.at < BELIEVE_MS) return known.rows;
+    const at = steadyNow();
     const rows = await this.#deps.database.query<OwnerRow>(OWNERS, [topic.id]);
-    this.#known.set(topic.id, { at: steadyNow(), rows });
+    const newer = this.#known.get(topic.id);
+    if (!newer || newer.at < at) this.#known.set(topic.id, { at, rows });
     return rows;
   }
 
@@ -145,8 +151,33 @@ export class Nodes {
     const fingerprint = `${row!.count}/${row!.versions}/${row!.last}`;
     if (fingerprint !== this.#fingerprint && !(alone && this.#others.length === 0)) await catalogue.refreshAll();
     this.#fingerprint = fingerprint;
-    await owners.claimOrphans();
+    await this.#balance();
     if (this.#others.length > 0) await owners.catchUpAll();
+  }
+
+  /** Takes or lets go partitions, so that this node has its share of them. */
+  async #balance(): Promise<void> {
+    const { owners } = this.#deps;
+    const share = this.#share();
+    if (owners.count > share) owners.giveUp(owners.count - share, () => this.#hintReleased());
+    else await owners.claimOrphans(share - owners.count);
+  }
+
+  /** A node alone, or one that others cannot reach, takes whatever nobody has. */
+  #share(): number {
+    const { catalogue, nodeId } = this.#deps;
+    if (!this.#server || this.#others.length === 0) return Infinity;
+    let total = 0;
+    for (const topic of catalogue.all()) total += topic.partitions;
+    return shareOf(
+      nodeId,
+      this.#others.map(({ id }) => id),
+      total,
+    );
+  }
+
+  #hintReleased(): void {
+    for (const { address } of this.#others) this.#links.to(address).hint({ kind: 'released' });
   }
 
   async stop(): Promise<void> {

@@ -6,6 +6,7 @@
 import { int2Array, int4Array, int8Array } from '../kit/arrays.ts';
 import { type Database, statement } from '../kit/database.ts';
 import { readHeads } from './append.ts';
+import { calm, isBusy, resume } from './balance.ts';
 import type { Block } from './block.ts';
 import type { Catalogue, TopicEntry } from './catalogue.ts';
 import { isOutage, throughOutages, waitFor } from './connection.ts';
@@ -16,6 +17,9 @@ import { openCursor, readPasts } from './recover.ts';
 
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_500;
+/** How long consumers may take to settle what they hold of a partition that moves, and how often they may take longer. */
+const CALM_MS = 3_000;
+const MOST_HOLD_ONS = 10;
 
 /**
  * Of a row `n` of `node`: whether its lease holds. One that ends later than any lease can was written before the clock
@@ -41,10 +45,15 @@ const CLAIM = statement(
 );
 const ORPHANS = statement(
   'topics.owner.orphans',
-  `select t.id from topic t
-    where exists (select from partition_owner o left join node n on n.id = o.node and ${ALIVE}
-                   where o.topic = t.id and (n.id is null))
-       or (select count(*) from partition_owner o where o.topic = t.id) < t.partitions`,
+  `select t.id as topic, p.part::int as part
+     from topic t cross join generate_series(0, t.partitions - 1) as p(part)
+     left join partition_owner o on o.topic = t.id and o.part = p.part
+     left join node n on n.id = o.node and ${ALIVE}
+    where n.id is null order by random() limit $1`,
+);
+const RELEASE = statement(
+  'topics.owner.release',
+  "update partition_owner set node = '', epoch = epoch where topic = $1 and part = $2 and node = $3 and epoch = $4",
 );
 const REPORT = statement(
   'topics.owner.report',
@@ -55,7 +64,8 @@ const REPORT = statement(
    on conflict (subscription, part) do update set floor = excluded.floor`,
 );
 
-type Claimed = { topic: number; part: number; epoch: number };
+type Place = { readonly topic: number; readonly part: number };
+type Claimed = Place & { readonly epoch: number };
 
 export type OwnersDeps = {
   readonly database: Database;
@@ -76,6 +86,10 @@ export class Owners {
   #renewing: Promise<void> | undefined;
   #updating: Promise<void> = Promise.resolve();
   #claiming: Promise<void> = Promise.resolve();
+  #moving: Promise<void> | undefined;
+  /** Let go in memory, but not yet in the database. */
+  readonly #loose: Claimed[] = [];
+  readonly #holdOns = new WeakMap<Partition, number>();
 
   constructor(deps: OwnersDeps) {
     this.#deps = deps;
@@ -103,19 +117,83 @@ export class Owners {
     return () => this.#listeners.delete(listener);
   }
 
+  /** How many partitions this node owns. */
+  get count(): number {
+    return this.#partitions.size;
+  }
+
   /** Takes those partitions of the topics that nobody alive owns. */
   claim(topics: readonly TopicEntry[]): Promise<void> {
+    return this.#claimAll(
+      topics.flatMap(({ id, partitions }) => Array.from({ length: partitions }, (_, part) => ({ topic: id, part }))),
+    );
+  }
+
+  #claimAll(places: readonly Place[]): Promise<void> {
     // One after the other: claiming twice what is being opened would fence the first.
-    const claiming = this.#claiming.then(() => this.#claim(topics));
+    const claiming = this.#claiming.then(() => this.#claim(places));
     this.#claiming = claiming.catch(() => {});
     return claiming;
   }
 
-  /** Takes what belongs to nobody alive: partitions of dead nodes, and those that nobody has claimed yet. */
-  async claimOrphans(): Promise<void> {
-    const rows = await this.#deps.database.query<{ id: number }>(ORPHANS);
-    const topics = rows.flatMap(({ id }) => this.#deps.catalogue.byId(id) ?? []);
-    if (topics.length > 0) await this.claim(topics);
+  /**
+   * Takes what belongs to nobody alive: partitions of dead nodes, those that were let go, and those that nobody has
+   * claimed yet; at most so many.
+   */
+  async claimOrphans(most: number): Promise<void> {
+    if (most <= 0) return;
+    const rows = await this.#deps.database.query<Place>(ORPHANS, [Math.min(most, 100_000)]);
+    const known = rows.filter(({ topic }) => this.#deps.catalogue.byId(topic));
+    if (known.length > 0) await this.#claimAll(known);
+  }
+
+  /** Lets so many partitions go, those first that nobody is busy with. `released` is told after each. */
+  giveUp(count: number, released: () => void): void {
+    this.#moving ??= this.#letGo(count, released)
+      .catch((error: unknown) => {
+        if (!isOutage(error)) this.#deps.cursorDeps.emit({ name: 'topics.task_failed', task: 'rebalance', error });
+      })
+      .finally(() => {
+        this.#moving = undefined;
+      });
+  }
+
+  async #letGo(count: number, released: () => void): Promise<void> {
+    for (const place of this.#loose.splice(0)) await this.#release(place);
+    const idleFirst = [...this.#partitions.values()].sort((a, b) => Number(isBusy(a)) - Number(isBusy(b)));
+    for (const partition of idleFirst.slice(0, count)) {
+      const calmed = await calm(partition, CALM_MS, this.#stop.signal);
+      if (partition.lost || this.#stop.signal.aborted) continue;
+      // Whoever holds on for this long, time after time, loses the lock, as when a node dies.
+      const tries = (this.#holdOns.get(partition) ?? 0) + 1;
+      this.#holdOns.set(partition, tries);
+      if (!calmed && tries < MOST_HOLD_ONS) {
+        resume(partition);
+        continue;
+      }
+      await this.#end([partition]);
+      await this.#release({ topic: partition.topic.id, part: partition.part, epoch: partition.epoch });
+      released();
+    }
+  }
+
+  async #release(place: Place & { readonly epoch: number }): Promise<void> {
+    const values = [place.topic, place.part, this.#deps.node.id, place.epoch];
+    try {
+      await this.#deps.database.query(RELEASE, values);
+    } catch (error) {
+      this.#loose.push(place);
+      throw error;
+    }
+  }
+
+  /** Hands nothing out any more, and writes the last word about what was handed out. */
+  async #end(partitions: readonly Partition[]): Promise<void> {
+    const cursors = partitions.flatMap((partition) => [...partition.cursors.values()]);
+    for (const partition of partitions) this.drop(partition);
+    await this.#deps.cursorDeps.progress.end(cursors).catch((error: unknown) => {
+      if (!isOutage(error)) this.#deps.cursorDeps.emit({ name: 'topics.task_failed', task: 'end a partition', error });
+    });
   }
 
   /** Looks for what other nodes have appended without a hint. */
@@ -132,15 +210,11 @@ export class Owners {
     }
   }
 
-  async #claim(topics: readonly TopicEntry[]): Promise<void> {
+  async #claim(places: readonly Place[]): Promise<void> {
     if (this.#stop.signal.aborted) return;
-    const wanted = topics.flatMap((topic) =>
-      Array.from({ length: topic.partitions }, (_, part) => ({ topic, part })).filter(
-        ({ part }) => !this.#partitions.has(headKey(topic.id, part)),
-      ),
-    );
+    const wanted = places.filter(({ topic, part }) => !this.#partitions.has(headKey(topic, part)));
     if (wanted.length === 0) return;
-    const values = [int4Array(wanted.map(({ topic }) => topic.id)), int2Array(wanted.map(({ part }) => part))];
+    const values = [int4Array(wanted.map(({ topic }) => topic)), int2Array(wanted.map(({ part }) => part))];
     const claimed = await this.#deps.database.query<Claimed>(CLAIM, [...values, this.#deps.node.id]);
     await this.#open(claimed);
   }
@@ -275,7 +349,9 @@ export class Owners {
     this.#stop.abort();
     await this.#renewing;
     await this.#claiming;
-    for (const partition of [...this.#partitions.values()]) this.drop(partition);
+    await this.#moving;
+    await this.#end([...this.#partitions.values()]);
+    await this.#deps.cursorDeps.progress.stop();
     await this.#deps.database.query(LEAVE, [this.#deps.node.id]).catch(() => {});
   }
 }

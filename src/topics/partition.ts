@@ -49,8 +49,8 @@ export class Partition {
     }
     this.end = block.end;
     this.#tail.push(block);
-    this.#tailBytes += block.body.length;
-    this.#budget.used += block.body.length;
+    this.#tailBytes += memoryOf(block);
+    this.#budget.used += memoryOf(block);
     for (const cursor of this.cursors.values()) cursor.appended(block);
     this.#trim();
   }
@@ -105,11 +105,11 @@ export class Partition {
   #addPage(block: Block): void {
     if (this.#pages.has(block.first)) return;
     this.#pages.set(block.first, block);
-    this.#pageBytes += block.body.length;
+    this.#pageBytes += memoryOf(block);
     for (const [first, old] of this.#pages) {
       if (this.#pageBytes <= this.#budget.each || old === block) break;
       this.#pages.delete(first);
-      this.#pageBytes -= old.body.length;
+      this.#pageBytes -= memoryOf(old);
     }
   }
 
@@ -120,10 +120,9 @@ export class Partition {
     let count = 0;
     let bytes = this.#tailBytes;
     for (const block of this.#tail) {
-      const crowded =
-        bytes > this.#budget.each || (this.#budget.used > this.#budget.total && bytes > block.body.length);
+      const crowded = bytes > this.#budget.each || (this.#budget.used > this.#budget.total && bytes > memoryOf(block));
       if (block.end > needed && !crowded) break;
-      bytes -= block.body.length;
+      bytes -= memoryOf(block);
       count++;
     }
     this.#dropTail(count);
@@ -131,7 +130,7 @@ export class Partition {
 
   #dropTail(count: number): void {
     if (count === 0) return;
-    const dropped = this.#tail.splice(0, count).reduce((sum, block) => sum + block.body.length, 0);
+    const dropped = this.#tail.splice(0, count).reduce((sum, block) => sum + memoryOf(block), 0);
     this.#tailBytes -= dropped;
     this.#budget.used -= dropped;
   }
@@ -144,6 +143,11 @@ export class Partition {
     this.#marks.clear();
     for (const cursor of this.cursors.values()) cursor.close();
   }
+}
+
+/** Bytes, about: a small block is mostly what JavaScript keeps around it. */
+function memoryOf(block: Block): number {
+  return block.body.length + 1_000 + 50 * block.count;
 }
 
 function search(blocks: readonly Block[], sequence: number): Block | undefined {

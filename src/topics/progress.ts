@@ -1,6 +1,6 @@
 // What consumers have completed, made durable: all changes of all subscriptions of this node that gathered during the
 // last flush go out in one statement. Rows are only appended; the truth is the union of a subscription's rows, so it
-// does not matter in which order two of them commit. Every row is fenced: it is written only while this node still owns
+// does not matter in which order two of them commit, and two flushes may be under way at once. Every row is fenced: it is written only while this node still owns
 // the partition under the same epoch.
 
 import { byteaArray, int2Array, int4Array } from '../kit/arrays.ts';
@@ -77,9 +77,15 @@ const APPEND_WITH_HELD_OR_FAIL = statement(
   APPEND_WITH_HELD.text.replace(WRITTEN, OR_FAIL),
 );
 
+/**
+ * 0: what was new. 1: everything so far, so that older rows are not needed. 2: everything, as the last word of an owner
+ * that let go: nothing that its counts do not say was interrupted.
+ */
+type Kind = 0 | 1 | 2;
+
 type Row = {
   readonly cursor: Cursor;
-  readonly kind: 0 | 1;
+  readonly kind: Kind;
   readonly data: Buffer;
   readonly held: HeldChange | undefined;
 };
@@ -123,23 +129,30 @@ export async function appendIn(sql: Sql, cursor: Cursor, change: Change): Promis
   }
 }
 
+/** Flushes under way at once: while one waits for the disk, what completes meanwhile need not wait for it. */
+const LANES = 2;
+
 type Pending = { done: number[]; ranges: Range[]; counts: Map<number, number>; held: HeldChange[] };
 
 export class Progress {
-  readonly #connection: Connection;
+  readonly #lanes: readonly Connection[];
+  readonly #free: Connection[];
   readonly #emit: EmitTopics;
   readonly #deposed: (cursor: Cursor) => void;
   readonly #stop = new AbortController();
   #pending = new Map<Cursor, Pending>();
   #next: PromiseWithResolvers<void> | undefined;
-  #running: Promise<void> | undefined;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #running = new Set<Promise<void>>();
+  /** What was written last, or is being written, by a snapshot: no flush begins before it has ended. */
+  #snapshot: Promise<void> = Promise.resolve();
+  readonly #flushes = new Set<Promise<void>>();
   readonly #transactions = new Set<Promise<unknown>>();
 
   /** `deposed` is told of a cursor whose row was refused because another node owns the partition. */
   constructor(database: Database, emit: EmitTopics, deposed: (cursor: Cursor) => void) {
     const setup = ['set plan_cache_mode = force_generic_plan; set enable_hashjoin = off; set enable_mergejoin = off'];
-    this.#connection = new Connection(database, 'progress', setup);
+    this.#lanes = Array.from({ length: LANES }, () => new Connection(database, 'progress', setup));
+    this.#free = [...this.#lanes];
     this.#emit = emit;
     this.#deposed = deposed;
   }
@@ -156,11 +169,17 @@ export class Progress {
     for (const [sequence, count] of change.counts ?? []) pending.counts.set(sequence, count);
     if (change.held) pending.held.push(change.held);
     this.#next ??= Promise.withResolvers<void>();
-    this.#running ??= this.#run();
+    const lane = this.#free.pop();
+    if (lane) this.#start(lane);
     return this.#next.promise;
   }
 
-  async #run(): Promise<void> {
+  #start(lane: Connection): void {
+    const running = this.#run(lane).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async #run(lane: Connection): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#next) {
       const flushed = this.#next;
@@ -168,28 +187,34 @@ export class Progress {
       this.#next = undefined;
       this.#pending = new Map();
       try {
-        await this.#flush([...changes].filter(([cursor]) => !cursor.partition.lost));
+        await this.#flush(
+          lane,
+          [...changes].filter(([cursor]) => !cursor.partition.lost),
+        );
         flushed.resolve();
       } catch (error) {
         flushed.reject(tellDiskFull(error));
       }
     }
-    this.#running = undefined;
+    this.#free.push(lane);
   }
 
-  async #flush(changes: readonly [Cursor, Pending][]): Promise<void> {
+  async #flush(lane: Connection, changes: readonly [Cursor, Pending][]): Promise<void> {
     const rows = changes.map(([cursor, pending]): Row => {
       const held = pending.held.length > 0 ? joinHeld(pending.held) : undefined;
       return { cursor, kind: 0, data: encodeProgress(cursor, pending), held };
     });
     if (rows.length === 0) return;
-    await this.#exclusively(() => this.#write(rows));
+    for (let before: unknown; before !== this.#snapshot; await before) before = this.#snapshot;
+    const flush = this.#write(lane, rows);
+    this.#flushes.add(flush);
+    await flush.finally(() => this.#flushes.delete(flush));
   }
 
-  async #write(rows: readonly Row[]): Promise<void> {
+  async #write(lane: Connection, rows: readonly Row[], signal = this.#stop.signal): Promise<void> {
     // Repeating after a lost answer is safe: the union of two equal rows is one.
-    const written = await throughOutages(() => append(this.#connection, rows), {
-      signal: this.#stop.signal,
+    const written = await throughOutages(() => append(lane, rows), {
+      signal,
       onOutage: (error) => this.#emit({ name: 'topics.database_away', where: 'progress', error }),
     });
     const accepted = new Set(written.map((row) => `${row.subscription}/${row.part}`));
@@ -219,29 +244,44 @@ export class Progress {
       await this.#exclusively(async () => {
         // Whoever waited for the flush before this takes its entries out first; they are in the old rows only.
         await new Promise((resolve) => setImmediate(resolve));
-        await this.#write(living.slice(i, i + 500).map(snapshotRow));
+        await this.#write(
+          this.#lanes[0]!,
+          living.slice(i, i + 500).map((cursor) => wholeRow(cursor, 1)),
+        );
       });
     }
   }
 
-  /** The connection serves one statement at a time; a snapshot takes its turn between two flushes. */
+  /** The last word about cursors that hand out nothing any more. Does not wait for a PostgreSQL that is away. */
+  async end(cursors: readonly Cursor[]): Promise<void> {
+    await Promise.allSettled([...this.#transactions]);
+    for (let i = 0; i < cursors.length; i += 500) {
+      const rows = cursors.slice(i, i + 500).map((cursor) => wholeRow(cursor, 2));
+      await this.#exclusively(() => this.#write(this.#lanes[0]!, rows, AbortSignal.abort()));
+    }
+  }
+
+  /** A snapshot is written when no flush is under way. */
   #exclusively(work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
+    const turn = this.#snapshot.then(async () => {
+      await Promise.allSettled(this.#flushes);
+      await work();
+    });
+    this.#snapshot = turn.catch(() => {});
     return turn;
   }
 
   /** Flushes what was recorded; gives up at once if PostgreSQL is away. */
   async stop(): Promise<void> {
     this.#stop.abort();
-    await this.#running;
-    await this.#connection.close();
+    await Promise.all(this.#running);
+    await Promise.all(this.#lanes.map((lane) => lane.close()));
   }
 }
 
-function snapshotRow(cursor: Cursor): Row {
-  const data = encodeProgress(cursor, { done: [], ranges: cursor.doneRanges(), counts: cursor.allCounts() });
-  return { cursor, kind: 1, data, held: undefined };
+function wholeRow(cursor: Cursor, kind: 1 | 2): Row {
+  const change = { done: [], ranges: cursor.doneRanges(), counts: cursor.allCounts(kind === 2) };
+  return { cursor, kind, data: encodeProgress(cursor, change), held: undefined };
 }
 
 function joinHeld(all: readonly HeldChange[]): HeldChange {
@@ -309,15 +349,21 @@ export function decodeProgress(bytes: Buffer, into: Recovered): void {
   }
 }
 
+export type ProgressRow = {
+  readonly subscription: number;
+  readonly part: number;
+  readonly incarnation: number;
+  readonly epoch: number;
+  readonly kind: number;
+  readonly data: Buffer;
+};
+
 const SELECT_PROGRESS = statement(
   'topics.progress.read',
-  'select subscription, part, incarnation, data from progress where topic = any($1)',
+  'select subscription, part, incarnation, epoch, kind, data from progress where topic = any($1)',
 );
 
 /** Reads what is known of these cursors' pasts. The caller owns the partitions already, so nothing more is written. */
-export async function readProgress(
-  sql: Sql,
-  topics: readonly number[],
-): Promise<{ subscription: number; part: number; incarnation: number; data: Buffer }[]> {
+export async function readProgress(sql: Sql, topics: readonly number[]): Promise<ProgressRow[]> {
   return sql.query(SELECT_PROGRESS, [topics]);
 }

@@ -44,6 +44,36 @@ describe('receiver', () => {
     ]);
   });
 
+  it('counts over a restart in peace what was in hand, and nothing that only waited', async () => {
+    const broker = await start();
+    const plain = await queue(broker);
+    const sessions = await queue(broker, { requiresSession: true });
+    await broker.publish(plain, [say('1'), say('2'), say('3')]);
+    await broker.publish(
+      sessions,
+      ['a', 'b', 'a'].map((sessionId, n) => say(`${n}`, { sessionId })),
+    );
+    const [one, two] = await broker.receiver(plain).receive({ max: 2 });
+    await broker.receiver(plain).release(one!);
+    expect(two).toMatchObject({ sequence: 2 });
+    await (await broker.acceptSession(sessions, { id: 'b' }))!.receive();
+    await broker.stop();
+    const restarted = await start();
+    const again = await restarted.receiver(plain).receive({ max: 9 });
+    expect(again.map((message) => [text(message), message.deliveryCount])).toEqual([
+      ['1', 0],
+      ['2', 1],
+      ['3', 0],
+    ]);
+    const a = await (await restarted.acceptSession(sessions, { id: 'a' }))!.receive({ max: 9 });
+    const b = await (await restarted.acceptSession(sessions, { id: 'b' }))!.receive({ max: 9 });
+    expect([...a, ...b].map((message) => [text(message), message.deliveryCount])).toEqual([
+      ['0', 0],
+      ['2', 0],
+      ['1', 1],
+    ]);
+  });
+
   it('waits for a message, and gives up when told to', async () => {
     const broker = await start();
     const name = await queue(broker);

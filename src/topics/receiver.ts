@@ -85,7 +85,8 @@ type Deps = {
   readonly sql: Sql;
   /** Asked again for every call: subscriptions change, partitions move. */
   readonly entity: () => Entity;
-  readonly seats: () => Promise<readonly Seat[]>;
+  /** `fresh`: whoever owned the partitions a moment ago does not count. */
+  readonly seats: (fresh?: boolean) => Promise<readonly Seat[]>;
   /** Aborts when the broker stops. */
   readonly ending: AbortSignal;
 };
@@ -265,7 +266,7 @@ export class Receiver {
     tokens: readonly (Token | undefined)[],
     work: (seat: Seat, holds: readonly Hold[], indexes: number[]) => Promise<void>,
   ): Promise<void> {
-    const seats = this.#session ? [this.#session.seat] : await this.#deps.seats();
+    const seats = this.#session ? [this.#session.seat] : await this.#seatsOf(tokens);
     const [only] = seats;
     if (seats.length === 1 && tokens.every((token) => belongs(token, only!))) {
       // Every token belongs to a seat, so none is undefined.
@@ -282,6 +283,13 @@ export class Receiver {
           );
     });
     await Promise.all(calls);
+  }
+
+  /** A token that no seat knows may be of an owner that this node has not heard of yet. */
+  async #seatsOf(tokens: readonly (Token | undefined)[]): Promise<readonly Seat[]> {
+    const seats = await this.#deps.seats();
+    const stray = tokens.some((token) => token && !seats.some((seat) => belongs(token, seat)));
+    return stray ? this.#deps.seats(true) : seats;
   }
 
   /** Throws away up to `max` waiting messages that are older than `before`, the oldest first. Resolves to how many. */

@@ -7,13 +7,13 @@ import { Cursor, type CursorDeps } from './cursor.ts';
 import { countHeld, type HeldCounts } from './held.ts';
 import { PARTITION_SPAN } from './message.ts';
 import type { Partition } from './partition.ts';
-import { decodeProgress, type Recovered, readProgress } from './progress.ts';
+import { decodeProgress, type ProgressRow, type Recovered, readProgress } from './progress.ts';
 import { Ranges } from './ranges.ts';
 import { readTallies } from './read.ts';
 
 /** The pasts of all subscriptions of some topics. */
 export type Pasts = {
-  of(subscription: SubscriptionEntry, part: number): Recovered;
+  of(subscription: SubscriptionEntry, part: number, epoch: number): Recovered;
   held(subscription: SubscriptionEntry, part: number): HeldCounts;
 };
 
@@ -23,22 +23,26 @@ export async function readPasts(sql: Sql, topics: readonly number[]): Promise<Pa
   const progress = Map.groupBy(rows, (row) => `${row.subscription}/${row.part}/${row.incarnation}`);
   const held = await countHeld(sql, topics);
   return {
-    of: (subscription, part) => {
+    of: (subscription, part, epoch) => {
       const past = progress.get(`${subscription.id}/${part}/${subscription.incarnation}`) ?? [];
-      return recover(
-        subscription,
-        part,
-        past.map((row) => row.data),
-      );
+      return recover(subscription, part, epoch, past);
     },
     held: (subscription, part) => held(subscription.id, part),
   };
 }
 
-function recover(subscription: SubscriptionEntry, part: number, past: readonly Buffer[]): Recovered {
+function recover(
+  subscription: SubscriptionEntry,
+  part: number,
+  epoch: number,
+  past: readonly ProgressRow[],
+): Recovered {
   const floor = (subscription.bases[part] ?? part * PARTITION_SPAN) + 1;
   const recovered: Recovered = { floor, handedOut: floor, done: new Ranges(), counts: new Map() };
-  for (const data of past) decodeProgress(data, recovered);
+  for (const { data } of past) decodeProgress(data, recovered);
+  // The owner before this one let go in peace: what it had handed out is settled, or counted in its last word.
+  const ended = past.some((row) => row.kind === 2 && row.epoch === epoch - 1);
+  if (ended) recovered.handedOut = recovered.floor;
   recovered.floor = recovered.done.nextOutside(recovered.floor);
   recovered.done.dropBelow(recovered.floor);
   for (const sequence of recovered.counts.keys()) {
@@ -54,7 +58,7 @@ export async function openCursor(
   pasts: Pasts,
   deps: CursorDeps,
 ): Promise<void> {
-  const recovered = pasts.of(subscription, partition.part);
+  const recovered = pasts.of(subscription, partition.part, partition.epoch);
   const cursor = new Cursor(partition, subscription, recovered, pasts.held(subscription, partition.part), deps);
   // Registered before the count, so that what is appended meanwhile is seen; `end` says up to where to count here.
   const end = partition.end;

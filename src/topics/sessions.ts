@@ -33,6 +33,7 @@ export class Sessions {
   #waiters: Waiter[] = [];
   #holders = 0;
   #timer: NodeJS.Timeout | undefined;
+  #paused = false;
 
   constructor(cursor: Cursor) {
     this.#cursor = cursor;
@@ -87,7 +88,29 @@ export class Sessions {
   #offerSession(session: Session): void {
     if (session.holder !== 0 || session.desk.peekReady() === undefined) return;
     this.#available.add(session);
-    while (this.#waiters.length > 0 && this.#available.size > 0) this.#waiters.shift()!.give(this.#lockNext());
+    this.#serve();
+  }
+
+  #serve(): void {
+    while (!this.#paused && this.#waiters.length > 0 && this.#available.size > 0) {
+      const lock = this.#lockNext();
+      if (lock) this.#waiters.shift()!.give(lock);
+    }
+  }
+
+  /** Nobody gets a session until `resume`. Those who hold one go on. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#serve();
+  }
+
+  get anyHeld(): boolean {
+    for (const session of this.#byId.values()) if (session.holder !== 0) return true;
+    return false;
   }
 
   /** The entry is done with, or left for a held row. */
@@ -108,6 +131,7 @@ export class Sessions {
   /** Locks the session of that id, with or without messages. */
   acceptById(id: string): SessionLock {
     const session = this.#session(id);
+    if (this.#paused) throw new Refusal('busy', 'The sessions are moving to another node. Try again shortly.');
     if (session.holder !== 0) throw new Refusal('session_locked', `Session "${id}" is locked by another receiver.`);
     return this.#lock(session);
   }
@@ -135,6 +159,7 @@ export class Sessions {
   }
 
   #lockNext(): SessionLock | undefined {
+    if (this.#paused) return undefined;
     for (const session of this.#available) {
       this.#available.delete(session);
       if (session.holder === 0 && session.desk.peekReady()) return this.#lock(session);

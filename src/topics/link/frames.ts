@@ -12,7 +12,9 @@ export type Frame =
   | { readonly kind: 'failure'; readonly id: number; readonly code: string | undefined; readonly message: string }
   /** A partition has grown, or a topic has changed. No answer. */
   | { readonly kind: 'grown'; readonly topic: number; readonly part: number }
-  | { readonly kind: 'changed'; readonly topic: number };
+  | { readonly kind: 'changed'; readonly topic: number }
+  /** A partition was let go, for whoever has less than its share. No answer. */
+  | { readonly kind: 'released' };
 
 /** A call of a seat's method at the partition's owner. */
 export type Call = {

@@ -11,6 +11,7 @@ type Deps = {
   readonly secret: Buffer;
   readonly grown: (topic: number, part: number) => void;
   readonly changed: (topic: number) => void;
+  readonly released: () => void;
 };
 
 /** The seat's methods that may be called from afar. */
@@ -74,6 +75,7 @@ export class LinkServer {
   async #handle(peer: Peer, calls: Map<number, AbortController>, frame: Frame): Promise<void> {
     if (frame.kind === 'grown') this.#deps.grown(frame.topic, frame.part);
     else if (frame.kind === 'changed') this.#deps.changed(frame.topic);
+    else if (frame.kind === 'released') this.#deps.released();
     else if (frame.kind === 'abort') calls.get(frame.id)?.abort();
     else if (frame.kind === 'call') {
       const { id, call } = frame;
