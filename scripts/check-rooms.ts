@@ -19,7 +19,14 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   email: ['deliveries/channel.ts', 'deliveries/policy.ts', 'inbox/notice.ts', 'people'],
   hub: ['deliveries/channel.ts', 'deliveries/policy.ts', 'inbox/notice.ts'],
   // A decision stands in the trace of the event that asked for it.
-  assistant: ['deliveries/channel.ts', 'deliveries/policy.ts', 'deliveries/trace.ts', 'inbox/notice.ts', 'people'],
+  assistant: [
+    'deliveries/channel.ts',
+    'deliveries/policy.ts',
+    'deliveries/trace.ts',
+    'inbox/notice.ts',
+    'inbox/feed.ts',
+    'people',
+  ],
   // The handler opens the question of a card, in the transaction that writes the notice.
   handler: ['topics', 'people', 'deliveries', 'inbox', 'assistant/cards', 'assistant/decisions'],
   gateways: ['topics', 'people', 'hub', 'assistant', 'inbox', 'deliveries', 'access', 'handler', 'email'],

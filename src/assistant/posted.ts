@@ -24,8 +24,8 @@ const RECORD = statement(
   'assistant.record-posted',
   `insert into posted_card (recipient_id, notice_id, channel, connection, place, delivery_id, activity_id, posted_at)
    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[])
-   on conflict (recipient_id, notice_id, channel, connection, place)
-     do update set delivery_id = excluded.delivery_id, activity_id = excluded.activity_id, posted_at = excluded.posted_at`,
+   on conflict (recipient_id, notice_id, channel, connection, place, delivery_id)
+     do update set activity_id = excluded.activity_id, posted_at = excluded.posted_at`,
 );
 
 const POSTED = statement(
@@ -44,12 +44,12 @@ const REQUEST_EDITS = statement(
 const CLAIM_EDITS = statement(
   'assistant.claim-edits',
   `with due as (
-     select recipient_id, notice_id, channel, connection, place from posted_card
+     select recipient_id, notice_id, channel, connection, place, delivery_id from posted_card
      where edit_due_at <= $1 order by edit_due_at limit $2 for update skip locked),
    claimed as (
      update posted_card c set edit_due_at = $3 from due
-     where (c.recipient_id, c.notice_id, c.channel, c.connection, c.place)
-       = (due.recipient_id, due.notice_id, due.channel, due.connection, due.place)
+     where (c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id)
+       = (due.recipient_id, due.notice_id, due.channel, due.connection, due.place, due.delivery_id)
      returning c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id, c.activity_id, c.posted_at,
        c.edit_failures)
    select claimed.*, r.person, r.address, r.state, r.last_seen_at, r.last_error, r.throttled_until
@@ -58,8 +58,9 @@ const CLAIM_EDITS = statement(
 
 const SETTLE_EDIT = statement(
   'assistant.settle-edit',
-  `update posted_card set edit_due_at = $7, edit_cause = $8, edit_failures = $9, edited_at = coalesce($10, edited_at)
-   where recipient_id = $1 and notice_id = $2 and channel = $3 and connection = $4 and place = $5 and edit_due_at = $6`,
+  `update posted_card set edit_due_at = $8, edit_cause = $9, edit_failures = $10, edited_at = coalesce($11, edited_at)
+   where recipient_id = $1 and notice_id = $2 and channel = $3 and connection = $4 and place = $5 and delivery_id = $6
+     and edit_due_at = $7`,
 );
 
 const NEXT_EDIT = statement('assistant.next-edit', 'select min(edit_due_at) as at from posted_card');
@@ -151,8 +152,8 @@ export async function forgetPosted(sql: Sql, before: Date): Promise<void> {
   await sql.query(FORGET, [before]);
 }
 
-function keyOf({ recipientId, noticeId, channel, connection, place }: Place & { readonly noticeId: string }): string[] {
-  return [recipientId, noticeId, channel, connection, place];
+function keyOf({ recipientId, noticeId, channel, connection, place, deliveryId }: PostedCard): string[] {
+  return [recipientId, noticeId, channel, connection, place, deliveryId];
 }
 
 function dueEdit(row: EditRow): Omit<DueEdit, 'claimedUntil'> {
