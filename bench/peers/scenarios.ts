@@ -16,9 +16,9 @@ const FILL_PER_SECOND = 60_000;
 const FANOUT = 100;
 const DRAIN_MS = 5_000;
 
-/** Messages on their way per subscription: 16 one by one, else so many batches. */
+/** Batches on their way per subscription; one by one as many messages as there are senders in the publish figures. */
 const FLOWS: readonly Flow[] = [
-  { batch: 1, outstanding: 16 },
+  { batch: 1, outstanding: 64 },
   { batch: 10, outstanding: 8 },
   { batch: 100, outstanding: 4 },
   { batch: 500, outstanding: 2 },
