@@ -5,9 +5,12 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { Broker } from '../../src/topics/broker.ts';
+import { PARTITION_SPAN } from '../../src/topics/message.ts';
 import { useDatabase } from '../support/database.ts';
 
 const ROUNDS = 4;
+/** Several, so that nodes share them, and every kill moves some. */
+const PARTITIONS = 4;
 
 describe('topics under kill -9', () => {
   const { database, url } = useDatabase();
@@ -17,7 +20,7 @@ describe('topics under kill -9', () => {
     console.log(`seed ${seed}`);
     const dice = lcg(seed);
     const setup = await Broker.start({ database, emit: () => {}, node: { id: 'setup' } });
-    await setup.createTopic('t', { settings: { duplicateDetection: true } });
+    await setup.createTopic('t', { partitions: PARTITIONS, settings: { duplicateDetection: true } });
     await setup.createSubscription('t', 's', { maxDeliveryCount: 1_000 });
     await setup.createSubscription('t', 'all');
     await setup.stop();
@@ -88,12 +91,15 @@ describe('topics under kill -9', () => {
   async function drainAll(): Promise<string[]> {
     await using broker = await Broker.start({ database, emit: () => {}, node: { id: 'last' } });
     const names: string[] = [];
-    for (let from = 1; ; ) {
-      const page = await broker.browse('t', { from, limit: 1000 });
-      if (page.length === 0) return names;
-      names.push(...page.map((message) => message.messageId));
-      from = page.at(-1)!.sequence + 1;
+    for (let part = 0; part < PARTITIONS; part++) {
+      for (let from = part * PARTITION_SPAN + 1; ; ) {
+        const page = await broker.browse('t', { from, limit: 1000 });
+        if (page.length === 0) break;
+        names.push(...page.map((message) => message.messageId));
+        from = page.at(-1)!.sequence + 1;
+      }
     }
+    return names;
   }
 });
 
