@@ -87,14 +87,30 @@ ${rows.join('\n')}
 </table>\n`;
 }
 
-/** An answer is given in the inbox, signed in: a mail can be forwarded, and scanners follow its links. */
-function buttons({ card }: Letter, links: LetterLinks, brand: Brand): string {
-  const asked = (card.actions ?? []).map((action) => oneLine(action.label)).join(' / ');
-  const shown = [
-    asked === '' ? '' : button(`Answer: \u2068${asked}\u2069`, links.notice, brand, true),
-    card.link && isHttp(card.link.url) ? button(oneLine(card.link.label), card.link.url, brand, asked === '') : '',
-  ].filter((each) => each !== '');
-  return shown.length === 0 ? '' : `<div style="margin:14px -5px 0;">${shown.join('\n')}</div>\n`;
+/** Answers lead to a page with a button, never to the answer itself: scanners follow the links of mails. */
+function buttons(letter: Letter, links: LetterLinks, brand: Brand): string {
+  const { card, settled } = letter;
+  const answers = settled === undefined ? answerButtons(letter, links, brand) : [];
+  const isFirst = answers.length === 0;
+  const link =
+    card.link && isHttp(card.link.url) ? [button(oneLine(card.link.label), card.link.url, brand, isFirst)] : [];
+  const shown = [...answers, ...link];
+  const buttons = shown.length === 0 ? '' : `<div style="margin:14px -5px 0;">${shown.join('\n')}</div>\n`;
+  return settled === undefined ? buttons : `${text(settled).join('')}${buttons}`;
+}
+
+/** One for each action; one for all of them where answers are given in the inbox. */
+function answerButtons({ card: { actions = [] } }: Letter, links: LetterLinks, brand: Brand): string[] {
+  if (actions.length === 0) return [];
+  const { answers } = links;
+  if (!answers) {
+    const asked = actions.map((action) => oneLine(action.label)).join(' / ');
+    return [button(`Answer: \u2068${asked}\u2069`, links.notice, brand, true)];
+  }
+  return actions.map(({ id, label, style }, i) => {
+    const first = style === 'primary' || (i === 0 && !actions.some((action) => action.style === 'primary'));
+    return button(oneLine(label), answers.get(id) ?? links.notice, brand, first);
+  });
 }
 
 function button(label: string, url: string, brand: Brand, first: boolean): string {

@@ -12,6 +12,10 @@ export type Letter = {
   /** BCP 47, for the language and direction of the text. */
   readonly locale?: string | undefined;
   readonly noticeId: string;
+  /** How the card can be answered from the mail: by action id the path of a page, under the public address. */
+  readonly answers?: ReadonlyMap<string, string> | undefined;
+  /** What was decided before the mail was made: there is nothing to answer any more. */
+  readonly settled?: string | undefined;
   /** A mandatory notification has no unsubscribe link, because it cannot be switched off. */
   readonly mandatory?: boolean | undefined;
 };
@@ -28,6 +32,8 @@ export type LetterLinks = {
   readonly notice: string;
   readonly preferences: string;
   readonly unsubscribe: string | undefined;
+  /** By action id. Where there is none, answers are given in the inbox. */
+  readonly answers?: ReadonlyMap<string, string> | undefined;
 };
 
 export const defaultBrand: Brand = { name: 'Carillon', color: '#0f5b78' };

@@ -39,6 +39,7 @@ function linksOf(letter: Letter, { publicUrl, unsubscribeKeys }: MailSettings): 
   return {
     notice: `${publicUrl}/me#/notice/${encodeURIComponent(letter.noticeId)}`,
     preferences: `${publicUrl}/me#/preferences`,
+    answers: letter.answers && new Map([...letter.answers].map(([id, path]) => [id, `${publicUrl}${path}`])),
     unsubscribe: letter.mandatory
       ? undefined
       : `${publicUrl}${unsubscribePath({ recipientId, category }, unsubscribeKeys)}`,

@@ -41,6 +41,27 @@ describe('rendering a mail', () => {
     expect(text(full)).toContain('https://finance.example/r/1?a=1&b=2');
   });
 
+  it('has a button for each answer that can be given from the mail, and none once it is decided', () => {
+    const answers = new Map([
+      ['yes', 'https://carillon.example/v1/answers/yes.1'],
+      ['no', 'https://carillon.example/v1/answers/no.1'],
+    ]);
+    const page = renderHtml(letter(full), { ...links, answers }, defaultBrand);
+    for (const [id, label] of [
+      ['yes', 'Approve'],
+      ['no', 'Reject'],
+    ]) {
+      expect(page).toMatch(new RegExp(`href="https://carillon.example/v1/answers/${id}.1"[^>]*>${label}</a>`));
+      expect(renderText(letter(full), { ...links, answers }, defaultBrand)).toContain(
+        `${label}:\nhttps://carillon.example/v1/answers/${id}.1`,
+      );
+    }
+    const settled = { settled: 'Approved by Bob on 22 Nov 2026' };
+    expect(html(full, settled)).toContain('Approved by Bob');
+    expect(text(full, settled)).toContain('Approved by Bob');
+    expect(html(full, settled) + text(full, settled)).not.toMatch(/Answer:|Your answer/);
+  });
+
   it('renders a card that has nothing but a title', () => {
     expect(html({ title: 'Only this' })).toContain('Only this</h1>');
     expect(html({ title: 'Only this' })).not.toMatch(/<p |undefined|<table width/);

@@ -18,8 +18,13 @@ export function renderText(letter: Letter, links: LetterLinks, brand: Brand): st
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
-function answerText({ card }: Letter, links: LetterLinks): string {
+function answerText({ card, settled }: Letter, links: LetterLinks): string {
+  if (settled !== undefined) return oneLine(settled);
   if (!card.actions?.length) return '';
+  if (links.answers) {
+    const ways = card.actions.map(({ id, label }) => `${oneLine(label)}:\n${links.answers?.get(id) ?? links.notice}`);
+    return `Your answer is asked for. Each link shows a page with a button; nothing happens before you press it.\n\n${ways.join('\n\n')}`;
+  }
   const choices = card.actions.map((action) => oneLine(action.label)).join(' / ');
   return `Your answer is asked for (${choices}):\n${links.notice}`;
 }

@@ -44,6 +44,8 @@ export type Answers<Data = unknown> = {
   requester?(event: EventOf<Data>): string | undefined;
   /** What it is about, such as the number of the request: a newer event of the topic with the same key withdraws it. */
   key?(event: EventOf<Data>): string | undefined;
+  /** False: mails have no buttons that answer, only a link to the inbox. */
+  readonly byMail?: boolean;
   /** `first` (the default): the first answer counts for all who were asked. `each`: everybody answers for themselves. */
   readonly by?: 'first' | 'each';
 };
@@ -132,12 +134,13 @@ function faultsOf(given: Notification, index: number): string[] {
 function faultsOfAnswers(answers: unknown): string[] {
   if (answers === undefined) return [];
   if (typeof answers !== 'object' || answers === null) return ['must be an object'];
-  const { replyTo, by, ...rest } = answers as Readonly<Record<string, unknown>>;
+  const { replyTo, by, byMail, ...rest } = answers as Readonly<Record<string, unknown>>;
   return [
     ...(replyTo !== undefined && (typeof replyTo !== 'string' || replyTo === '')
       ? ['replyTo must name a topic or queue']
       : []),
     ...(by !== undefined && by !== 'first' && by !== 'each' ? ["by must be 'first' or 'each'"] : []),
+    ...(byMail !== undefined && typeof byMail !== 'boolean' ? ['byMail must be true or false'] : []),
     ...Object.entries(rest).flatMap(([name, value]) => {
       if (!['expiresAt', 'requester', 'key'].includes(name)) return [`there is no ${name}`];
       return value === undefined || typeof value === 'function' ? [] : [`${name} must be a function`];

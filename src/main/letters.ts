@@ -1,4 +1,8 @@
-// What a mail says: the notice's card with the recipient's name and language, and the category's title.
+// What a mail says: the notice's card with the recipient's name and language, the category's title, and where it can be
+// answered.
+import { type Decision, decisionText } from '../assistant/cards/decision.ts';
+import { type AnswerKeys, answerPath } from '../assistant/decisions/link.ts';
+import { decisionsOf } from '../assistant/decisions/question.ts';
 import type { ClaimedDelivery } from '../deliveries/channel.ts';
 import type { Letter } from '../email/letter.ts';
 import type { Definitions } from '../handler/notification.ts';
@@ -10,18 +14,47 @@ import { findRecipients } from '../people/recipients.ts';
 type Find = (deliveries: readonly ClaimedDelivery[]) => Promise<ReadonlyMap<string, Letter>>;
 
 /** By delivery id; a delivery whose notice is gone has no letter. */
-export function letterFinder(database: Database, definitions: Definitions): Find {
+export function letterFinder(database: Database, definitions: Definitions, keys: AnswerKeys): Find {
   return async (deliveries) => {
     const [notices, recipients] = await Promise.all([
       findNotices(database, deliveries),
       findRecipients(database, [...new Set(deliveries.map(({ recipientId }) => recipientId))]),
     ]);
+    const asking = [...notices.values()].filter(({ card }) => card.actions?.length).map(({ id }) => id);
+    const decisions = await decisionsOf(database, asking);
     const found = deliveries.flatMap(({ id, noticeId, recipientId }) => {
       const notice = notices.get(noticeId);
-      return notice ? [[id, letterOf(notice, recipients.get(recipientId), definitions)] as const] : [];
+      if (!notice) return [];
+      const recipient = recipients.get(recipientId);
+      const letter = letterOf(notice, recipient, definitions);
+      return [
+        [id, { ...letter, ...answersOf(notice, recipient, decisions.get(noticeId), definitions, keys) }] as const,
+      ];
     });
     return new Map(found);
   };
+}
+
+const LINK_LIVES_MS = 30 * 24 * 60 * 60_000;
+
+function answersOf(
+  notice: Notice,
+  recipient: Recipient | undefined,
+  decision: Decision | undefined,
+  definitions: Definitions,
+  keys: AnswerKeys,
+): Pick<Letter, 'answers' | 'settled'> {
+  if (!decision) return {};
+  if (decision.state !== 'open') return { settled: decisionText(notice.card, decision, recipient) };
+  const { answers } = definitions.all.find(({ name }) => name === notice.notification) ?? {};
+  if (answers?.byMail === false) return {};
+  const latest = Date.now() + LINK_LIVES_MS;
+  const expiresAt = new Date(Math.min(latest, decision.expiresAt?.getTime() ?? latest));
+  const { id: noticeId, recipientId } = notice;
+  const paths = (notice.card.actions ?? []).map(
+    ({ id: actionId }) => [actionId, answerPath({ recipientId, noticeId, actionId, expiresAt }, keys)] as const,
+  );
+  return { answers: new Map(paths) };
 }
 
 function letterOf(notice: Notice, recipient: Recipient | undefined, definitions: Definitions): Letter {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../../../test/support/eventually.ts';
-import { type TestServer, useServer } from '../../../test/support/http-server.ts';
+import { type TestServer, UNSUBSCRIBE_KEYS, useServer } from '../../../test/support/http-server.ts';
+import { answerPath } from '../../assistant/decisions/link.ts';
 import type { Notification } from '../../handler/notification.ts';
 
 type Asked = { approvers: string[]; requester?: string; expiresAt?: string };
@@ -117,5 +118,59 @@ describe('an answer on a card', () => {
     await answer('ada', ada.id, 'approve');
     expect(await stream.next()).toEqual({ kind: 'changed', ids: [bob.id], as: 'settled' });
     stream.close();
+  });
+
+  describe('by the link of a mail', () => {
+    const soon = () => new Date(Date.now() + 60_000);
+    const path = (recipientId: string, noticeId: string, actionId: string, expiresAt = soon()) =>
+      answerPath({ recipientId, noticeId, actionId, expiresAt }, UNSUBSCRIBE_KEYS);
+    const press = (to: string, fields: Record<string, string> = {}) =>
+      server.call(to, { key: '', method: 'POST', body: new URLSearchParams(fields) });
+
+    it('shows a page that changes nothing, and answers by its button, once', async () => {
+      const [ada] = await ask(server, { approvers: ['ada'] });
+      const link = path('ada', ada.id, 'approve');
+      for (const method of ['GET', 'HEAD', 'GET'])
+        expect((await server.call(link, { key: '', method })).status).toBe(200);
+      const page = await server.call(link, { key: '' });
+      expect(page.text).toContain('<button>Approve</button>');
+      expect(page.headers.get('referrer-policy')).toBe('no-referrer');
+      expect((await server.call(`/v1/recipients/ada/inbox/${ada.id}`)).json.decision).toEqual({ state: 'open' });
+      const done = await press(link);
+      expect([done.status, done.text]).toEqual([200, expect.stringContaining('Approved by ada')]);
+      const decided = await server.call(`/v1/recipients/ada/inbox/${ada.id}`);
+      expect(decided.json.decision).toMatchObject({ by: { id: 'ada' }, surface: 'email' });
+      expect((await press(link)).status).toBe(200); // the same press again: a reload
+      const other = await press(path('ada', ada.id, 'reject'), { reason: 'No.' });
+      expect([other.status, other.text]).toEqual([409, expect.stringContaining('Approved by ada')]);
+      expect((await server.call(link, { key: '' })).text).not.toContain('<button>');
+    });
+
+    it('asks for the reason, keeps what was typed, and escapes it', async () => {
+      const [ada] = await ask(server, { approvers: ['ada'] });
+      const link = path('ada', ada.id, 'reject');
+      expect((await server.call(link, { key: '' })).text).toMatch(/<textarea name="reason"[^>]* required/);
+      expect((await press(link)).status).toBe(422);
+      const long = await press(link, { reason: `</textarea><b>${'x'.repeat(2_000)}` });
+      expect([long.status, long.text.includes('<b>x')]).toEqual([422, false]);
+      expect((await press(link, { reason: 'Too <b>much</b>.' })).text).toContain('Too &#60;b&#62;much');
+    });
+
+    it('is refused when it is old, changed, signed by somebody else, or not for this person', async () => {
+      const [ada, bob] = await ask(server, { approvers: ['ada', 'bob'] });
+      const good = path('ada', ada.id, 'approve');
+      const payload = Buffer.from(JSON.stringify(['ada', ada.id, 'approve', 9_999_999_999])).toString('base64url');
+      const forged = `/v1/answers/${payload}.${good.split('.')[1]}`;
+      for (const bad of [`${good.slice(0, -3)}AAA`, '/v1/answers/x', forged]) {
+        expect(await press(bad)).toMatchObject({
+          status: 400,
+          text: expect.stringContaining('not made by this server'),
+        });
+      }
+      const old = path('ada', ada.id, 'approve', new Date(Date.now() - 1000));
+      expect(await press(old)).toMatchObject({ status: 410, text: expect.stringContaining('too old') });
+      expect((await press(path('mallory', bob.id, 'approve'))).status).toBe(404);
+      expect((await server.call(`/v1/recipients/ada/inbox/${ada.id}`)).json.decision).toEqual({ state: 'open' });
+    });
   });
 });

@@ -11,6 +11,7 @@ import { EventStreams } from './event-stream.ts';
 import { guardRoutes } from './identity.ts';
 import { describeRoutes, serveDescription } from './openapi.ts';
 import { servePages } from './pages.ts';
+import { type AnswerLinkDeps, answerLinkRoutes } from './routes/answer-links.ts';
 import { type AnswerDeps, answerRoutes } from './routes/answers.ts';
 import { type DefinitionDeps, definitionRoutes } from './routes/definitions.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
@@ -44,6 +45,7 @@ export type HttpDeps = EventDeps &
   HealthDeps &
   InboxDeps &
   AnswerDeps &
+  AnswerLinkDeps &
   DeliveryDeps &
   DefinitionDeps &
   UnsubscribeDeps &
@@ -186,6 +188,7 @@ function addRoutes(
   recipientRoutes(app, deps);
   inboxRoutes(app, deps, streams);
   answerRoutes(app, deps);
+  answerLinkRoutes(app, deps);
   deviceRoutes(app, deps);
   hubRoutes(app, deps);
   pushRoutes(app, deps);
