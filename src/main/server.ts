@@ -3,6 +3,7 @@ import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
+import type { AnswerKeys } from '../assistant/decisions/link.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
 import { markGone } from '../deliveries/gone.ts';
 import { emailChannel, emailPolicy } from '../email/channel.ts';
@@ -199,8 +200,8 @@ function startDispatcher(
       smtpUrl,
       from: mailFrom,
       publicUrl,
-      unsubscribeKeys: unsubscribeKeys(keys),
-      letters: letterFinder(database, config.definitions),
+      unsubscribeKeys: linkKeys(keys),
+      letters: letterFinder(database, config.definitions, linkKeys(keys)),
       brand: { ...defaultBrand, ...config.branding },
     });
   // Stopped after the dispatcher, which lets the mails under way end.
@@ -210,7 +211,7 @@ function startDispatcher(
   return stack.use(Dispatcher.start({ database, channels, policy, markGone, emit: signals.emit }));
 }
 
-function unsubscribeKeys({ linkKey }: OwnKeys): UnsubscribeKeys {
+function linkKeys({ linkKey }: OwnKeys): UnsubscribeKeys & AnswerKeys {
   return [Buffer.from(linkKey)];
 }
 
@@ -242,7 +243,8 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     dispatcher: { wake },
     mappings: config.mappings,
     definitions: config.definitions,
-    unsubscribeKeys: unsubscribeKeys(wiring.keys),
+    unsubscribeKeys: linkKeys(wiring.keys),
+    answerKeys: linkKeys(wiring.keys),
     hubs,
     gateways: [door, parts.assistant.door(access)],
     signals,
