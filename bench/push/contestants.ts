@@ -7,7 +7,7 @@ import apn from '@parse/node-apn';
 import webpush from 'web-push';
 import { ApnsDriver, type ApnsPlan } from '../../src/hub/drivers/apns.ts';
 import type { Driver, PushOutcome } from '../../src/hub/drivers/driver.ts';
-import { FcmDriver } from '../../src/hub/drivers/fcm.ts';
+import { type FcmCredentials, FcmDriver } from '../../src/hub/drivers/fcm.ts';
 import { type WebPushAddress, WebPushDriver } from '../../src/hub/drivers/webpush.ts';
 import { WnsDriver } from '../../src/hub/drivers/wns.ts';
 import type { Target } from '../../src/hub/fan-out.ts';
@@ -149,7 +149,7 @@ export function nodeApn(name: string, sink: Sink): Contestant {
 }
 
 export type FcmAccount = {
-  readonly credentials: FcmStandin['account'];
+  readonly credentials: FcmCredentials;
   /** Whom to trust for the token. */
   readonly ca: string;
   stop(): Promise<void>;
@@ -158,7 +158,11 @@ export type FcmAccount = {
 /** An account whose tokens the full stand-in gives out. */
 export async function fcmAccount(): Promise<FcmAccount> {
   const standin = await FcmStandin.start({ certificate: makeCertificate() });
-  return { credentials: standin.account, ca: standin.certificate.ca, stop: () => standin.stop() };
+  return {
+    credentials: { ...standin.account, messagesPerMinute: 1e9 },
+    ca: standin.certificate.ca,
+    stop: () => standin.stop(),
+  };
 }
 
 /** The token comes from the full stand-in, once; the messages go to the fast one. */

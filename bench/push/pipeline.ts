@@ -9,9 +9,10 @@ import { parseArgs } from 'node:util';
 import { HubSender } from '../../src/hub/sender.ts';
 import { enqueueSend, findSend } from '../../src/hub/sends.ts';
 import { processesIn } from '../../src/main/engine/pidfile.ts';
+import { addManyDevices } from '../../test/support/many-devices.ts';
 import { apnsCredentials, fcmAccount, nodeApn, vapid, webPushLibrary } from './contestants.ts';
 import { cpuSeconds } from './cpu.ts';
-import { addDevices, hubName, startHub } from './hub-fixture.ts';
+import { hubName, startHub } from './hub-fixture.ts';
 import { startSink } from './sinks.ts';
 
 const { values, positionals } = parseArgs({
@@ -67,13 +68,13 @@ const subscription = JSON.stringify({
   auth: randomBytes(16).toString('base64url'),
 });
 const began = performance.now();
-await addDevices(
-  fixture,
+await addManyDevices(fixture.database, {
+  hub: hubName,
   platform,
-  devices,
-  JSON.stringify(bodies[platform]),
-  platform === 'browser' ? subscription : '',
-);
+  count: devices,
+  body: JSON.stringify(bodies[platform]),
+  ...(platform === 'browser' ? { address: subscription } : {}),
+});
 console.log(`${devices} devices made in ${seconds(performance.now() - began)} s`);
 
 const { database, lanes } = fixture;

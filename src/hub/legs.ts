@@ -66,7 +66,7 @@ export type RetriedFailure = Pick<DueFailure, 'chunk' | 'place' | 'tries'> &
   Pick<FailureRow, 'outcome' | 'cause' | 'dueAt'>;
 
 /** Long enough for a pause of the database, short enough for whoever takes over. */
-export const leaseMs = 15_000;
+export const leaseMs = 10_000;
 
 // A send that was cancelled gives its leg back without a job. Whoever cancels touches the send alone, and so does whoever
 // closes it: nobody holds a send while waiting for a leg.

@@ -33,12 +33,18 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'housekeeping.failed': 'warn',
   'servicebus.failed': 'error',
   'push.lane-stopped': 'error',
+  'push.lane-paused': 'warn',
   'push.lane-resumed': 'info',
   'push.wrong-environment': 'error',
   'hub.failed': 'error',
   'directline.failed': 'error',
   'agent.failed': 'warn',
   'assistant.stream-fault': 'warn',
+  'assistant.turn-failed': 'warn',
+  'assistant.door-failed': 'error',
+  'conversation.stopped': 'error',
+  'conversation.place-lost': 'info',
+  'conversation.edit-failed': 'warn',
 };
 
 const labels = { formatters: { level: (level: string) => ({ level }) } };

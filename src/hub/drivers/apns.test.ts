@@ -4,6 +4,7 @@ import { makeCertificate } from '../../kit/certificate.ts';
 import { ApnsDriver, type ApnsOptions } from './apns.ts';
 import { ApnsChannels } from './apns-channels.ts';
 import type { PushSignal } from './driver.ts';
+import { apnsPayload } from './payloads.ts';
 import { movableClock, pushOnce } from './testing.ts';
 
 const certificate = makeCertificate();
@@ -42,6 +43,12 @@ function start(more: Partial<ApnsOptions> = {}): ApnsDriver {
   });
 }
 
+/** The next push, on a connection that is already trusted, is answered so. */
+async function answerOnce(status: number, reason: string): Promise<void> {
+  await pushOnce(driver, device(), alert);
+  apns.service.fail({ kind: 'answer', answer: { status, body: JSON.stringify({ reason }) }, times: 1 });
+}
+
 test('an alert arrives with its headers and is told by its id', async () => {
   const id = '123e4567-e89b-42d3-a456-426614174000';
   const options = { urgency: 'high', ttlSeconds: 60, collapseId: 'order-17' } as const;
@@ -71,6 +78,54 @@ test.each([
   ['5030', { kind: 'retry', cause: 'ServiceUnavailable' }],
 ])('a device %s... comes out as %o', async (prefix, outcome) => {
   expect(await pushOnce(driver, device(prefix), alert)).toMatchObject(outcome);
+});
+
+test.each([
+  ...[
+    'BadCollapseId',
+    'BadExpirationDate',
+    'BadMessageId',
+    'BadPriority',
+    'BadTopic',
+    'DuplicateHeaders',
+    'IdleTimeout',
+  ],
+  ...['InvalidPushType', 'MissingDeviceToken', 'MissingTopic', 'PayloadEmpty', 'TopicDisallowed'],
+])('400 %s is the message’s fault: not tried again, no device blamed', async (reason) => {
+  await answerOnce(400, reason);
+  expect(await pushOnce(driver, device(), alert)).toEqual({ kind: 'refused', cause: reason });
+  expect(await pushOnce(driver, device(), alert)).toMatchObject({ kind: 'delivered' });
+});
+
+test.each([
+  ...['InvalidProviderToken', 'MissingProviderToken', 'BadCertificate', 'BadCertificateEnvironment', 'Forbidden'],
+  ...['UnrelatedKeyIdInToken', 'BadEnvironmentKeyIdInToken', 'BadEnvironmentKeyInToken'],
+])('403 %s stops the lane with an alarm', async (reason) => {
+  await answerOnce(403, reason);
+  expect(await pushOnce(driver, device(), alert)).toMatchObject({ kind: 'down', cause: reason, alarm: true });
+  expect(signals).toEqual([{ name: 'push.lane-stopped', platform: 'apns', cause: reason }]);
+  expect(await pushOnce(driver, device(), alert)).toMatchObject({ kind: 'down', cause: reason });
+});
+
+test.each([
+  [404, 'BadPath', { kind: 'refused', cause: 'BadPath' }],
+  [405, 'MethodNotAllowed', { kind: 'refused', cause: 'MethodNotAllowed' }],
+  [413, 'PayloadTooLarge', { kind: 'refused', cause: 'PayloadTooLarge' }],
+  [503, 'Shutdown', { kind: 'retry', cause: 'Shutdown' }],
+] as const)('%i %s comes out as %o', async (status, reason, outcome) => {
+  await answerOnce(status, reason);
+  expect(await pushOnce(driver, device(), alert)).toMatchObject(outcome);
+});
+
+test('too many tokens: everything waits, and the token stays', async () => {
+  await answerOnce(429, 'TooManyProviderTokenUpdates');
+  const down = { kind: 'down', cause: 'TooManyProviderTokenUpdates', alarm: false };
+  expect(await pushOnce(driver, device(), alert)).toMatchObject(down);
+  const asked = apns.service.requests;
+  expect(await pushOnce(driver, device(), alert)).toMatchObject(down);
+  expect(apns.service.requests).toBe(asked);
+  clock.pass(61_000);
+  expect(await pushOnce(driver, device(), alert)).toMatchObject({ kind: 'delivered' });
 });
 
 test('a device that died says when, so that a later registration stays', async () => {
@@ -150,6 +205,33 @@ test('each push type has its topic and priority; Live Activities and background 
   ]);
   expect(() => driver.plan({ headers: { 'apns-push-type': 'shout' } })).toThrow(/no APNs push type/);
   expect(() => driver.plan({ headers: { 'apns-topic': 'a\r\nb' } })).toThrow(/printable/);
+});
+
+test('interruption levels reach the device, by urgency or as the notification says', async () => {
+  const content = { noticeId: 'ntc_1', card: { title: 'Hello' } };
+  const levels = [
+    { ...content, urgency: 'low' as const },
+    content,
+    { ...content, urgency: 'high' as const },
+    { ...content, interruption: 'critical' as const },
+  ].map((each) => apnsPayload(each));
+  for (const { payload, headers } of levels) await pushOnce(driver, device(), payload, { headers });
+  const shown = apns.pushes.items.map(({ payload }) => (payload as { aps: Record<string, unknown> }).aps);
+  expect(shown.map((aps) => aps['interruption-level'])).toEqual(['passive', 'active', 'time-sensitive', 'critical']);
+});
+
+test('a time to live becomes a date of expiry; nothing is stored for 0', async () => {
+  await pushOnce(driver, device(), alert, { ttlSeconds: 60 });
+  await pushOnce(driver, device(), alert, { ttlSeconds: 0 });
+  const expirations = apns.pushes.items.map(({ headers }) => headers['apns-expiration']);
+  expect(expirations).toEqual([String(Math.floor(clock.now() / 1000) + 60), '0']);
+});
+
+test('a collapse id of the whole plan is left out where nothing is shown', async () => {
+  await pushOnce(driver, device(), alert, { collapseId: 'c' });
+  const activity = { collapseId: 'c', headers: { 'apns-push-type': 'liveactivity' } };
+  await pushOnce(driver, device(), alert, activity);
+  expect(apns.pushes.items.map(({ headers }) => headers['apns-collapse-id'])).toEqual(['c', undefined]);
 });
 
 test('a collapse id of any length and script is one that Apple takes, and equal ids collapse', async () => {

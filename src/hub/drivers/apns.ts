@@ -58,6 +58,9 @@ export type ApnsPushType = keyof typeof topicSuffixes;
 
 const hosts = { production: 'api.push.apple.com', sandbox: 'api.sandbox.push.apple.com' } as const;
 const gone = new Set(['Unregistered', 'ExpiredToken', 'DeviceTokenNotForTopic']);
+/** Those that a device shows; the others have no use for a collapse id. */
+const collapsing: ReadonlySet<string> = new Set(['alert', 'background']);
+const tokenPauseMs = 60_000;
 const passed = ['apns-id', 'apns-expiration', 'apns-priority', 'apns-topic', 'apns-push-type', 'apns-collapse-id'];
 
 export class ApnsDriver implements Driver<string, ApnsPlan> {
@@ -101,7 +104,7 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     );
     const expiration = headers.get('apns-expiration') ?? expirationOf(options.ttlSeconds, this.#now());
     if (expiration !== undefined) fields.push('apns-expiration', expiration);
-    const collapse = headers.get('apns-collapse-id') ?? options.collapseId;
+    const collapse = headers.get('apns-collapse-id') ?? (collapsing.has(type) ? options.collapseId : undefined);
     if (collapse !== undefined) fields.push('apns-collapse-id', shortId(collapse, 64));
     for (const [name, value] of headers)
       if (name.startsWith('apns-') && !passed.includes(name)) fields.push(name, value);
@@ -169,7 +172,7 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
 
   #delivered(push: Push<string>, answer: Answer): void {
     this.#proven = true;
-    this.#gate.open();
+    this.#gate.taken();
     push.settle({ kind: 'delivered', providerId: push.id ?? field(answer, 'apns-id') });
   }
 
@@ -188,6 +191,9 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     // A token that we may not renew yet, or that is refused although it is new: our clock is wrong, and that is for a human.
     if (reply.status === 403)
       return this.#gate.stop(mayRenew || reason !== 'ExpiredProviderToken' ? reason : 'ExpiredProviderToken:clock');
+    // The token is good, Apple only saw too many of them: ours stays, everything waits.
+    if (reason === 'TooManyProviderTokenUpdates')
+      return this.#gate.pause(reason, retryAfterMs(field(reply, 'retry-after'), this.#now()) ?? tokenPauseMs);
     return judgeRest(reply, reason, this.#now());
   }
 
@@ -202,9 +208,7 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
 
 function judgeRest(answer: Answer, cause: string, now: number): PushOutcome {
   const waitMs = retryAfterMs(field(answer, 'retry-after'), now);
-  // The token is good, Apple only saw too many of them: ours stays, everything waits.
-  if (cause === 'TooManyProviderTokenUpdates')
-    return { kind: 'down', cause, alarm: false, retryAfterMs: waitMs ?? 60_000 };
+  // 429 is about this one device.
   if (answer.status === 429 || answer.status >= 500) return { kind: 'retry', cause, retryAfterMs: waitMs };
   return { kind: 'refused', cause };
 }

@@ -56,6 +56,8 @@ export type PushOutcome =
 
 export type PushSignal =
   | { readonly name: 'push.lane-stopped'; readonly platform: Platform; readonly cause: string }
+  /** The service has had too much of us: nothing is sent for so long. */
+  | { readonly name: 'push.lane-paused'; readonly platform: Platform; readonly cause: string; readonly ms: number }
   | { readonly name: 'push.lane-resumed'; readonly platform: Platform }
   | { readonly name: 'push.token-renewed'; readonly platform: Platform }
   /** Every device so far was called unknown: most likely the sandbox is asked for production devices, or the other way round. */

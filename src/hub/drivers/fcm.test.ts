@@ -41,7 +41,8 @@ test('a message arrives with its token and the options it was sent with', async 
     token: 'device-1',
     notification: { title: 'Hello', body: 'World' },
     data: { a: '1' },
-    android: { priority: 'HIGH', ttl: '60s', collapse_key: 'order' },
+    android: { priority: 'HIGH', ttl: '60s', notification: { tag: 'order' } },
+    apns: { headers: { 'apns-collapse-id': 'order' } },
   });
 });
 
@@ -56,7 +57,7 @@ test('overrides of the caller win, and a target in the payload is not another re
   await pushOnce(driver, 'device-"2"', own, { urgency: 'high', collapseId: 'a' }, { collapseId: 'b' });
   expect(fcm.messages.items[0]).toEqual({
     token: 'device-"2"',
-    android: { priority: 'NORMAL', collapse_key: 'b', direct_boot_ok: true },
+    android: { priority: 'NORMAL', direct_boot_ok: true },
     webpush: { headers: { TTL: '1' } },
   });
   await pushOnce(driver, 'device-3', '{}');
@@ -73,6 +74,39 @@ test.each([
   ['503-1', { kind: 'retry', cause: 'UNAVAILABLE', retryAfterMs: 11_000 }],
 ])('a device %s comes out as %o', async (token, outcome) => {
   expect(await pushOnce(driver, token, message)).toMatchObject(outcome);
+});
+
+test('what is shown replaces itself, and a collapse key is the caller’s to give', async () => {
+  const own = JSON.stringify({
+    message: { notification: { title: 'a' }, android: { collapse_key: 'k', notification: { tag: 't' } } },
+  });
+  await pushOnce(driver, 'device-1', message, { collapseId: 'a' }, { collapseId: 'b' });
+  await pushOnce(driver, 'device-2', own, { collapseId: 'a' });
+  expect(fcm.messages.items.map(({ android }) => android)).toEqual([
+    { notification: { tag: 'b' } },
+    { collapse_key: 'k', notification: { tag: 't' } },
+  ]);
+});
+
+test('a quota that is used up pauses the lane for as long as Firebase says; one busy device does not', async () => {
+  for (let i = 0; i < 6; i += 1) {
+    expect(await pushOnce(driver, 'quota-1', message)).toMatchObject({ kind: 'retry' });
+    expect(await pushOnce(driver, 'device-1', message)).toMatchObject({ kind: 'delivered' });
+  }
+  for (let i = 0; i < 3; i += 1) await pushOnce(driver, `quota-${i}`, message);
+  const asked = fcm.service.requests;
+  const down = { kind: 'down', cause: 'QUOTA_EXCEEDED', alarm: false, retryAfterMs: 7_000 };
+  expect(await pushOnce(driver, 'device-1', message)).toEqual(down);
+  expect(fcm.service.requests).toBe(asked);
+  expect(signals.at(-1)).toEqual({ name: 'push.lane-paused', platform: 'fcmv1', cause: 'QUOTA_EXCEEDED', ms: 7_000 });
+  clock.pass(7_001);
+  expect(await pushOnce(driver, 'device-1', message)).toMatchObject({ kind: 'delivered' });
+});
+
+test('a project without such a path is nobody’s device', async () => {
+  const elsewhere = start({ credentials: { ...fcm.account, project_id: 'another' } });
+  expect(await pushOnce(elsewhere, 'device-1', message)).toMatchObject({ kind: 'refused', cause: 'NOT_FOUND' });
+  await elsewhere.close();
 });
 
 test('a malformed message is the message’s fault, not the device’s', async () => {

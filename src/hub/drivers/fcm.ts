@@ -3,13 +3,16 @@
 // server applications". Above 100 streams the service closes the connection, so our own ceiling is 100 whatever its SETTINGS say.
 
 import type { KeyObject } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Refusal } from '../../kit/refusal.ts';
 import { PushClient } from '../http2/client.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
+import { shortId } from './apns.ts';
 import { type Driver, type Push, type PushOptions, type PushOutcome, type PushSignal, retryAfterMs } from './driver.ts';
 import { Gate } from './gate.ts';
 import { readPrivateKey, signToken } from './jwt.ts';
+import { Pace } from './pace.ts';
 
 /** The members of Google's service account key file that are used. */
 export type FcmCredentials = {
@@ -18,6 +21,8 @@ export type FcmCredentials = {
   readonly private_key: string;
   readonly private_key_id?: string | undefined;
   readonly token_uri?: string | undefined;
+  /** The project's quota; Firebase gives 600,000 unless one asks for more. */
+  readonly messagesPerMinute?: number | undefined;
 };
 
 export type FcmOptions = {
@@ -29,7 +34,10 @@ export type FcmOptions = {
   readonly makeClient?: (options: Http2Options) => Transport;
 };
 
-export type FcmPlan = { readonly android: Readonly<Record<string, unknown>> };
+export type FcmPlan = {
+  readonly android: Readonly<Record<string, unknown>>;
+  readonly collapseId: string | undefined;
+};
 
 const scope = 'https://www.googleapis.com/auth/firebase.messaging';
 const defaultTokenUri = 'https://oauth2.googleapis.com/token';
@@ -38,6 +46,7 @@ const authority = 'fcm.googleapis.com';
 const quotaPauseMs = 60_000;
 const unavailablePauseMs = 10_000;
 const maxTtlSeconds = 28 * 86_400;
+const defaultMessagesPerMinute = 600_000;
 
 export class FcmDriver implements Driver<string, FcmPlan> {
   readonly platform = 'fcmv1';
@@ -45,6 +54,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
   readonly #client: Transport;
   readonly #gate: Gate;
   readonly #token: AccessToken;
+  readonly #pace: Pace;
   readonly #key: KeyObject;
   readonly #path: string;
   readonly #now: () => number;
@@ -59,6 +69,9 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     this.#now = options.now ?? Date.now;
     this.#emit = options.emit ?? (() => {});
     this.#gate = new Gate('fcmv1', this.#emit, this.#now);
+    this.#pace = new Pace((options.credentials.messagesPerMinute ?? defaultMessagesPerMinute) / 60, () =>
+      performance.now(),
+    );
     this.#key = readPrivateKey(options.credentials.private_key);
     this.#token = new AccessToken(() => this.#fetchToken(), this.#now);
     this.#path = `/v1/projects/${options.credentials.project_id}/messages:send`;
@@ -70,9 +83,8 @@ export class FcmDriver implements Driver<string, FcmPlan> {
   plan(options: PushOptions): FcmPlan {
     const android: Record<string, unknown> = {};
     if (options.urgency !== undefined) android.priority = options.urgency === 'high' ? 'HIGH' : 'NORMAL';
-    if (options.collapseId !== undefined) android.collapse_key = options.collapseId;
     if (options.ttlSeconds !== undefined) android.ttl = `${ttlOf(options.ttlSeconds)}s`;
-    return { android };
+    return { android, collapseId: options.collapseId };
   }
 
   push(plan: FcmPlan, push: Push<string>): boolean {
@@ -81,13 +93,11 @@ export class FcmDriver implements Driver<string, FcmPlan> {
       queueMicrotask(() => push.settle(rest));
       return true;
     }
-    const own =
-      push.collapseId === undefined
-        ? rest
-        : cutOpen({ android: { ...plan.android, collapse_key: push.collapseId } }, push.payload);
+    const own = push.collapseId === undefined ? rest : cutOpen({ ...plan, collapseId: push.collapseId }, push.payload);
     const body = `{"message":{"token":${JSON.stringify(push.address)}${String(own)}`;
     const token = this.#token.current();
-    if (token !== undefined) return this.#post(push, body, token, true);
+    const inTime = this.#pace.spend();
+    if (token !== undefined) return this.#post(push, body, token, true) && inTime;
     void this.#postWhenReady(push, body, true);
     return false;
   }
@@ -95,6 +105,8 @@ export class FcmDriver implements Driver<string, FcmPlan> {
   /** Also waits for the access token: what is pushed before it is there is kept, but should be little. */
   async whenRoom(): Promise<void> {
     if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
+    const waitMs = this.#pace.waitMs();
+    if (waitMs > 0) await pause(waitMs);
     await this.#client.whenRoom();
   }
 
@@ -152,9 +164,15 @@ export class FcmDriver implements Driver<string, FcmPlan> {
         retryAfterMs: undefined,
         uncertain: reply.kind === 'lost',
       };
+    if (reply.status === 200) {
+      this.#gate.taken();
+      return { kind: 'delivered', providerId: nameOf(reply) };
+    }
     if (reply.status !== 401 && reply.status !== 403) this.#gate.open();
-    if (reply.status === 200) return { kind: 'delivered', providerId: nameOf(reply) };
-    return judgeFailure(reply, readFailure(reply), this.#now());
+    const failure = readFailure(reply);
+    if (reply.status === 429)
+      return this.#gate.throttle(failure.code, retryAfterMs(field(reply, 'retry-after'), this.#now()) ?? quotaPauseMs);
+    return judgeFailure(reply, failure, this.#now());
   }
 
   async #fetchToken(): Promise<{ token: string; expiresInSeconds: number }> {
@@ -191,7 +209,6 @@ function judgeFailure(answer: Answer, failure: Failure, now: number): PushOutcom
   if (cause === 'THIRD_PARTY_AUTH_ERROR') return { kind: 'refused', cause, detail: message };
   if (answer.status === 401 || answer.status === 403)
     return { kind: 'down', cause, alarm: true, retryAfterMs: undefined };
-  if (answer.status === 429) return { kind: 'retry', cause, retryAfterMs: waitMs ?? quotaPauseMs };
   if (answer.status === 503) return { kind: 'retry', cause, retryAfterMs: waitMs ?? unavailablePauseMs };
   if (answer.status >= 500) return { kind: 'retry', cause, retryAfterMs: waitMs };
   return { kind: 'refused', cause, detail: message };
@@ -227,10 +244,22 @@ function cutOpen(plan: FcmPlan, payload: string): string | PushOutcome {
   const message: Record<string, unknown> = inner ?? around;
   const { token: _token, topic: _topic, condition: _condition, ...kept } = message;
   const android = { ...plan.android, ...(message.android as object | undefined) };
-  const whole = Object.keys(android).length === 0 ? kept : { ...kept, android };
+  const whole = { ...kept, ...(Object.keys(android).length === 0 ? {} : { android }) };
+  if (plan.collapseId !== undefined && message.notification !== undefined) collapse(whole, plan.collapseId);
   const text = JSON.stringify(whole);
   const outer = inner === undefined || Object.keys(around).length === 0 ? '}' : `,${JSON.stringify(around).slice(1)}`;
   return (text === '{}' ? '}' : `,${text.slice(1)}`) + outer;
+}
+
+/**
+ * What is shown replaces what was shown under the same name. Not `collapse_key`, unless the caller wants it: of a device that
+ * is away Firebase keeps four of those, and which messages of a fifth are lost nobody knows.
+ */
+function collapse(message: Record<string, unknown>, id: string): void {
+  const android = (message.android ?? {}) as { readonly notification?: object };
+  message.android = { ...android, notification: { tag: id, ...android.notification } };
+  const apns = (message.apns ?? {}) as { readonly headers?: object };
+  message.apns = { ...apns, headers: { 'apns-collapse-id': shortId(id, 64), ...apns.headers } };
 }
 
 function ttlOf(seconds: number): number {

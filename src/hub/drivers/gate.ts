@@ -3,10 +3,13 @@
 //
 //   open --bad credentials--> stopped --after probeAfterMs--> one probe --good answer--> open
 //                                `--------------- bad again ----------------'
+//   open --throttled, thrice in a row--> paused --after the time that the service named--> open
+// A single throttled push may be about its device; only when nobody gets through is it about us.
 
 import type { Platform, PushOutcome, PushSignal } from './driver.ts';
 
 const defaultProbeAfterMs = 60_000;
+const throttledInARow = 3;
 
 export class Gate {
   readonly #platform: Platform;
@@ -15,6 +18,9 @@ export class Gate {
   readonly #probeAfterMs: number;
   #cause: string | undefined;
   #probeAt = 0;
+  #throttled = 0;
+  #pausedUntil = 0;
+  #pauseCause = '';
 
   constructor(
     platform: Platform,
@@ -30,7 +36,7 @@ export class Gate {
 
   /** The outcome of a push that is not let through; undefined lets it through. */
   closed(): PushOutcome | undefined {
-    if (this.#cause === undefined) return undefined;
+    if (this.#cause === undefined) return this.#pausedUntil === 0 ? undefined : this.#paused();
     const waitMs = this.#probeAt - this.#now();
     if (waitMs > 0) return { kind: 'down', cause: this.#cause, alarm: true, retryAfterMs: waitMs };
     this.#probeAt = this.#now() + this.#probeAfterMs;
@@ -43,6 +49,35 @@ export class Gate {
     this.#cause = cause;
     this.#probeAt = this.#now() + this.#probeAfterMs;
     return { kind: 'down', cause, alarm: true, retryAfterMs: this.#probeAfterMs };
+  }
+
+  /** The service wants to hear nothing for so long. Returns the outcome of the push that met it. */
+  pause(cause: string, ms: number): PushOutcome {
+    this.#pauseCause = cause;
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + ms);
+    this.#emit({ name: 'push.lane-paused', platform: this.#platform, cause, ms });
+    return { kind: 'down', cause, alarm: false, retryAfterMs: ms };
+  }
+
+  /** The service called one push too many: that one may come again after `ms`. */
+  throttle(cause: string, ms: number): PushOutcome {
+    this.#throttled += 1;
+    if (this.#throttled === throttledInARow) this.pause(cause, ms);
+    return { kind: 'retry', cause, retryAfterMs: ms };
+  }
+
+  /** The service took a push. */
+  taken(): void {
+    this.#throttled = 0;
+    if (this.#cause !== undefined) this.open();
+  }
+
+  #paused(): PushOutcome | undefined {
+    const waitMs = this.#pausedUntil - this.#now();
+    if (waitMs > 0) return { kind: 'down', cause: this.#pauseCause, alarm: false, retryAfterMs: waitMs };
+    this.#pausedUntil = 0;
+    this.#throttled = 0;
+    return undefined;
   }
 
   /** The service accepts us. */

@@ -61,6 +61,24 @@ test.each([
   expect(await send(service.subscribe(name))).toMatchObject(outcome);
 });
 
+test.each([
+  [201, { kind: 'delivered' }],
+  [202, { kind: 'delivered' }],
+  [400, { kind: 'refused', cause: '400' }],
+  [413, { kind: 'refused', cause: 'PayloadTooLarge' }],
+] as const)('%i comes out as %o', async (status, outcome) => {
+  const subscription = service.subscribe('ada');
+  service.service.fail({ kind: 'answer', answer: { status }, times: 1 });
+  expect(await send(subscription)).toMatchObject(outcome);
+});
+
+test('a service that wants no more for now is left alone as long as it says', async () => {
+  for (let i = 0; i < 3; i += 1) expect(await send(service.subscribe(`full-${i}`))).toMatchObject({ kind: 'retry' });
+  expect(await send(service.subscribe('ada'))).toMatchObject({ kind: 'down', alarm: false, retryAfterMs: 13_000 });
+  clock.pass(13_001);
+  expect(await send(service.subscribe('ada'))).toMatchObject({ kind: 'delivered' });
+});
+
 test('a push replaces an earlier one with the same id, of whatever length', async () => {
   const ada = service.subscribe('ada');
   const long = 'a very long id, longer than a topic may be';

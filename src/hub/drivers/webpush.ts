@@ -52,6 +52,7 @@ type Service = { readonly client: Transport; readonly host: string };
 /** What browsers' vendors keep at most; a push without a TTL is worth keeping. */
 const defaultTtlSeconds = 28 * 86_400;
 const maxServices = 64;
+const throttlePauseMs = 30_000;
 const nothing = Buffer.alloc(0);
 const provenForMs = 10 * 60_000;
 
@@ -192,8 +193,14 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
   #judge(reply: Reply, origin: string): PushOutcome {
     if (reply.kind !== 'answer') return unanswered(reply.kind, reply.cause);
     if (reply.status === 401 || reply.status === 403) return this.#refusedVapid(reply, origin);
-    if (reply.status < 300) this.#takenAt.set(origin, this.#now());
-    this.#gate(origin).open();
+    const gate = this.#gate(origin);
+    gate.open();
+    if (reply.status === 429)
+      return gate.throttle('429', retryAfterMs(field(reply, 'retry-after'), this.#now()) ?? throttlePauseMs);
+    if (reply.status < 300) {
+      gate.taken();
+      this.#takenAt.set(origin, this.#now());
+    }
     return judgeAnswer(reply, this.#now());
   }
 
@@ -218,7 +225,7 @@ function judgeAnswer(answer: Answer, now: number): PushOutcome {
   const { status } = answer;
   if (status >= 200 && status < 300) return { kind: 'delivered', providerId: field(answer, 'location') };
   if (status === 404 || status === 410) return { kind: 'gone', cause: String(status) };
-  if (status === 429 || status >= 500)
+  if (status >= 500)
     return { kind: 'retry', cause: String(status), retryAfterMs: retryAfterMs(field(answer, 'retry-after'), now) };
   return { kind: 'refused', cause: status === 413 ? 'PayloadTooLarge' : String(status), detail: detailOf(answer) };
 }

@@ -66,6 +66,29 @@ test.each([
   expect(await send(name)).toMatchObject(outcome);
 });
 
+test('the throttle of the whole service pauses the lane for as long as WNS says', async () => {
+  for (let i = 0; i < 3; i += 1) expect(await send(`full-${i}`)).toMatchObject({ kind: 'retry' });
+  const asked = wns.service.requests;
+  const down = { kind: 'down', cause: '406', alarm: false, retryAfterMs: 9_000 };
+  expect(await send('pc-1')).toEqual(down);
+  expect(wns.service.requests).toBe(asked);
+});
+
+test('a collapse id of any length becomes a tag that Windows takes', async () => {
+  for (let i = 0; i < 2; i += 1) await send('pc-1', { collapseId: 'nh_0123456789abcdefghij' });
+  const tags = wns.pushes.items.map(({ headers }) => headers['x-wns-tag']);
+  expect(tags[0]).toMatch(/^[\w-]{16}$/);
+  expect(tags[1]).toBe(tags[0]);
+});
+
+test.each([400, 405, 413])('%i is the message’s fault: refused, the channel stays', async (status) => {
+  await send('pc-1');
+  const headers = { 'x-wns-error-description': 'wrong' };
+  wns.service.fail({ kind: 'answer', answer: { status, headers }, times: 1 });
+  expect(await send('pc-1')).toMatchObject({ kind: 'refused', detail: 'wrong' });
+  expect(await send('pc-1')).toMatchObject({ kind: 'delivered' });
+});
+
 test('a channel outside the notification service is never asked', async () => {
   for (const address of [
     'https://127.0.0.1:1/w/',

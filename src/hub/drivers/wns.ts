@@ -5,6 +5,7 @@
 import { Refusal } from '../../kit/refusal.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
+import { shortId } from './apns.ts';
 import {
   type Driver,
   type Push,
@@ -41,6 +42,7 @@ export type WnsPlan = {
 
 const liveTokenUrl = 'https://login.live.com/accesstoken.srf';
 const maxBytes = 5000;
+const throttlePauseMs = 30_000;
 const maxHosts = 32;
 
 export class WnsDriver implements Driver<string, WnsPlan> {
@@ -74,13 +76,8 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     if (options.ttlSeconds !== undefined && !headers.has('x-wns-ttl'))
       fields.push('x-wns-ttl', String(options.ttlSeconds));
     // A tag names at most 16 characters; only a toast can be replaced by it.
-    if (
-      options.collapseId !== undefined &&
-      type === 'wns/toast' &&
-      /^[\x21-\x7e]{1,16}$/.test(options.collapseId) &&
-      !headers.has('x-wns-tag')
-    )
-      fields.push('x-wns-tag', options.collapseId);
+    if (options.collapseId !== undefined && type === 'wns/toast' && !headers.has('x-wns-tag'))
+      fields.push('x-wns-tag', shortId(options.collapseId, 16));
     for (const [name, value] of headers) if (name.startsWith('x-wns-')) fields.push(name, value);
     return { fields, heads: new Map() };
   }
@@ -150,7 +147,14 @@ export class WnsDriver implements Driver<string, WnsPlan> {
       };
     if (reply.status === 401) return this.#gate.stop('401');
     this.#gate.open();
-    return reply.status === 200 ? judgeTaken(reply) : judgeFailure(reply, this.#now());
+    // Too many from this service, whatever the channel.
+    if (reply.status === 406 || reply.status === 429) {
+      const asked = continueAfterMs(reply) ?? retryAfterMs(field(reply, 'retry-after'), this.#now());
+      return this.#gate.throttle(String(reply.status), asked ?? throttlePauseMs);
+    }
+    if (reply.status !== 200) return judgeFailure(reply, this.#now());
+    this.#gate.taken();
+    return judgeTaken(reply);
   }
 
   #client(url: URL): Transport {
@@ -220,12 +224,6 @@ function judgeFailure(answer: Answer, now: number): PushOutcome {
   if (status === 404 || status === 410) return { kind: 'gone', cause: String(status) };
   // The channel belongs to another app: for this hub it is as good as gone.
   if (status === 403) return { kind: 'gone', cause: '403' };
-  if (status === 406 || status === 429)
-    return {
-      kind: 'retry',
-      cause: String(status),
-      retryAfterMs: continueAfterMs(answer) ?? retryAfterMs(field(answer, 'retry-after'), now),
-    };
   if (status >= 500)
     return { kind: 'retry', cause: String(status), retryAfterMs: retryAfterMs(field(answer, 'retry-after'), now) };
   return { kind: 'refused', cause: status === 413 ? 'PayloadTooLarge' : String(status), detail };
