@@ -21,7 +21,9 @@ export default defineConfig({
       input: { dashboard: `${import.meta.dirname}/index.html`, me: `${import.meta.dirname}/me/index.html` },
       output: {
         codeSplitting: {
-          groups: [{ name: 'fluent', test: /node_modules\/(react|scheduler|@fluentui)|web\/(icons|kit)\// }],
+          groups: [
+            { name: 'fluent', test: /node_modules\/(react|scheduler|@fluentui)|web\/(icons|kit\/(?!clean-markdown))/ },
+          ],
         },
       },
     },

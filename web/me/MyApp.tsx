@@ -1,8 +1,10 @@
-// The employee's own app: the inbox, the devices that are pushed to, and what they want to hear.
+// The employee's own app: the inbox, the conversation with the assistant, the devices that are pushed to, and what they want to hear.
 import { Button } from '@fluentui/react-button';
 import {
   AlertOffRegular,
   ArrowClockwiseRegular,
+  ChatFilled,
+  ChatRegular,
   MailInboxFilled,
   MailInboxRegular,
   OptionsFilled,
@@ -10,9 +12,9 @@ import {
   PhoneLaptopFilled,
   PhoneLaptopRegular,
 } from '@fluentui/react-icons';
-import { useCallback, useEffect, useState } from 'react';
+import { lazy, Suspense, useCallback, useEffect, useState } from 'react';
 import type { Category, InboxItem, Page, WhoAmI } from '../kit/api.ts';
-import { Empty } from '../kit/Parts.tsx';
+import { Empty, Waiting } from '../kit/Parts.tsx';
 import { useResource } from '../kit/resource.ts';
 import { to, useRoute } from '../kit/route.ts';
 import { type Place, Shell } from '../kit/Shell.tsx';
@@ -27,6 +29,8 @@ import type { Tab } from './inbox-state.ts';
 import { PreferencesPage } from './PreferencesPage.tsx';
 import { useInbox } from './use-inbox.ts';
 
+const AssistantPanel = lazy(() => import('./assistant/AssistantPanel.tsx'));
+
 export function MyApp({ who }: { readonly who: WhoAmI }) {
   if (who.recipientId === undefined) return <NotAPerson />;
   return <PersonApp recipientId={who.recipientId} name={who.displayName ?? who.recipientId} />;
@@ -34,6 +38,7 @@ export function MyApp({ who }: { readonly who: WhoAmI }) {
 
 const pages = {
   inbox: { name: 'Inbox', href: '#/', on: <MailInboxFilled />, off: <MailInboxRegular /> },
+  assistant: { name: 'Assistant', href: to('assistant'), on: <ChatFilled />, off: <ChatRegular /> },
   devices: { name: 'Devices', href: to('devices'), on: <PhoneLaptopFilled />, off: <PhoneLaptopRegular /> },
   preferences: { name: 'Preferences', href: to('preferences'), on: <OptionsFilled />, off: <OptionsRegular /> },
 };
@@ -41,7 +46,8 @@ type PageName = keyof typeof pages;
 
 function PersonApp({ recipientId, name }: { readonly recipientId: string; readonly name: string }) {
   const route = useRoute();
-  const page: PageName = route[0] === 'devices' || route[0] === 'preferences' ? route[0] : 'inbox';
+  const page = pageOf(route);
+  const talked = useEver(page === 'assistant');
   const [tab, setTab] = useState<Tab>('all');
   const [heard, setHeard] = useState('');
   const onNew = useCallback((item: InboxItem) => setHeard(`New notice: ${item.title}`), []);
@@ -61,6 +67,11 @@ function PersonApp({ recipientId, name }: { readonly recipientId: string; readon
       </div>
       {update && <NewVersion update={update} />}
       {page === 'preferences' && <PreferencesPage recipientId={recipientId} categories={categories} />}
+      {talked && (
+        <Suspense fallback={<Waiting what="the conversation" />}>
+          <AssistantPanel recipientId={recipientId} name={name} hidden={page !== 'assistant'} />
+        </Suspense>
+      )}
       {page === 'devices' && <DevicesPage recipientId={recipientId} browser={browser} />}
       {page === 'inbox' && (
         <InboxView
@@ -75,6 +86,19 @@ function PersonApp({ recipientId, name }: { readonly recipientId: string; readon
       )}
     </Shell>
   );
+}
+
+function pageOf([first = '']: readonly string[]): PageName {
+  return Object.hasOwn(pages, first) ? (first as PageName) : 'inbox'; // its own keys are its names
+}
+
+/** Whether it has been true before: what was opened once stays. */
+function useEver(now: boolean): boolean {
+  const [ever, setEver] = useState(now);
+  useEffect(() => {
+    if (now) setEver(true);
+  }, [now]);
+  return ever || now;
 }
 
 function placesOf(current: PageName, unread: number): Place[] {

@@ -1,10 +1,10 @@
 // The pages: files of the web build, read once at the start and served from memory. A request only looks a path up in a
-// map, so there is no path that leads out of the folder.
+// map, so there is no path that leads out of the folder. A file that is kept compressed (`x.js.gz`) is served as `x.js`.
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
+import { gunzip, gzip } from 'node:zlib';
 import type { App, Reply, Request } from './app.ts';
 import { pageHeaders } from './browser.ts';
 
@@ -52,7 +52,7 @@ function send(request: Request, reply: Reply, page: Page) {
 async function readPages(folder: string): Promise<Map<string, Page>> {
   const pages = new Map<string, Page>();
   for (const file of await listFiles(folder)) {
-    const path = `/${relative(folder, file).split(sep).join('/')}`;
+    const path = `/${relative(folder, file).split(sep).join('/')}`.replace(/\.gz$/, '');
     const page = await readPage(file, path);
     pages.set(path, page);
     if (!path.endsWith('/index.html')) continue;
@@ -74,14 +74,15 @@ async function listFiles(folder: string): Promise<string[]> {
 }
 
 async function readPage(file: string, path: string): Promise<Page> {
-  const body = await readFile(file);
-  const zipped = await promisify(gzip)(body);
+  const kept = await readFile(file);
+  const body = file.endsWith('.gz') ? await promisify(gunzip)(kept) : kept;
+  const zipped = body === kept ? await promisify(gzip)(body) : kept;
   return {
     body,
     zipped: zipped.length < body.length * 0.9 ? zipped : undefined,
     type: types[path.slice(path.lastIndexOf('.') + 1)] ?? 'application/octet-stream',
     etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`,
-    // Names under /assets carry a hash of their content.
-    cacheControl: path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+    // Names there carry a hash of their content, or a version.
+    cacheControl: /^\/(assets|vendor)\//.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache',
   };
 }

@@ -1,24 +1,16 @@
 // Shows an Adaptive Card with Microsoft's renderer. The server has checked and cleaned the card (src/assistant/cards/raw);
 // here nothing is trusted again: texts go through Markdown without HTML and a cleaner, addresses through a list of schemes.
 import * as AdaptiveCards from 'adaptivecards';
-import DOMPurify from 'dompurify';
-import MarkdownIt from 'markdown-it';
 import { useEffect, useRef } from 'react';
 import type { InboxItem } from '../../kit/api.ts';
+import { cleanMarkdown, isSafeAddress } from '../../kit/clean-markdown.ts';
 import { useToasts } from '../../kit/toasts.tsx';
-import { isSafeAddress } from './addresses.ts';
 import { hostConfig } from './host-config.ts';
 import type { Answer, Inputs } from './Question.tsx';
 import './adaptive-card.css';
 
-const markdown = new MarkdownIt({ html: false, linkify: false }).disable('image');
-
 AdaptiveCards.AdaptiveCard.onProcessMarkdown = (text, result) => {
-  result.outputHtml = DOMPurify.sanitize(markdown.render(text), {
-    ALLOWED_TAGS: ['p', 'strong', 'em', 'a', 'ul', 'ol', 'li', 'br', 'code'],
-    ALLOWED_ATTR: ['href', 'start'],
-    ALLOWED_URI_REGEXP: /^(?:https?|mailto|tel):/i,
-  });
+  result.outputHtml = cleanMarkdown(text);
   result.didProcess = true;
 };
 
