@@ -94,8 +94,8 @@ export class Broker {
     const progress: Progress = new Progress(database, emit, (cursor) => owners.drop(cursor.partition));
     const cursorDeps: CursorDeps = { progress, emit };
     const budget = {
-      total: deps.settings?.tailBytes ?? 128 * 1024 * 1024,
-      each: deps.settings?.tailBytesPerPartition ?? 32 * 1024 * 1024,
+      total: deps.settings?.tailBytes ?? 192 * 1024 * 1024,
+      each: deps.settings?.tailBytesPerPartition ?? 96 * 1024 * 1024,
       used: 0,
     };
     const self = { id: node.id, address: node.address };
