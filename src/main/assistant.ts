@@ -31,7 +31,7 @@ export type AssistantSettings = Pick<
 
 type AssistantDeps = {
   readonly settings: AssistantSettings;
-  readonly config: LoadedAssistant;
+  readonly config: Omit<LoadedAssistant, 'connections'>;
   readonly linkKey: string;
   readonly database: Database;
   readonly emit: Emit<Signal>;
@@ -41,6 +41,7 @@ type AssistantDeps = {
 };
 
 const MIB = 1024 * 1024;
+const LOOK_AT_KEYS_EVERY_MS = 60 * 60_000;
 /** All files of one conversation, as a multiple of the largest one. */
 const FILES_PER_CONVERSATION = 50;
 
@@ -51,6 +52,7 @@ export class Assistant {
   readonly agents = new Agents();
   readonly exchange: ExchangeDeps;
   readonly #signing: SigningDeps;
+  readonly #keyTimer: NodeJS.Timeout;
   #sidecar: Sidecar | undefined;
 
   private constructor(deps: AssistantDeps, streams: ConversationStreams) {
@@ -62,6 +64,9 @@ export class Assistant {
     this.exchange = { database, streams, turns: this.turns, agents: this.agents, emit, polish };
     const remote = { ...this.#signing, emit, timeoutMs: settings.agentTimeout * 1000 };
     for (const agent of config.agents) this.agents.use(remoteAgent(remote, agent));
+    const rotate = () =>
+      void this.rotateKeys().catch((error: unknown) => emit({ name: 'assistant.keys-failed', error } as Signal));
+    this.#keyTimer = setInterval(rotate, LOOK_AT_KEYS_EVERY_MS).unref();
   }
 
   static async start(deps: AssistantDeps): Promise<Assistant> {
@@ -78,6 +83,7 @@ export class Assistant {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#keyTimer);
     await this.#sidecar?.stop();
     await this.streams.stop();
   }
@@ -106,9 +112,9 @@ export class Assistant {
     });
   }
 
-  /** Makes new keys in time. */
-  rotateKeys(): Promise<void> {
-    return this.#signing.agents.some(({ auth }) => auth !== 'anonymous') ? this.#signing.keys.rotate() : noKeys;
+  /** Makes a new key if the one in use is old enough. */
+  async rotateKeys(): Promise<void> {
+    if (this.#signing.agents.some(({ auth }) => auth !== 'anonymous')) await this.#signing.keys.rotate();
   }
 
   /** What to tell whoever starts the server: how agents in signed mode are configured, and which are anonymous. */
@@ -141,5 +147,3 @@ export class Assistant {
     this.#sidecar = await Sidecar.start({ ...this.#signing, emit, secret: linkKey }, settings.agentPort);
   }
 }
-
-const noKeys = Promise.resolve();

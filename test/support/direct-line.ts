@@ -1,12 +1,16 @@
 // The door of conversations on a real port and a real database, with agents of the test's choice.
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll } from 'vitest';
 import { Access } from '../../src/access/access.ts';
 import type { NamedAgent } from '../../src/assistant/agents/definition.ts';
+import { type AgentKey, AgentKeys } from '../../src/assistant/agents/keys.ts';
 import type { Activity } from '../../src/assistant/conversations/activity.ts';
+import { Tokens } from '../../src/gateways/directline/tokens.ts';
 import { type App, createApp } from '../../src/gateways/http/app.ts';
 import { tellBrowsers } from '../../src/gateways/http/browser.ts';
 import { guardRoutes } from '../../src/gateways/http/identity.ts';
 import type { Database } from '../../src/kit/database.ts';
+import { sealingKey } from '../../src/kit/sealing.ts';
 import type { Signal } from '../../src/kit/signals.ts';
 import { Assistant, type AssistantSettings } from '../../src/main/assistant.ts';
 import { useDatabase } from './database.ts';
@@ -45,14 +49,24 @@ export class DirectLineNode {
   readonly app: App;
   readonly signals: Signal[];
   readonly url: string;
+  readonly #sockets = new Set<Socket>();
 
-  private constructor(parts: Omit<DirectLineNode, 'domain' | 'stop' | 'generate' | 'call' | 'say'>) {
+  private constructor(
+    parts: Omit<
+      DirectLineNode,
+      'domain' | 'opened' | 'cut' | 'rotateKeys' | 'signingKey' | 'stop' | 'generate' | 'tokenFor' | 'call' | 'say'
+    >,
+  ) {
     this.database = parts.database;
     this.assistant = parts.assistant;
     this.access = parts.access;
     this.app = parts.app;
     this.signals = parts.signals;
     this.url = parts.url;
+    this.app.server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
   }
 
   static async start(
@@ -75,6 +89,26 @@ export class DirectLineNode {
     return new DirectLineNode({ database, assistant, access, app, signals, url });
   }
 
+  /** The keys of the database, as another node would read them. */
+  private get keys(): AgentKeys {
+    return new AgentKeys(this.database, sealingKey(LINK_KEY, 'agent keys'));
+  }
+
+  async rotateKeys(): Promise<void> {
+    await this.keys.rotate({ olderThanMs: -1 });
+    // The node has read its keys lately; it does so again within a minute.
+    await this.assistant.rotateKeys();
+  }
+
+  signingKey(): Promise<AgentKey> {
+    return this.keys.current();
+  }
+
+  /** Cuts every connection, as a network or a proxy does. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async stop(): Promise<void> {
     await this.app.close();
     await this.assistant.stop();
@@ -82,6 +116,16 @@ export class DirectLineNode {
 
   get domain(): string {
     return `${this.url}/v3/directline`;
+  }
+
+  /** How many sockets were opened so far. */
+  get opened(): number {
+    return this.signals.filter(({ name }) => name === 'directline.opened').length;
+  }
+
+  /** A token for a conversation that is there, as its page would have refreshed it in time. */
+  async tokenFor(conversationId: string, user: string): Promise<Token> {
+    return { conversationId, ...(await new Tokens(LINK_KEY, 30).issue({ conversationId, user })) };
   }
 
   /** A token for a person, by the key. */

@@ -4,11 +4,14 @@ import { eventually } from '../../../test/support/eventually.ts';
 import { appendActivities, replaceActivity } from './append.ts';
 import { conversationOf, conversationsOf, noteOpened, openConversation } from './conversation.ts';
 import { findActivity, readAfter } from './read.ts';
+import { forgetConversationsOf, forgetOldConversations } from './retention.ts';
 import { ConversationStreams } from './streams.ts';
+import { findUpload, newUpload, storeUploads } from './uploads.ts';
 
 const { database } = useDatabase();
 
 const message = (text: string) => ({ type: 'message', text });
+const picture = newUpload({ name: 'a.png', type: 'image/png', content: Buffer.from('png') }, 100);
 
 function append(conversationId: string, texts: readonly string[]) {
   return database.transaction((tx) =>
@@ -182,5 +185,42 @@ describe('streams', () => {
     here.wake([id]);
     await eventually(() => expect(heard).toEqual(Array.from({ length: 250 }, (_, n) => `${n}`)));
     stream.close();
+  });
+});
+
+describe('retention', () => {
+  test('what is old goes; the standing conversation stays and its numbers go on', async () => {
+    const standing = await conversationOf(database, 'old');
+    const other = await openConversation(database, { recipientId: 'old' }, new Date('2020-01-01'));
+    const longAgo = new Date('2020-01-01');
+    const say = (conversationId: string, text: string, at?: Date) =>
+      database.transaction((tx) => appendActivities(tx, [{ conversationId, activity: message(text) }], at));
+    await say(other.id, 'old', longAgo);
+    await database.query('update conversation set last_at = $1 where recipient_id = $2', [longAgo, 'old']);
+    await say(standing.id, 'old', longAgo);
+    await say(standing.id, 'new');
+    await database.transaction((tx) => storeUploads(tx, standing.id, [picture], longAgo));
+    const deleted = await forgetOldConversations(database, { now: new Date(), keepDays: 365 });
+    expect(deleted).toBe(4);
+    expect(await textsAfter(standing.id, 0)).toEqual(['new']);
+    expect((await say(standing.id, 'next'))[0]!.sequence).toBe(3);
+    expect(await findUpload(database, picture.id)).toBeUndefined();
+    await expect(say(other.id, 'x')).rejects.toMatchObject({ code: 'conversation_not_found' });
+  });
+
+  test('a person who is forgotten leaves nothing behind, and open streams end', async () => {
+    const { id } = await conversationOf(database, 'leaves');
+    await append(id, ['secret']);
+    const streams = await ConversationStreams.start({ database, emit: () => undefined, settings: { pollMs: 20 } });
+    const ended: string[] = [];
+    streams.open(id, 0, { send: () => {}, pass: () => {}, hasRoom: () => true, end: (why) => ended.push(why) });
+    await database.transaction((tx) => forgetConversationsOf(tx, 'leaves'));
+    await eventually(() => expect(ended[0]).toBe('gone'));
+    await streams.stop();
+    const [left] = await database.query<{ n: number }>(
+      'select count(*) as n from activity where conversation_id = $1',
+      [id],
+    );
+    expect(left!.n).toBe(0);
   });
 });

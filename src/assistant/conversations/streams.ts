@@ -30,8 +30,8 @@ export type Sink = {
   readonly pass: (said: string, sequence: number) => void;
   /** False while the client takes nothing: it is asked again later. */
   readonly hasRoom: () => boolean;
-  /** The server stops. */
-  readonly end: () => void;
+  /** There will be nothing more here: the server stops, or the conversation was deleted. */
+  readonly end: (why: 'stops' | 'gone') => void;
 };
 
 /** Close it when the client is gone. */
@@ -84,7 +84,7 @@ export class ConversationStreams {
     if (this.#stopped) return;
     this.#stopped = true;
     clearTimeout(this.#timer);
-    for (const open of this.#everyOpen()) open.sink.end();
+    for (const open of this.#everyOpen()) open.sink.end('stops');
     await this.#reading;
     await this.#polling;
     await this.#hints.stop();
@@ -218,7 +218,10 @@ export class ConversationStreams {
   async #poll(): Promise<void> {
     const ids = [...this.#open.keys()];
     for (let from = 0; from < ids.length && !this.#stopped; from += POLL_CHUNK) {
-      const heads = await readHeads(this.#database, ids.slice(from, from + POLL_CHUNK));
+      const chunk = ids.slice(from, from + POLL_CHUNK);
+      const heads = await readHeads(this.#database, chunk);
+      // A conversation that is gone has nothing more to say; the client hears so when it comes back.
+      for (const id of chunk) if (!heads.has(id)) for (const { sink } of this.#open.get(id) ?? []) sink.end('gone');
       const behind = [...heads].filter(([id, head]) => this.#isBehind(id, head)).map(([id]) => id);
       this.#wakeHere(behind);
     }

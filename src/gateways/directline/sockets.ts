@@ -151,7 +151,8 @@ export class Sockets {
         send: (said, sequence) => send(said.length === 0 ? '' : frame(said, sequence)),
         pass: (said, sequence) => send(frame([said], sequence)),
         hasRoom: () => socket.bufferedAmount < MAX_WAITING_BYTES,
-        end: () => this.#end(open, CLOSE_GOING_AWAY, 'the server stops'),
+        end: (why) =>
+          this.#end(open, CLOSE_GOING_AWAY, `the ${why === 'gone' ? 'conversation is gone' : 'server stops'}`),
       });
     } catch (error) {
       this.#end(open, 1013, this.#told(error).message);

@@ -1,6 +1,7 @@
 // People: who they are and what they want.
 import { Type } from 'typebox';
 import { forgetPerson } from '../../../access/sign-in.ts';
+import { forgetConversationsOf } from '../../../assistant/conversations/retention.ts';
 import { forgetDevicesOf } from '../../../hub/device-list.ts';
 import { forgetInbox } from '../../../inbox/mark.ts';
 import type { InboxStream } from '../../../inbox/stream.ts';
@@ -122,6 +123,7 @@ export function recipientRoutes(app: App, { database, inbox }: RecipientDeps): v
         await deleteRecipient(tx, params.recipient);
         await forgetInbox(tx, params.recipient);
         await forgetDevicesOf(tx, params.recipient);
+        await forgetConversationsOf(tx, params.recipient);
         await forgetPerson(tx, params.recipient);
       });
       inbox.forget(params.recipient);
@@ -172,7 +174,7 @@ const putSchema = {
 const deleteSchema = {
   operationId: 'deleteRecipient',
   summary: 'Forget a recipient',
-  description: 'Removes the person with their preferences, inbox, devices and sessions.',
+  description: 'Removes the person with their preferences, inbox, devices, conversations and sessions.',
   tags: ['people'],
   params: RecipientParams,
   response: responses({ 204: Type.Null({ description: 'Forgotten.' }) }),
