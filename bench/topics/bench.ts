@@ -151,26 +151,32 @@ async function steady(perSecond: number, seconds: number, work: (n: number) => P
   await Promise.all(running);
 }
 
-/** Events to three subscriptions, consumed in the process: how long until the last of them had it. */
+/** Events to three subscriptions, each received by four receivers: how long until each of them had it. */
 async function benchWhole(broker: Broker): Promise<void> {
   for (const perSecond of [1000, 5000, 10_000]) {
     const name = await freshTopic(broker, 3, { duplicateDetection: true });
     const latencies: number[] = [];
     const sent = new Map<string, number>();
-    const consumers = await Promise.all(
-      [0, 1, 2].map((i) =>
-        broker.consume(name, `s${i}`, {}, async (batch) => {
+    const ending = new AbortController();
+    const receiving = [0, 1, 2].flatMap((i) => {
+      const receiver = broker.receiver(`${name}/Subscriptions/s${i}`);
+      return Array.from({ length: 4 }, async () => {
+        while (!ending.signal.aborted) {
+          const messages = await receiver.receive({ max: 100, waitMs: 1_000, signal: ending.signal });
           const now = performance.now();
-          for (const { messageId } of batch.messages) latencies.push(now - sent.get(messageId)!);
-          await batch.commit(async () => {});
-        }),
-      ),
-    );
+          for (const { messageId } of messages) latencies.push(now - sent.get(messageId)!);
+          if (messages.length > 0) await receiver.complete(messages);
+        }
+      });
+    });
     await steady(perSecond, SECONDS * 2, async (n) => {
       sent.set(`${n}`, performance.now());
       await broker.publish(name, [{ ...one(), messageId: `${n}` }]);
     });
-    for (const consumer of consumers) await consumer.stop();
+    for (const end = performance.now() + 5_000; latencies.length < perSecond * SECONDS * 6 && performance.now() < end; )
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    ending.abort();
+    await Promise.all(receiving);
     latencies.sort((a, b) => a - b);
     const cpu = process.cpuUsage();
     console.log(

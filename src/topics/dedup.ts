@@ -64,9 +64,13 @@ export async function findDuplicates(sql: Sql, rows: readonly DedupRow[]): Promi
 
 type Seen = { readonly sequence: number; readonly at: number };
 
-/** The ids that this node saw last, at most `limit` of them, oldest out first. */
+/**
+ * The ids that this node saw last: between `limit` and twice as many. Two maps that take turns, because a map whose oldest
+ * entry is always deleted gets slower and slower to begin.
+ */
 export class RecentIds {
-  readonly #seen = new Map<string, Seen>();
+  #seen = new Map<string, Seen>();
+  #earlier = new Map<string, Seen>();
   readonly #limit: number;
 
   constructor(limit = 50_000) {
@@ -74,16 +78,15 @@ export class RecentIds {
   }
 
   find(topic: number, part: number, messageId: string, since: number): Seen | undefined {
-    const seen = this.#seen.get(`${topic}/${part}/${messageId}`);
+    const key = `${topic}/${part}/${messageId}`;
+    const seen = this.#seen.get(key) ?? this.#earlier.get(key);
     return seen && seen.at > since ? seen : undefined;
   }
 
   add(topic: number, part: number, messageId: string, seen: Seen): void {
-    const key = `${topic}/${part}/${messageId}`;
-    this.#seen.delete(key);
-    this.#seen.set(key, seen);
-    if (this.#seen.size <= this.#limit) return;
-    const oldest = this.#seen.keys().next();
-    if (!oldest.done) this.#seen.delete(oldest.value);
+    this.#seen.set(`${topic}/${part}/${messageId}`, seen);
+    if (this.#seen.size < this.#limit) return;
+    this.#earlier = this.#seen;
+    this.#seen = new Map();
   }
 }
