@@ -13,7 +13,7 @@ const HOLD_MS = 2_000;
 const FIRST_PAUSE_MS = 5_000;
 const LONGEST_PAUSE_MS = 2 * 60_000;
 
-type Paced = Extract<Result, { kind: 'paced' }>;
+export type Paced = Extract<Result, { kind: 'paced' }>;
 type Pause = { readonly until: number; readonly ms: number };
 
 export class Pace {
@@ -55,6 +55,24 @@ export class Pace {
     const pauseMs = Math.max(ms, result.retryAfterMs ?? 0);
     this.#pauses.set(connection, { until: now + pauseMs, ms });
     return result;
+  }
+}
+
+/** Longest wait for something that a person is waiting for. */
+const PATIENCE_MS = 15_000;
+
+/** Says one thing now, or within a few seconds where the limits ask for it; for answers, which nobody sends again later. */
+export async function sayPatiently<T extends { readonly kind: string; readonly retryAfterMs?: number | undefined }>(
+  admit: () => Promise<Paced | undefined>,
+  send: () => Promise<T>,
+): Promise<T | Paced> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (let tries = 1; ; tries++) {
+    const told = (await admit()) ?? (await send());
+    const waitMs = told.retryAfterMs ?? tries * 500;
+    const mayHelp = told.kind === 'paced' || told.kind === 'retry';
+    if (!mayHelp || tries === 5 || Date.now() + waitMs > deadline) return told;
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
   }
 }
 

@@ -2,6 +2,7 @@
 import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
+import { conversationEndpoints, conversationPolicy } from '../assistant/channel.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
 import type { AnswerKeys } from '../assistant/decisions/link.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
@@ -33,6 +34,7 @@ import { letterFinder } from './letters.ts';
 import { FolderLock } from './lock.ts';
 import { Metrics } from './metrics.ts';
 import { ensurePages, pagesFolder } from './pages.ts';
+import { openProactive, type Proactive } from './proactive.ts';
 import type { Settings } from './settings-table.ts';
 import { openDatabase } from './storage.ts';
 import { version } from './version.ts';
@@ -116,17 +118,20 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const hubs = await startHubs(wiring);
   let url = '';
   const assistant = await startAssistant(wiring, () => url);
+  const proactive = startProactive(wiring, assistant, decisions);
   const http = stack.use(
-    await startHttp(wiring, { access, broker, inbox, decisions, assistant, wake, hubs, ready: () => ready }),
+    await startHttp(wiring, { access, broker, inbox, decisions, assistant, proactive, wake, hubs, ready: () => ready }),
   );
   url = http.url;
-  const finders = { mobile: mobileEndpoints, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
+  const places = { mobile: mobileEndpoints, conversation: conversationEndpoints };
+  const finders = { ...places, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
-  dispatcher = startDispatcher(wiring, http.url, hubs.lanes);
+  dispatcher = startDispatcher(wiring, http.url, hubs.lanes, proactive);
   const settled = () => decisions.wake();
   stack.use(await Handler.start({ database, broker, definitions, finders, inbox, wake, settled, emit }));
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
   decisions.start();
+  proactive.editor.start();
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
   return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
@@ -139,6 +144,22 @@ async function startAssistant(wiring: Wiring, serviceUrl: () => string): Promise
     explainListen(error, '--agent-port', 'CARILLON_AGENT_PORT', '127.0.0.1', settings.agentPort),
   );
   return stack.use(assistant);
+}
+
+function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisions): Proactive {
+  const { settings, config, database, signals, stack } = wiring;
+  const proactive = openProactive({
+    database,
+    emit: signals.emit,
+    settings,
+    connections: config.assistant.connections,
+    definitions: config.definitions,
+    assistant,
+    decisions,
+    displayName: config.branding.name ?? defaultBrand.name,
+  });
+  stack.use(proactive.editor);
+  return proactive;
 }
 
 async function startServiceBus(wiring: Wiring, access: Access, broker: Broker): Promise<ServiceBusDoor> {
@@ -192,6 +213,7 @@ function startDispatcher(
   { settings, config, keys, database, signals, stack }: Wiring,
   publicUrl: string,
   lanes: HubLanes,
+  proactive: Proactive,
 ): Dispatcher {
   const { smtpUrl, mailFrom } = settings;
   const email =
@@ -206,8 +228,8 @@ function startDispatcher(
     });
   // Stopped after the dispatcher, which lets the mails under way end.
   if (email) stack.defer(() => email.stop());
-  const channels = [mobileChannel({ database, lanes }), ...(email ? [email] : [])];
-  const policy = { email: emailPolicy, mobile: mobilePolicy };
+  const channels = [mobileChannel({ database, lanes }), proactive.channel, ...(email ? [email] : [])];
+  const policy = { email: emailPolicy, mobile: mobilePolicy, conversation: conversationPolicy };
   return stack.use(Dispatcher.start({ database, channels, policy, markGone, emit: signals.emit }));
 }
 
@@ -221,6 +243,7 @@ type HttpParts = {
   readonly inbox: InboxStream;
   readonly decisions: Decisions;
   readonly assistant: Assistant;
+  readonly proactive: Proactive;
   readonly wake: () => void;
   readonly hubs: Hubs;
   readonly ready: () => boolean;
@@ -246,7 +269,7 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     unsubscribeKeys: linkKeys(wiring.keys),
     answerKeys: linkKeys(wiring.keys),
     hubs,
-    gateways: [door, parts.assistant.door(access)],
+    gateways: [door, parts.assistant.door(access), parts.proactive.door],
     signals,
     notReady: async () => (parts.ready() ? missing(database) : ['the rooms, which are starting']),
     metrics: () => metrics.text(),

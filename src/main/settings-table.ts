@@ -139,6 +139,17 @@ export const settingsTable = {
   ),
   uploadLimit: given(integer(1, 100, 'MiB'), '4', 'The largest file that may be sent in a conversation.'),
   agentTimeout: given(integer(1, 120, 'seconds'), '15', 'How long an agent may take for one turn.'),
+  teamsSecret: secret(
+    text('secret'),
+    'the config has it',
+    'The client secret of the bot in Teams, for the connection named `main`.',
+  ),
+  slackToken: secret(text('token'), 'the config has it', 'The bot token of Slack, for the connection named `main`.'),
+  slackSigningSecret: secret(
+    text('secret'),
+    'the config has it',
+    'Checks what Slack posts here, for the connection named `main`.',
+  ),
   agentPort: given(
     port,
     '8089',

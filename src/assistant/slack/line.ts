@@ -2,17 +2,29 @@
 // itself: our queue does both, and knows more about when. What Slack answers becomes a value.
 import type { WebClient } from '@slack/web-api';
 import { isRecord } from '../call.ts';
+import { Pace } from '../pace.ts';
 import type { Failure, Told } from '../teams/connector.ts';
 import type { SlackConnection } from './connection.ts';
 
 export type SlackMessage = { readonly text: string; readonly blocks?: readonly unknown[] | undefined };
 export type SlackPlace = { readonly channelId: string; readonly ts: string };
 
+/** One message a second and conversation, with short bursts; some hundred a minute in a workspace (docs.slack.dev). */
+export const slackLimits = {
+  place: [
+    { count: 3, withinMs: 2_000 },
+    { count: 60, withinMs: 60_000 },
+  ],
+  connection: [{ count: 300, withinMs: 60_000 }],
+} as const;
+
 const TIMEOUT_MS = 15_000;
 const NOT_SET = 'not-set';
 
 export class SlackLine {
   readonly connection: SlackConnection;
+  /** Of everything that goes over it, notices and answers. */
+  readonly pace = new Pace(slackLimits);
   #client: Promise<WebClient> | undefined;
 
   constructor(connection: SlackConnection) {

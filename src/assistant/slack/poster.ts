@@ -2,25 +2,15 @@
 // Somebody who never spoke there is reached by their id in the workspace (`addresses.slack`), else by their mail address.
 import type { Profile } from '../../people/recipient.ts';
 import { toBlockKit } from '../cards/block-kit.ts';
-import { inOrder, Pace } from '../pace.ts';
+import { inOrder } from '../pace.ts';
 import type { Content, Edit, Post, Poster, Result } from '../poster.ts';
 import type { Reference } from '../references/reference.ts';
 import type { Told } from '../teams/connector.ts';
 import type { SlackLine, SlackMessage } from './line.ts';
 
-/** One message a second and conversation, with short bursts; some hundred a minute in a workspace (docs.slack.dev). */
-export const slackLimits = {
-  place: [
-    { count: 3, withinMs: 2_000 },
-    { count: 60, withinMs: 60_000 },
-  ],
-  connection: [{ count: 300, withinMs: 60_000 }],
-} as const;
-
 export class SlackPoster implements Poster {
   readonly surface = 'slack';
   readonly #lines: ReadonlyMap<string, SlackLine>;
-  readonly #pace = new Pace(slackLimits);
 
   /** By the names of the connections. */
   constructor(lines: ReadonlyMap<string, SlackLine>) {
@@ -50,8 +40,8 @@ export class SlackPoster implements Poster {
       const { connection, place } = post.reference;
       const line = this.#lines.get(connection);
       if (!line) return { kind: 'gone', cause: 'connection_removed' };
-      const paced = await this.#pace.admit(connection, place);
-      return paced ?? this.#pace.after(connection, place, await postOne(line, post));
+      const paced = await line.pace.admit(connection, place);
+      return paced ?? line.pace.after(connection, place, await postOne(line, post));
     });
   }
 
@@ -61,11 +51,11 @@ export class SlackPoster implements Poster {
       const { channelId } = reference.address;
       const line = this.#lines.get(connection);
       if (!line || typeof channelId !== 'string') return { kind: 'gone', cause: 'connection_removed' };
-      const paced = await this.#pace.admit(connection, place);
+      const paced = await line.pace.admit(connection, place);
       if (paced) return paced;
       const told = await line.update({ channelId, ts }, messageOf(content));
       const result: Result = told.kind === 'done' ? { kind: 'posted', activityId: ts, at: postedAt } : told;
-      return this.#pace.after(connection, place, result);
+      return line.pace.after(connection, place, result);
     });
   }
 }

@@ -8,6 +8,7 @@ import type { Shower } from '../bot/show.ts';
 import { isRecord } from '../call.ts';
 import { type ReadAnswer, readAnswer } from '../cards/answer-data.ts';
 import type { Activity } from '../conversations/activity.ts';
+import { sayPatiently } from '../pace.ts';
 import { requestEdits } from '../posted.ts';
 import type { Content } from '../poster.ts';
 import { identify } from '../references/identify.ts';
@@ -117,8 +118,12 @@ function isRepeated({ seen }: SlackTurnDeps, id: string): boolean {
 async function hear(deps: SlackTurnDeps, person: Person, activity: Activity): Promise<undefined> {
   const { recipientId, userId, channelId = userId } = person;
   const say = async (reply: Activity) => {
-    const told = await deps.line.post(channelId, slackMessageOf(reply));
-    return told.kind === 'done' ? told.value.ts : undefined;
+    const told = await sayPatiently(
+      () => deps.line.pace.admit(deps.name, channelId),
+      () => deps.line.post(channelId, slackMessageOf(reply)),
+    );
+    if (told.kind === 'done') return told.value.ts;
+    throw new Error(`Slack did not take what the assistant said: ${'cause' in told ? told.cause : told.kind}`);
   };
   const from = { id: recipientId, role: 'user' };
   try {

@@ -25,17 +25,23 @@ export const teamsLimits = {
 } as const;
 
 /** A connection at work. */
-export type TeamsLine = { readonly connection: TeamsConnection; readonly connector: Connector; readonly graph: Graph };
+export type TeamsLine = {
+  readonly connection: TeamsConnection;
+  readonly connector: Connector;
+  readonly graph: Graph;
+  /** Of everything that goes over it, notices and answers. */
+  readonly pace: Pace;
+};
 
 export function openTeamsLine(connection: TeamsConnection): TeamsLine {
   const tokens = new AccessTokens(connection);
-  return { connection, connector: new Connector(connection, tokens), graph: new Graph(connection, tokens) };
+  const [connector, graph] = [new Connector(connection, tokens), new Graph(connection, tokens)];
+  return { connection, connector, graph, pace: new Pace(teamsLimits) };
 }
 
 export class TeamsPoster implements Poster {
   readonly surface = 'teams';
   readonly #lines: ReadonlyMap<string, TeamsLine>;
-  readonly #pace = new Pace(teamsLimits);
 
   /** By the names of the connections. */
   constructor(lines: ReadonlyMap<string, TeamsLine>) {
@@ -65,7 +71,7 @@ export class TeamsPoster implements Poster {
       const { connection, place } = post.reference;
       const line = this.#lines.get(connection);
       if (!line) return { kind: 'gone', cause: 'connection_removed' };
-      return this.#pace.after(connection, place, await this.#postOne(line, post, opened));
+      return line.pace.after(connection, place, await this.#postOne(line, post, opened));
     });
   }
 
@@ -75,10 +81,10 @@ export class TeamsPoster implements Poster {
       const line = this.#lines.get(connection);
       const where = line && placeOf(line, edit.reference);
       if (!line || !where) return { kind: 'gone', cause: 'connection_removed' };
-      const paced = await this.#pace.admit(connection, place);
+      const paced = await line.pace.admit(connection, place);
       if (paced) return paced;
       const told = await line.connector.update(where, edit.activityId, activityOf(edit.content));
-      return this.#pace.after(
+      return line.pace.after(
         connection,
         place,
         posted(told, () => edit.activityId, edit.postedAt),
@@ -89,7 +95,7 @@ export class TeamsPoster implements Poster {
   async #postOne(line: TeamsLine, post: Post, opened: Map<string, Capture>): Promise<Result> {
     const { reference, content } = post;
     const key = keyOf(post);
-    const paced = await this.#pace.admit(reference.connection, reference.place);
+    const paced = await line.pace.admit(reference.connection, reference.place);
     if (paced) return paced;
     const place = await this.#placeFor(line, reference, opened.get(key));
     if (place.kind !== 'done') return place;

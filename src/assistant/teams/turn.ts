@@ -10,6 +10,7 @@ import { isRecord } from '../call.ts';
 import { ADAPTIVE_CARD_TYPE, toAdaptiveCard } from '../cards/adaptive.ts';
 import { readAnswer } from '../cards/answer-data.ts';
 import type { Activity } from '../conversations/activity.ts';
+import { sayPatiently } from '../pace.ts';
 import { identify } from '../references/identify.ts';
 import { captureReference, markReference } from '../references/references.ts';
 import type { TeamsLine } from './poster.ts';
@@ -170,7 +171,12 @@ async function say(deps: TeamsTurnDeps, spoken: Spoken, activity: object): Promi
   return DONE;
 }
 
-async function post({ line }: TeamsTurnDeps, { where }: Spoken, activity: object): Promise<string | undefined> {
-  const told = await line.connector.post(where, activity);
-  return told.kind === 'done' ? told.value : undefined;
+async function post({ line, name }: TeamsTurnDeps, { where }: Spoken, activity: object): Promise<string | undefined> {
+  const { conversationId } = where;
+  const told = await sayPatiently(
+    () => line.pace.admit(name, conversationId),
+    () => line.connector.post(where, activity),
+  );
+  if (told.kind === 'done') return told.value;
+  throw new Error(`Teams did not take what the assistant said: ${'cause' in told ? told.cause : told.kind}`);
 }

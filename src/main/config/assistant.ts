@@ -1,7 +1,14 @@
 // The section `assistant` of the config: who answers people, and which pages may show conversations.
 import { type AgentDefinition, type NamedAgent, readAgents } from '../../assistant/agents/definition.ts';
+import {
+  CONNECTION_FIELDS,
+  type ConnectionsConfig,
+  type LoadedConnections,
+  noConnections,
+  readConnections,
+} from './connections.ts';
 
-export type AssistantConfig = {
+export type AssistantConfig = ConnectionsConfig & {
   /**
    * Your own agents, written with the Microsoft 365 Agents SDK or the Bot Framework SDK. The one named `assistant` takes
    * the place of the built-in one: people talk to it if they choose nobody else.
@@ -14,21 +21,27 @@ export type AssistantConfig = {
 export type LoadedAssistant = {
   readonly agents: readonly NamedAgent[];
   readonly trustedOrigins: readonly string[];
+  readonly connections: LoadedConnections;
 };
 
-const FIELDS = ['agents', 'trustedOrigins'];
+const FIELDS = ['agents', 'trustedOrigins', ...CONNECTION_FIELDS];
+const nothing: LoadedAssistant = { agents: [], trustedOrigins: [], connections: noConnections };
 
 export function readAssistant(given: unknown, problems: string[]): LoadedAssistant {
-  if (given === undefined) return { agents: [], trustedOrigins: [] };
+  if (given === undefined) return nothing;
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     problems.push('assistant: must be an object such as { agents: {} }.');
-    return { agents: [], trustedOrigins: [] };
+    return nothing;
   }
   for (const field of Object.keys(given))
     if (!FIELDS.includes(field))
       problems.push(`assistant.${field}: there is no such field; there are ${FIELDS.join(', ')}.`);
-  const { agents, trustedOrigins } = given as Record<string, unknown>;
-  return { agents: readAgents(agents, problems), trustedOrigins: readOrigins(trustedOrigins, problems) };
+  const section = given as Record<string, unknown>; // an object, as was just seen
+  return {
+    agents: readAgents(section.agents, problems),
+    trustedOrigins: readOrigins(section.trustedOrigins, problems),
+    connections: readConnections(section, problems),
+  };
 }
 
 function readOrigins(given: unknown, problems: string[]): readonly string[] {

@@ -1,0 +1,105 @@
+// The assistant's way to people: the surfaces that it posts to, the built-in assistant that answers, the editor that
+// keeps cards true, and the door of Teams and Slack.
+import { builtInAgent, openBot } from '../assistant/bot/bot.ts';
+import { openShower } from '../assistant/bot/show.ts';
+import { conversationChannel } from '../assistant/channel.ts';
+import { DEFAULT_AGENT } from '../assistant/conversations/conversation.ts';
+import type { Decisions } from '../assistant/decisions/decisions.ts';
+import { decisionsOf } from '../assistant/decisions/question.ts';
+import { directLinePoster } from '../assistant/directline-poster.ts';
+import { CardEditor } from '../assistant/editor.ts';
+import { requestEdits } from '../assistant/posted.ts';
+import { SlackLine } from '../assistant/slack/line.ts';
+import { SlackPoster } from '../assistant/slack/poster.ts';
+import { openTeamsLine, TeamsPoster } from '../assistant/teams/poster.ts';
+import { TeamsVerifier } from '../assistant/teams/verify.ts';
+import { turnListener } from '../assistant/turn-listener.ts';
+import { WebhookPoster } from '../assistant/webhook/poster.ts';
+import type { Channel } from '../deliveries/channel.ts';
+import { assistantDoor } from '../gateways/assistant/door.ts';
+import type { Definitions } from '../handler/notification.ts';
+import type { Database } from '../kit/database.ts';
+import type { Emit, Signal } from '../kit/signals.ts';
+import type { Assistant } from './assistant.ts';
+import type { LoadedConnections } from './config/connections.ts';
+import type { Settings } from './settings-table.ts';
+
+export type ProactiveDeps = {
+  readonly database: Database;
+  readonly emit: Emit<Signal>;
+  readonly settings: Settings;
+  readonly connections: LoadedConnections;
+  readonly definitions: Definitions;
+  readonly assistant: Assistant;
+  readonly decisions: Decisions;
+  readonly displayName: string;
+};
+
+export type Proactive = {
+  readonly channel: Channel;
+  readonly door: ReturnType<typeof assistantDoor>;
+  readonly editor: CardEditor;
+};
+
+/** Listens to turns and decisions from now on; start the editor when the decisions start. */
+export function openProactive(deps: ProactiveDeps): Proactive {
+  const { database, emit, settings, connections, assistant, decisions } = deps;
+  const wake = (ids: readonly string[]) => assistant.streams.wake(ids);
+  const teams = mapValues(connections.teams, (each, name) =>
+    openTeamsLine({ ...each, ...secretOf(name, 'secret', each.secret ?? settings.teamsSecret) }),
+  );
+  const slack = mapValues(connections.slack, (each, name) => {
+    const token = secretOf(name, 'botToken', each.botToken ?? settings.slackToken);
+    return new SlackLine({
+      ...each,
+      ...token,
+      ...secretOf(name, 'signingSecret', each.signingSecret ?? settings.slackSigningSecret),
+    });
+  });
+  const posters = [
+    directLinePoster({ database, wake }),
+    new TeamsPoster(teams),
+    new SlackPoster(slack),
+    new WebhookPoster(connections.webhooks),
+  ];
+  const editor = new CardEditor({ database, posters, decisionsOf, emit });
+  const edit = () => editor.wake();
+  decisions.onDecided(async ({ notices }) => {
+    await requestEdits(database, notices);
+    edit();
+  });
+  assistant.turns.onUserActivity(turnListener({ database, decisions, wake, edit }));
+  const hear = openBot({ database, ...categoriesOf(deps.definitions) }, emit);
+  const show = openShower(database, posters);
+  if (!assistant.agents.has(DEFAULT_AGENT))
+    assistant.agents.use(builtInAgent(assistant.exchange, hear, show, deps.displayName));
+  const answering = { database, decisions, hear, show };
+  const door = assistantDoor({
+    emit,
+    teams: mapValues(teams, (line, name) => ({
+      verifier: new TeamsVerifier(line.connection),
+      turn: { ...answering, name, line },
+    })),
+    slack: mapValues(slack, (line, name) => ({ turn: { ...answering, name, line, edit, emit, seen: new Set() } })),
+  });
+  return { channel: conversationChannel({ database, posters, decisionsOf, emit }), door, editor };
+}
+
+/** What the config names, and what only a notification does. */
+function categoriesOf({ all, categories }: Definitions) {
+  const named = all.map(({ category }) => [category, categories.get(category) ?? {}] as const);
+  const mandatory = all.filter(({ mandatory }) => mandatory !== undefined && mandatory !== false);
+  return {
+    categories: new Map([...categories, ...named]),
+    mandatory: new Set(mandatory.map(({ category }) => category)),
+  };
+}
+
+/** A secret of the settings belongs to the connection named `main`. */
+function secretOf<K extends string>(name: string, key: K, value: string | undefined): Partial<Record<K, string>> {
+  return value === undefined || name !== 'main' ? {} : ({ [key]: value } as Partial<Record<K, string>>);
+}
+
+function mapValues<V, R>(map: ReadonlyMap<string, V>, make: (value: V, name: string) => R): ReadonlyMap<string, R> {
+  return new Map([...map].map(([name, value]) => [name, make(value, name)]));
+}

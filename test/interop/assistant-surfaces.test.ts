@@ -1,0 +1,273 @@
+// The budget approval of the original samples, and everything else that people do in Teams and Slack, against stand-ins
+// that speak the services' rules, on a whole server.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SlackStandin } from '../standins/slack.ts';
+import { TeamsStandin } from '../standins/teams.ts';
+import { eventually } from '../support/eventually.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import { startWithSurfaces } from '../support/teams-server.ts';
+
+let teams: TeamsStandin;
+let slack: SlackStandin;
+let server: ServerProcess;
+beforeAll(async () => {
+  teams = await TeamsStandin.start();
+  slack = await SlackStandin.start();
+  server = await startWithSurfaces({ teams, slack });
+}, 120_000);
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await teams?.stop();
+  await slack?.stop();
+});
+
+const BOB = 'b0b00000-0000-0000-0000-000000000001';
+const put = (id: string, body: object) => server.call('PUT', `/v1/recipients/${id}`, body);
+let events = 0;
+const publish = (topic: string, type: string, data: object) =>
+  server.call(
+    'POST',
+    `/v1/topics/${topic}/events`,
+    { specversion: '1.0', id: `e${++events}`, source: '/test', type, data },
+    { 'content-type': 'application/cloudevents+json' },
+  );
+const budget = (approver: string, request: string) =>
+  publish('finance', 'finance.budget.requested', {
+    request,
+    requester: { id: 'ada', name: 'Ada' },
+    approver,
+    amount: 1200,
+    currency: 'EUR',
+    purpose: `Chairs ${request}`,
+  });
+type InboxPage = { items: { id: string; card: { title: string }; decision?: { state: string } }[] };
+const inboxOf = (id: string) => server.call<InboxPage>('GET', `/v1/recipients/${id}/inbox`);
+const lastIn = <T>(list: readonly T[]) => list.at(-1)!;
+const summaryOf = (message: { activity: Record<string, unknown> }) =>
+  String(message.activity.summary ?? message.activity.text);
+
+test('installing the app notes where the person is, and a notice arrives there', async () => {
+  teams.addPerson(BOB, { name: 'Bob', email: 'bob@example.org' });
+  await put('bob', { displayName: 'Bob Miller', email: 'Bob@example.org', timeZone: 'Europe/Vienna' });
+  expect(await teams.install(BOB)).toMatchObject({ status: 200 });
+  await publish('hr', 'hr.employee.joined', { employee: { id: 'e1', name: 'Cleo' }, team: 'Sales', notify: ['bob'] });
+  await eventually(() =>
+    expect(lastIn(teams.messagesOf(BOB))).toMatchObject({
+      activity: { summary: expect.stringContaining('Cleo has joined') },
+    }),
+  );
+});
+
+test('the budget approval, answered in Teams, turns the card there, in the web chat and in the inbox', async () => {
+  await budget('bob', 'R1');
+  const message = await eventually(() => {
+    const last = lastIn(teams.messagesOf(BOB));
+    expect(summaryOf(last)).toContain('Ada asks for');
+    return last;
+  });
+  const answer = await teams.press(BOB, message.id, 'Approve');
+  expect(answer).toMatchObject({
+    status: 200,
+    body: { statusCode: 200, type: 'application/vnd.microsoft.card.adaptive', value: { type: 'AdaptiveCard' } },
+  });
+  expect(JSON.stringify(answer!.body)).toContain('Approved by Bob Miller');
+  await eventually(() => {
+    const card = teams.messagesOf(BOB).find(({ id }) => id === message.id)!;
+    expect(summaryOf(card)).toContain('Approved by Bob Miller');
+    expect(card.updates).toBe(1);
+  });
+  const { items } = await inboxOf('bob');
+  expect(items.find(({ card }) => card.title.includes('Ada asks'))).toMatchObject({ decision: { state: 'decided' } });
+});
+
+test('approval decided twice → once: the second press shows who was first', async () => {
+  const message = teams.messagesOf(BOB).find((each) => summaryOf(each).includes('Approved by Bob'))!;
+  const value = {
+    action: { verb: 'decide', data: answerDataOf(await inboxOf('bob'), 'Ada asks', 'reject') },
+    trigger: 'manual',
+  };
+  const late = teams.activityFrom(BOB, { type: 'invoke', name: 'adaptiveCard/action', value, replyToId: message.id });
+  const answer = await teams.postToBot(late);
+  expect(JSON.stringify(answer.body)).toContain('Approved by Bob Miller');
+});
+
+test('a rejection without its reason is refused in words, with it it counts', async () => {
+  await budget('bob', 'R2');
+  const message = await eventually(() => {
+    const last = lastIn(teams.messagesOf(BOB));
+    expect(summaryOf(last)).toContain('Chairs R2');
+    return last;
+  });
+  const without = await teams.press(BOB, message.id, 'Reject');
+  expect(without!.body).toMatchObject({
+    type: 'application/vnd.microsoft.activity.message',
+    value: expect.stringContaining('reason'),
+  });
+  const withIt = await teams.press(BOB, message.id, 'Reject', { 'reason-reject': 'Too dear' });
+  expect(JSON.stringify(withIt!.body)).toContain('Too dear');
+});
+
+test('403 marks blocked: what comes then waits in the web chat, and is not lost', async () => {
+  teams.block(BOB);
+  const before = teams.messagesOf(BOB).length;
+  await publish('hr', 'hr.employee.left', { employee: { id: 'e2', name: 'Dan' }, team: 'Sales', notify: ['bob'] });
+  const said = await eventually(async () => {
+    const all = await directLine('bob');
+    expect(all.map(({ summary }) => summary).join()).toContain('Dan has left');
+    return all;
+  });
+  expect(said.length).toBeGreaterThan(0);
+  expect(teams.messagesOf(BOB)).toHaveLength(before);
+  teams.block(BOB, false);
+  await teams.say(BOB, 'hello again'); // whoever speaks there has it open again
+  await publish('hr', 'hr.employee.left', { employee: { id: 'e3', name: 'Eve' }, team: 'Sales', notify: ['bob'] });
+  await eventually(() => expect(summaryOf(lastIn(teams.messagesOf(BOB)))).toContain('Eve has left'));
+});
+
+test('role missing on first update: people of Teams have none, and are known all the same', async () => {
+  const update = teams.activityFrom(BOB, { type: 'conversationUpdate', membersAdded: [{ id: `28:${teams.appId}` }] });
+  expect(update.from).not.toHaveProperty('role');
+  expect(await teams.postToBot(update)).toMatchObject({ status: 200 });
+});
+
+test('the assistant answers in plain words: what is new, why, mute and unmute, my approvals', async () => {
+  const ask = async (words: string) => {
+    const before = teams.messagesOf(BOB).length;
+    await teams.say(BOB, words);
+    return eventually(() => {
+      const said = teams.messagesOf(BOB).slice(before);
+      expect(said.length).toBeGreaterThan(0);
+      return said.map(summaryOf).join('\n');
+    });
+  };
+  expect(await ask('What is new?')).toMatch(/unread notices?:/);
+  expect(await ask('why did I get this')).toContain('employee-changed');
+  expect(await ask('mute HR until Monday')).toMatch(/People is muted until Monday,? .*08:00.*Europe\/Vienna/);
+  const muted = await server.call<{ categories: { hr: { mutedUntil: string } } }>(
+    'GET',
+    '/v1/recipients/bob/preferences',
+  );
+  expect(Date.parse(muted.categories.hr.mutedUntil)).toBeGreaterThan(Date.now());
+  expect(await ask('what is muted')).toContain('People until Monday');
+  expect(await ask('unmute HR')).toContain('no longer muted');
+  await budget('bob', 'R3');
+  await eventually(() => expect(summaryOf(lastIn(teams.messagesOf(BOB)))).toContain('Chairs R3'));
+  await teams.say(BOB, 'show my approvals');
+  await eventually(() => {
+    const cards = teams.messagesOf(BOB).filter((each) => summaryOf(each).includes('Chairs R3'));
+    expect(cards).toHaveLength(2);
+  });
+  const [first, again] = teams.messagesOf(BOB).filter((each) => summaryOf(each).includes('Chairs R3'));
+  await teams.press(BOB, again!.id, 'Approve');
+  await eventually(() => {
+    const shown = teams.messagesOf(BOB).filter(({ id }) => id === first!.id || id === again!.id);
+    for (const each of shown) expect(summaryOf(each)).toContain('Approved by Bob Miller');
+  });
+  expect(await ask('show my approvals')).toContain('Nothing waits');
+});
+
+test.each([
+  ['no token', () => ''],
+  ['another bot', () => teams.sign({ aud: 'another' })],
+  ['another issuer', () => teams.sign({ iss: 'https://evil.example' })],
+  ['an expired token', () => teams.sign({ exp: Math.floor(Date.now() / 1000) - 600 })],
+  ['no algorithm', () => teams.sign({}, { alg: 'none' })],
+  ['a changed token', () => `${teams.sign().slice(0, -4)}AAAA`],
+])('%s is refused, and nothing is done', async (_, token) => {
+  const before = teams.messagesOf(BOB).length;
+  const answer = await teams.postToBot(teams.activityFrom(BOB, { type: 'message', text: 'help' }), token());
+  expect(answer.status).toBe(401);
+  expect(teams.messagesOf(BOB)).toHaveLength(before);
+});
+
+test('foreign serviceUrl → 400', async () => {
+  const serviceUrl = 'https://evil.example/teams/';
+  const activity = teams.activityFrom(BOB, { type: 'message', text: 'help', serviceUrl });
+  expect((await teams.postToBot(activity)).status).toBe(400);
+  expect((await teams.postToBot(activity, teams.sign({ serviceurl: serviceUrl }))).status).toBe(400);
+});
+
+test('a stranger of another tenant, and one whom nobody knows, can do nothing', async () => {
+  const conversation = { id: 'a:x', conversationType: 'personal', tenantId: 'another-tenant' };
+  const foreign = teams.activityFrom(BOB, { type: 'message', text: 'help', conversation });
+  expect((await teams.postToBot(foreign)).status).toBe(403);
+  teams.addPerson('nobody', { name: 'Nobody' });
+  await teams.install('nobody');
+  await teams.say('nobody', 'what is new');
+  await eventually(() => expect(summaryOf(lastIn(teams.messagesOf('nobody')))).toContain('do not know you'));
+});
+
+test('Slack: reached by the mail address, approved by a button, the message turns in place', async () => {
+  slack.addPerson('U1', 'gil@example.org');
+  await put('gil', { displayName: 'Gil', email: 'gil@example.org' });
+  await budget('gil', 'S1');
+  const message = await eventually(() => {
+    const [first] = slack.messagesOf('U1');
+    expect(first?.text).toContain('Chairs S1');
+    return first!;
+  });
+  expect((await slack.press('U1', message.ts, 'Approve')).status).toBe(200);
+  await eventually(() => {
+    expect(slack.messagesOf('U1')).toMatchObject([
+      { ts: message.ts, updates: 1, text: expect.stringContaining('Approved by Gil') },
+    ]);
+  });
+});
+
+test('Slack: a rejection without a reason opens a form that asks for it', async () => {
+  await budget('gil', 'S2');
+  const message = await eventually(() => {
+    const found = slack.messagesOf('U1').find(({ text }) => text.includes('Chairs S2'));
+    expect(found).toBeDefined();
+    return found!;
+  });
+  await slack.press('U1', message.ts, 'Reject');
+  const view = await eventually(() => {
+    expect(slack.views).toHaveLength(1);
+    return slack.views[0]!;
+  });
+  const empty = await slack.submit('U1', view, { reason: '' });
+  expect(await empty.json()).toMatchObject({ response_action: 'errors' });
+  expect((await slack.submit('U1', view, { reason: 'Too dear' })).status).toBe(200);
+  await eventually(() => {
+    const turned = slack.messagesOf('U1').find(({ ts }) => ts === message.ts)!;
+    expect(turned.text).toContain('Rejected by Gil');
+    expect(turned.text).toContain('Too dear');
+  });
+});
+
+test('Slack: words are answered; what Slack repeats is answered once', async () => {
+  const before = slack.messagesOf('U1').length;
+  await slack.say('U1', 'help', { eventId: 'Ev1' });
+  await slack.say('U1', 'help', { eventId: 'Ev1', retry: 1 });
+  await eventually(() => expect(lastIn(slack.messagesOf('U1')).text).toContain('You can ask me'));
+  await slack.say('U1', 'what is muted');
+  await eventually(() => expect(lastIn(slack.messagesOf('U1')).text).toContain('Nothing is muted'));
+  expect(slack.messagesOf('U1')).toHaveLength(before + 2);
+});
+
+test('Slack: a wrong signature and an old request are refused', async () => {
+  const body = JSON.stringify({ type: 'url_verification', challenge: 'c' });
+  const send = (options: { at?: number; secret?: string }) =>
+    slack.send('/events', body, 'application/json', {}, options);
+  expect(await (await send({})).json()).toEqual({ challenge: 'c' });
+  expect((await send({ secret: 'wrong' })).status).toBe(401);
+  expect((await send({ at: Math.floor(Date.now() / 1000) - 301 })).status).toBe(401);
+});
+
+type Said = { id: string; summary?: string; text?: string; timestamp: string };
+async function directLine(user: string): Promise<Said[]> {
+  const { token, conversationId } = await server.call<{ token: string; conversationId: string }>(
+    'POST',
+    '/v3/directline/tokens/generate',
+    { user: { id: user } },
+  );
+  const headers = { authorization: `Bearer ${token}` };
+  const answer = await fetch(`${server.url}/v3/directline/conversations/${conversationId}/activities`, { headers });
+  return ((await answer.json()) as { activities: Said[] }).activities;
+}
+
+function answerDataOf({ items }: InboxPage, title: string, actionId: string) {
+  const item = items.find(({ card, decision }) => card.title.includes(title) && decision?.state === 'decided')!;
+  return { verb: 'decide', carillon: { noticeId: item.id, actionId }, 'reason-reject': 'No' };
+}
