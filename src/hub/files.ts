@@ -3,6 +3,7 @@
 
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
+import { mostPartBytes, partsOf } from './parts.ts';
 
 export type FilePart = { readonly part: number; readonly firstLine: number; readonly content: Buffer };
 export type FileInfo = {
@@ -16,9 +17,6 @@ export type FileInfo = {
   readonly createdAt: Date;
 };
 
-/** In bytes. A line that is longer is no device. */
-export const mostPartBytes = 8 * 1024 * 1024;
-export const goodPartBytes = 1024 * 1024;
 const pathPattern = /^(?!.*\.\.)[\w][\w./-]{0,199}$/;
 const mostFilesListed = 1_000;
 
@@ -126,28 +124,6 @@ export async function* readFile(sql: Sql, hub: string, path: string): AsyncGener
     if (found === undefined) return;
     yield found.content;
   }
-}
-
-/** Cuts a stream at ends of lines, into parts of about goodPartBytes. The last one may be empty. */
-export async function* partsOf(
-  chunks: AsyncIterable<Buffer>,
-  size = goodPartBytes,
-): AsyncGenerator<{ readonly content: Buffer; readonly last: boolean }> {
-  let kept: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of chunks) {
-    kept.push(chunk);
-    length += chunk.length;
-    if (length < size) continue;
-    const whole = Buffer.concat(kept);
-    const end = whole.lastIndexOf(10) + 1;
-    if (end === 0 && length > mostPartBytes)
-      throw new Refusal('too_large', `A line of the file is longer than ${mostPartBytes} bytes.`);
-    kept = [whole.subarray(end)];
-    length -= end;
-    if (end > 0) yield { content: whole.subarray(0, end), last: false };
-  }
-  yield { content: Buffer.concat(kept), last: true };
 }
 
 /** A text after the last line break counts as a line. */

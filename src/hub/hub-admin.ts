@@ -97,7 +97,10 @@ export async function deleteHub(sql: Sql, name: string): Promise<void> {
   if (removed === undefined) throw absent(name);
 }
 
-/** Credentials of one platform, checked. Undefined takes them away; of Web Push it makes new keys. */
+/**
+ * Credentials of one platform, checked. Undefined takes them away; of Web Push it makes new keys. Keys of Web Push that are
+ * not given stay, because every browser that subscribed with them would be lost.
+ */
 export async function setCredentials(
   admin: HubAdmin,
   name: string,
@@ -106,8 +109,16 @@ export async function setCredentials(
 ): Promise<HubDetails> {
   return editHub(admin, name, (before) => {
     const { [platform]: _, ...others } = before.credentials;
-    return { credentials: credentials === undefined ? others : { ...others, [platform]: credentials } };
+    if (credentials === undefined) return { credentials: others };
+    const kept = platform === 'browser' ? keysOf(before.credentials.browser) : {};
+    return { credentials: { ...others, [platform]: { ...kept, ...credentials } } };
   });
+}
+
+function keysOf(browser: HubCredentials['browser']): object {
+  if (browser === undefined) return {};
+  const { publicKey, privateKey, subject } = browser;
+  return { publicKey, privateKey, subject };
 }
 
 /** Throws Refusal('bad_request'). */

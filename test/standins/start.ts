@@ -14,8 +14,8 @@ export type Standins = {
   readonly webpush: WebPushStandin;
   /** One line per service: its address and what a hub needs to use it. No secret that is worth anything. */
   describe(): readonly string[];
-  /** What a hub is configured with, by file name: the authority to trust and each service's credentials. Good for these stand-ins only. */
-  credentialFiles(): Readonly<Record<string, string>>;
+  /** What a hub is configured with, by platform. Good for these stand-ins only. */
+  hubCredentials(): Readonly<Record<'apns' | 'fcmv1' | 'wns' | 'browser', object>>;
   stop(): Promise<void>;
 };
 
@@ -46,13 +46,16 @@ export async function startStandins(ports: StandinPorts = {}, certificate = make
       `WNS       ${wns.service.url}  package ${wns.credentials.packageSid}, token service ${wns.tokenUrl}`,
       `Web Push  ${webpush.service.url}  subscriptions at /push/{name}`,
     ],
-    credentialFiles: () => ({
-      'ca.pem': certificate.ca,
-      'apns.p8': apns.credentials.privateKey,
-      'apns.json': JSON.stringify({ ...apns.credentials, privateKey: undefined, address: apns.service.url }, null, 2),
-      'fcm-service-account.json': JSON.stringify(fcm.account, null, 2),
-      'wns.json': JSON.stringify({ ...wns.credentials, tokenUrl: wns.tokenUrl }, null, 2),
-    }),
+    hubCredentials: () => {
+      const { ca } = certificate;
+      const at = ({ port }: { readonly port: number }) => ({ host: '127.0.0.1', port, ca });
+      return {
+        apns: { ...apns.credentials, environment: 'sandbox', endpoint: at(apns.service) },
+        fcmv1: { ...fcm.account, endpoint: at(fcm.service) },
+        wns: { ...wns.credentials, tokenUrl: wns.tokenUrl, allowedHosts: ['localhost', '127.0.0.1'], ca },
+        browser: { allowPrivate: true, ca },
+      };
+    },
     stop: async () => {
       await Promise.all([apns.stop(), fcm.stop(), wns.stop(), webpush.stop()]);
     },

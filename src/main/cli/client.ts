@@ -29,6 +29,8 @@ export class Unreachable extends Error {
 export type Request = {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   readonly body?: unknown;
+  /** Instead of a body that is JSON. */
+  readonly raw?: Uint8Array<ArrayBuffer>;
   readonly contentType?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -59,7 +61,7 @@ export class Client {
     const response = await fetch(target, {
       method,
       headers: this.#headers(request),
-      body: request.body === undefined ? null : JSON.stringify(request.body),
+      body: request.raw ?? (request.body === undefined ? null : JSON.stringify(request.body)),
       signal: request.signal ?? null,
     }).catch((error: unknown) => {
       if (request.signal?.aborted) throw error;
@@ -70,10 +72,10 @@ export class Client {
     return response;
   }
 
-  #headers({ body, contentType, headers }: Request): Record<string, string> {
+  #headers({ body, raw, contentType, headers }: Request): Record<string, string> {
     return {
       ...(this.#key === undefined ? {} : { authorization: `Bearer ${this.#key}` }),
-      ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
+      ...(body === undefined && raw === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
       ...headers,
     };
   }

@@ -2,10 +2,14 @@
 import type { Command } from './command.ts';
 import { configCommand } from './config-command.ts';
 import { connectionStringCommand } from './connection-string.ts';
+import { deviceCommands } from './devices.ts';
 import { doctorCommand } from './doctor.ts';
 import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
+import { hubCommands } from './hubs.ts';
+import { pushCommands } from './pushes.ts';
 import { simulateCommand } from './simulate.ts';
+import { standinsCommand } from './standins.ts';
 
 const startCommand: Command = {
   words: 'start',
@@ -24,6 +28,10 @@ export const commands: readonly Command[] = [
   ...topicCommands,
   ...subscriptionCommands,
   ...recipientCommands,
+  ...deviceCommands,
+  ...hubCommands,
+  ...pushCommands,
+  standinsCommand,
   ...deadLetterCommands,
   ...keyCommands,
   connectionStringCommand,

@@ -123,7 +123,7 @@ export const keyCommands: readonly Command[] = [
         type: 'string',
         shows: '"right entity"',
         multiple: true,
-        sentence: 'A right: send, listen or manage, then topic:NAME, recipient:ID or *; repeatable.',
+        sentence: 'A right: send, listen or manage, then topic:NAME, recipient:ID, hub:NAME or *; repeatable.',
       },
       'expires-at': { type: 'string', shows: 'time', sentence: 'When the key ends, in ISO 8601.' },
     },

@@ -46,9 +46,9 @@ export function deviceRoutes(app: App, { hubs: { push } }: { readonly hubs: { re
   const { database, now } = push;
   const path = '/v1/hubs/:hub/devices';
   app.get(path, { config: { access: onHub('listen') }, schema: listSchema }, async ({ params, query }) => {
-    const { recipient, tag, platform, limit } = query;
+    const { recipient, tag, platform, limit, after = decodeCursor('devices', query.cursor) } = query;
     const where = { hub: params.hub, userId: recipient, tag, platform };
-    const devices = await listDevices(database, where, { after: decodeCursor('devices', query.cursor), limit }, now());
+    const devices = await listDevices(database, where, { after, limit }, now());
     return {
       items: devices.map(shown),
       next: encodeCursor('devices', devices.length === limit ? devices.at(-1)!.id : undefined),
@@ -142,6 +142,9 @@ const listSchema = {
     recipient: Type.Optional(Type.String({ maxLength: 128, description: 'Only those of this recipient.' })),
     tag: Type.Optional(Type.String({ maxLength: 1000, description: 'Only those that carry this tag.' })),
     platform: Type.Optional(Type.Enum([...platforms])),
+    after: Type.Optional(
+      Type.String({ maxLength: 512, description: 'Only ids that come after this one, instead of a cursor.' }),
+    ),
     ...PageQuery,
   }),
   response: responses({ 200: PageOf(DeviceSchema) }),

@@ -8,13 +8,13 @@ import {
   type FileInfo,
   fileInfo,
   listFiles,
-  mostPartBytes,
   readFile,
   writeFile,
   writePart,
 } from '../../../hub/files.ts';
 import { getHub } from '../../../hub/hub-admin.ts';
 import { findJob, type Job, type JobType, jobFile, listJobs, submitJob } from '../../../hub/jobs.ts';
+import { mostPartBytes } from '../../../hub/parts.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { App } from '../app.ts';
 import { onHub } from '../identity.ts';

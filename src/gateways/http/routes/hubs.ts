@@ -211,7 +211,7 @@ const putCredentialsSchema = {
   operationId: 'putHubCredentials',
   summary: 'Give a hub the credentials of a push service',
   description:
-    'Kept encrypted, never shown again; all nodes use them within seconds, pushes under way end with the older ones. apns: `keyId`, `teamId`, `bundleId`, `privateKey`, `environment`; fcmv1: the key file of a service account as it is; wns: `packageSid` or `tenantId` and `appId`, and `secret`; browser: `publicKey`, `privateKey`, `subject`.',
+    'Kept encrypted, never shown again; all nodes use them within seconds, pushes under way end with the older ones. apns: `keyId`, `teamId`, `bundleId`, `privateKey`, `environment`; fcmv1: the key file of a service account as it is; wns: `packageSid` or `tenantId` and `appId`, and `secret`; browser: `publicKey`, `privateKey`, `subject`, each of which stays where it is not given.',
   tags,
   params: PlatformParams,
   body: Type.Record(Type.String(), Type.Unknown(), {

@@ -12,7 +12,7 @@ const Grants = Type.Array(Type.String({ maxLength: 320, examples: ['send topic:h
   minItems: 1,
   maxItems: 100,
   description:
-    'Rights: `send`, `listen` or `manage`, then `topic:NAME`, `recipient:ID` or `*`; a `*` at the end matches any rest.',
+    'Rights: `send`, `listen` or `manage`, then `topic:NAME`, `recipient:ID`, `hub:NAME` or `*`; a `*` at the end matches any rest.',
 });
 
 const KeyFields = {

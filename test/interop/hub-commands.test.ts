@@ -1,0 +1,203 @@
+// The commands for hubs, devices and pushes against a whole server, with the stand-ins that `carillon standins` runs.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { ADMIN_KEY, ServerProcess } from '../support/server-process.ts';
+
+let server: ServerProcess;
+let folder: string;
+let standins: ChildProcess;
+let shown = '';
+const phone = 'ab'.repeat(32);
+
+beforeAll(async () => {
+  server = await ServerProcess.start();
+  folder = await mkdtemp(join(tmpdir(), 'carillon-hub-commands-'));
+  standins = start(['standins', '--connect', 'main', '--folder', join(folder, 'standins'), '--json']);
+  standins.stdout!.on('data', (chunk: Buffer) => {
+    shown += chunk.toString();
+  });
+  await eventually(() => expect(shown).toContain('"connected":"main"'), 30_000);
+});
+afterAll(async () => {
+  const ended = new Promise((resolve) => standins.once('exit', resolve));
+  standins.kill('SIGTERM');
+  await ended;
+  await server[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+
+function start(args: readonly string[]): ChildProcess {
+  const found = { CARILLON_DATA_DIR: server.dataDir, CARILLON_ADMIN_KEY: ADMIN_KEY };
+  return spawn(process.execPath, ['bin/carillon.js', ...args], {
+    env: { PATH: process.env.PATH, HOME: folder, ...found },
+  });
+}
+
+async function carillon(...args: string[]) {
+  const child = start(args);
+  child.stdin!.end();
+  const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const [said, complaint] = await Promise.all([text(child.stdout!), text(child.stderr!)]);
+  return { status: await closed, said, complaint };
+}
+
+async function done(...args: string[]): Promise<string> {
+  const { status, said, complaint } = await carillon(...args);
+  expect({ args, status, complaint }).toEqual({ args, status: 0, complaint: '' });
+  return said;
+}
+
+async function json<T = Record<string, unknown>>(...args: string[]): Promise<T> {
+  return JSON.parse(await done(...args, '--json')) as T;
+}
+
+it('makes a device, pushes to it, says what its service answered, and forgets it', async () => {
+  await done(
+    'device',
+    'put',
+    'phone-1',
+    '--platform',
+    'apns',
+    '--address',
+    phone,
+    '--recipient',
+    'ada',
+    '--tag',
+    'beta',
+    '--label',
+    'Work phone',
+  );
+  const subscription = join(folder, 'standins', 'browser-subscription.json');
+  await done('device', 'put', 'tab-1', '--platform', 'browser', '--address', `@${subscription}`, '--tag', 'beta');
+  expect(await json('device', 'show', 'phone-1')).toMatchObject({
+    recipientId: 'ada',
+    tags: ['beta'],
+    label: 'Work phone',
+  });
+  expect(await done('device', 'list', '--recipient', 'ada')).toMatch(/^phone-1 +apns +ada +Work phone +beta +true/m);
+  expect(await done('device', 'test', 'phone-1', '--title', 'Hear me')).toBe('Success\n');
+  const sent = await done('push', 'send', 'Lunch is ready', '--body', 'Come', '--tags', 'beta && !quiet', '--wait');
+  expect(sent).toMatch(/Completed {2}apns: 1 Success/);
+  expect(sent).toMatch(/Completed {2}browser: 1 Success/);
+  await eventually(() => expect(shown).toMatch(/"platform":"browser".*Lunch is ready/));
+  expect(shown).toMatch(/"platform":"apns".*Hear me/);
+  await done('device', 'delete', 'tab-1');
+  expect((await carillon('device', 'show', 'tab-1')).status).toBe(1);
+});
+
+it('sends a payload to an address, fills templates, and sends later unless it is cancelled', async () => {
+  const direct = await json<{ outcomes: object }>(
+    'push',
+    'send',
+    '--platform',
+    'apns',
+    '--payload',
+    '{"aps":{"alert":"direct"}}',
+    '--to',
+    phone,
+    '--wait',
+  );
+  expect(direct.outcomes).toEqual({ apns: { Success: 1 } });
+  await done(
+    'device',
+    'put',
+    'phone-2',
+    '--platform',
+    'fcmv1',
+    '--address',
+    'token-2',
+    '--template',
+    'a={"message":{"data":{"m":"$(m)"}}}',
+  );
+  expect(
+    await done('push', 'send', '--properties', '{"m":"hi"}', '--tags', '$InstallationId:{phone-2}', '--wait'),
+  ).toMatch(/fcmv1: 1 Success/);
+  const at = new Date(Date.now() + 3_600_000).toISOString();
+  const id = (await done('push', 'send', 'Later', '--platform', 'apns', '--at', at)).trim();
+  expect(await done('push', 'status', id)).toContain('Scheduled');
+  await done('push', 'cancel', id);
+  expect(await done('push', 'list', '--limit', '1')).toMatch(new RegExp(`^${id} +Canceled`, 'm'));
+  expect(await carillon('push', 'cancel', id)).toMatchObject({
+    status: 1,
+    complaint: expect.stringContaining('Canceled'),
+  });
+  const wrong = await carillon('push', 'send', 'x', '--tags', 'a &&');
+  expect([wrong.status, wrong.complaint]).toEqual([1, expect.stringContaining('tag expression')]);
+  expect((await carillon('push', 'send')).status).toBe(2);
+});
+
+it('exports devices, goes on where an export broke off, and imports them elsewhere', async () => {
+  await done('hub', 'put', 'other', '--device-days', '30');
+  const file = join(folder, 'devices.jsonl');
+  const lines = Array.from({ length: 1_200 }, (_, i) =>
+    JSON.stringify({ id: `d-${i}`, platform: 'fcmv1', address: `t-${i}`, tags: ['bulk'], label: `No ${i}` }),
+  );
+  await writeFile(file, [...lines, '{"platform":"fcmv1"}', 'nonsense', ''].join('\n'));
+  const first = await done('device', 'import', file, '--hub', 'other');
+  expect(first).toMatch(/^1200 of 1202 lines done\nin vain \(line, reason\):\n1201,".*pushChannel.*"\n1202,/);
+  const out = join(folder, 'out.jsonl');
+  await done('device', 'export', '--hub', 'other', '--file', out);
+  const exported = (await readFile(out, 'utf8')).trimEnd().split('\n');
+  expect(new Set(exported.map((line) => (JSON.parse(line) as { id: string }).id)).size).toBe(1_200);
+  await writeFile(out, `${exported.slice(0, 700).join('\n')}\n`);
+  await done('device', 'export', '--hub', 'other', '--file', out, '--resume');
+  expect((await readFile(out, 'utf8')).trimEnd().split('\n')).toEqual(exported);
+  // The same file again is not uploaded again; its devices are changed, not doubled.
+  const again = await json<{ lines: number; failed: number }>(
+    'device',
+    'import',
+    out,
+    '--hub',
+    'other',
+    '--mode',
+    'update',
+  );
+  expect(again).toMatchObject({ state: 'Completed', lines: 1_200, failed: 0 });
+  expect(await json('device', 'import', out, '--hub', 'other', '--mode', 'create')).toMatchObject({ failed: 1_200 });
+  expect(await json('device', 'import', out, '--hub', 'other', '--mode', 'delete')).toMatchObject({ failed: 0 });
+  expect(await done('device', 'list', '--hub', 'other')).toBe('(none)\n');
+  expect(await done('device', 'jobs', '--hub', 'other')).toMatch(/import +delete +Completed +1200 +0 +1200/);
+  await done('hub', 'delete', 'other');
+});
+
+it('rotates credentials and keys without a restart', async () => {
+  expect(await done('hub', 'list')).toMatch(/^main +apns, fcmv1, wns, browser/m);
+  const apns = JSON.parse(await readFile(join(folder, 'standins', 'apns.json'), 'utf8')) as { privateKey: string };
+  const key = join(folder, 'key.p8');
+  await writeFile(key, apns.privateKey);
+  const file = join(folder, 'standins', 'apns.json');
+  await done(
+    'hub',
+    'credentials',
+    'set',
+    'main',
+    'apns',
+    '--file',
+    file,
+    '--private-key',
+    key,
+    '--set',
+    'keyId=WRONGKEY01',
+  );
+  await eventually(async () => expect(await done('device', 'test', 'phone-1')).toBe('InvalidCredentials\n'), 10_000);
+  await done('hub', 'credentials', 'set', 'main', 'apns', '--file', file);
+  await eventually(async () => expect(await done('device', 'test', 'phone-1')).toBe('Success\n'), 10_000);
+  const bad = await carillon('hub', 'credentials', 'set', 'main', 'apns', '--set', 'keyId=K');
+  expect([bad.status, bad.complaint]).toEqual([1, expect.stringContaining('apns needs teamId')]);
+  expect(await done('hub', 'show', 'main')).not.toContain('PRIVATE KEY');
+  await done('hub', 'credentials', 'delete', 'main', 'wns');
+  expect(await done('hub', 'list')).toMatch(/^main +apns, fcmv1, browser/m);
+  const before = await json<{ items: { name: string; connectionString: string }[] }>('hub', 'keys', 'main');
+  expect(before.items.map(({ name }) => name)).toEqual(expect.arrayContaining(['DefaultFullSharedAccessSignature']));
+  const rotated = await done('hub', 'keys', 'rotate', 'main', 'DefaultListenSharedAccessSignature');
+  expect(rotated).toMatch(/^Endpoint=sb:\/\/127\.0\.0\.1:\d+\/;SharedAccessKeyName=DefaultListen/);
+  expect(before.items.map(({ connectionString }) => connectionString)).not.toContain(rotated.trim());
+  expect(await done('hub', 'keys', 'put', 'main', 'app', '--right', 'Listen')).toContain('SharedAccessKeyName=app;');
+  await done('hub', 'keys', 'delete', 'main', 'app');
+  expect(await done('hub', 'keys', 'main')).not.toMatch(/^app /m);
+});
