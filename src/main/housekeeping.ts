@@ -1,5 +1,6 @@
 // What must happen a few times a day, whoever is awake.
 import { forgetOldConversations } from '../assistant/conversations/retention.ts';
+import { forgetOldQuestions } from '../assistant/decisions/forget.ts';
 import { keepHistory } from '../deliveries/history.ts';
 import { forgetExpiredDevices } from '../hub/dead-devices.ts';
 import { forgetOldNotices } from '../inbox/retention.ts';
@@ -25,6 +26,7 @@ export class Housekeeping {
       const now = new Date();
       await keepHistory(database, { now, keepDays: keep.historyDays }).catch(failed);
       await forgetOldNotices(database, { now, keepDays: keep.inboxDays, signal: this.#stop.signal }).catch(failed);
+      await forgetOldQuestions(database, { now, keepDays: keep.inboxDays, signal: this.#stop.signal }).catch(failed);
       const { conversationDays: keepDays } = keep;
       await forgetOldConversations(database, { now, keepDays, signal: this.#stop.signal }).catch(failed);
       await forgetExpiredDevices(database, now).catch(failed);

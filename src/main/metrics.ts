@@ -1,6 +1,7 @@
 // Figures for Prometheus, counted from the signals of the rooms and read from the process. Labels are bounded: topics,
 // subscriptions, channels, route patterns, outcomes; never ids, addresses or causes that a provider writes.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { DecisionSignal } from '../assistant/decisions/decisions.ts';
 import type { DeliverySignal } from '../deliveries/signals.ts';
 import type { HttpSignal } from '../gateways/http/app.ts';
 import type { HandlerSignal } from '../handler/handler.ts';
@@ -11,7 +12,7 @@ import { Counters, Histogram } from './prometheus.ts';
 import { version } from './version.ts';
 
 /** Every signal that is counted; others pass by. */
-type Counted = DeliverySignal | HttpSignal | HandlerSignal | InboxSignal | TopicSignal;
+type Counted = DecisionSignal | DeliverySignal | HttpSignal | HandlerSignal | InboxSignal | TopicSignal;
 type Count = { readonly [N in Counted['name']]?: (signal: Extract<Counted, { name: N }>) => void };
 
 // Coarse, because each sample wakes an idle process.
@@ -43,6 +44,13 @@ export class Metrics {
   readonly #attemptSeconds = new Histogram('carillon_delivery_attempt_seconds', 'Time of a call of a channel.', [
     'channel',
   ]);
+  readonly #decisions = new Counters('carillon_decisions_total', 'Answers to cards, by where and what came of them.', [
+    'surface',
+    'outcome',
+  ]);
+  readonly #replies = new Counters('carillon_replies_total', 'Answers for backends, by what came of them.', [
+    'outcome',
+  ]);
   readonly #faults = new Counters('carillon_faults_total', 'Signals that tell of a fault.', ['signal']);
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #openStreams = 0;
@@ -72,6 +80,10 @@ export class Metrics {
       this.#attempts.add(1, channel, outcome);
       this.#attemptSeconds.observe(tookMs / 1000, channel);
     },
+    'decision.made': ({ surface }) => this.#decisions.add(1, surface, 'decided'),
+    'decision.refused': ({ surface, code }) => this.#decisions.add(1, surface, code),
+    'decision.replied': () => this.#replies.add(1, 'published'),
+    'decision.reply-given-up': () => this.#replies.add(1, 'given_up'),
     'inbox.stream-opened': ({ open }) => {
       this.#openStreams = open;
     },
@@ -90,7 +102,15 @@ export class Metrics {
   /** The text of Prometheus' exposition format, version 0.0.4. */
   text(): string {
     const counters = [this.#requests, this.#published, this.#duplicates, this.#messages, this.#notices, this.#refused];
-    const more = [this.#attempts, this.#faults, this.#requestSeconds, this.#flushSeconds, this.#attemptSeconds];
+    const more = [
+      this.#decisions,
+      this.#replies,
+      this.#attempts,
+      this.#faults,
+      this.#requestSeconds,
+      this.#flushSeconds,
+      this.#attemptSeconds,
+    ];
     return [...counters, ...more].map((each) => each.text()).join('') + this.#gauges();
   }
 
@@ -132,6 +152,7 @@ const FAULTS: ReadonlySet<string> = new Set([
   'engine.restart_failed',
   'http.failed',
   'inbox.fault',
+  'decision.fault',
   'lane.failed',
   'lane.paused',
   'delivery.fenced',

@@ -42,6 +42,8 @@ export type DecisionsDeps = {
   /** Whether a message of this id was published there since then: asked when an earlier try may have got through. */
   readonly wasPublished: (entity: string, messageId: string, since: Date) => Promise<boolean>;
   readonly emit: Emit<DecisionSignal>;
+  /** How often it looks for what nobody woke it for, such as questions whose time is over; 5 s. */
+  readonly pollMs?: number | undefined;
 };
 
 const LEASE_MS = 30_000;
@@ -120,7 +122,6 @@ export class Decisions {
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       this.#woken = false;
-      this.#tryAgainAt = Number.POSITIVE_INFINITY;
       if ((await this.#round()) === 0 && !this.#woken) await this.#pause();
     }
   }
@@ -199,7 +200,9 @@ export class Decisions {
   #pause(): Promise<void> {
     if (this.#stop.signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const waitMs = Math.min(POLL_MS, Math.max(1, this.#tryAgainAt - Date.now()));
+      const { pollMs = POLL_MS } = this.#deps;
+      const waitMs = Math.min(pollMs, Math.max(1, this.#tryAgainAt - Date.now()));
+      this.#tryAgainAt = Number.POSITIVE_INFINITY;
       const timer = setTimeout(() => this.#wake?.(), waitMs).unref();
       this.#wake = () => {
         clearTimeout(timer);

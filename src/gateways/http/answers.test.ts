@@ -120,6 +120,27 @@ describe('an answer on a card', () => {
     stream.close();
   });
 
+  it('is there for whoever looks after the system, who can also withdraw what is asked', async () => {
+    const [ada] = await ask(server, { approvers: ['ada', 'ivy'] });
+    const list = await server.call('/v1/questions?state=open&recipient=ivy');
+    expect(list.json.items).toMatchObject([{ notification: 'approval', topic: 'hr', decision: { state: 'open' } }]);
+    const [{ id }] = list.json.items;
+    expect((await server.call('/v1/questions', { key: 'no' })).status).toBe(401);
+    await answer('ada', ada.id, 'reject');
+    const story = await server.call(`/v1/questions/${id}`);
+    expect(story.json).toMatchObject({ asked: [{ recipientId: 'ada' }, { recipientId: 'ivy' }], work: [] });
+    expect(story.json.answers).toMatchObject([
+      { actorId: 'ada', outcome: 'reason_required', surface: 'inbox', via: 'key admin' },
+    ]);
+    expect((await server.call(`/v1/questions/${id}/withdraw`, { method: 'POST' })).json.decision.state).toBe(
+      'withdrawn',
+    );
+    expect((await server.call(`/v1/questions/${id}/withdraw`, { method: 'POST' })).status).toBe(409);
+    expect((await answer('ada', ada.id, 'approve')).json).toMatchObject({ status: 410, code: 'withdrawn' });
+    expect((await server.call('/v1/questions/qst_x')).status).toBe(404);
+    expect((await server.call('/v1/questions/redrive', { method: 'POST' })).json).toEqual({ redriven: 0 });
+  });
+
   describe('by the link of a mail', () => {
     const soon = () => new Date(Date.now() + 60_000);
     const path = (recipientId: string, noticeId: string, actionId: string, expiresAt = soon()) =>

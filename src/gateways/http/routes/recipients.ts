@@ -1,7 +1,9 @@
 // People: who they are and what they want.
+
 import { Type } from 'typebox';
 import { forgetPerson } from '../../../access/sign-in.ts';
 import { forgetConversationsOf } from '../../../assistant/conversations/retention.ts';
+import { forgetAnswers } from '../../../assistant/decisions/forget.ts';
 import { forgetDevicesOf } from '../../../hub/device-list.ts';
 import { forgetInbox } from '../../../inbox/mark.ts';
 import type { InboxStream } from '../../../inbox/stream.ts';
@@ -122,6 +124,7 @@ export function recipientRoutes(app: App, { database, inbox }: RecipientDeps): v
       await database.transaction(async (tx) => {
         await deleteRecipient(tx, params.recipient);
         await forgetInbox(tx, params.recipient);
+        await forgetAnswers(tx, params.recipient);
         await forgetDevicesOf(tx, params.recipient);
         await forgetConversationsOf(tx, params.recipient);
         await forgetPerson(tx, params.recipient);
