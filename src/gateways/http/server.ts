@@ -24,6 +24,7 @@ import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/log.ts';
 import { pushRoutes } from './routes/pushes.ts';
+import { type QuestionDeps, questionRoutes } from './routes/questions.ts';
 import { queueRoutes } from './routes/queues.ts';
 import { receiveRoutes } from './routes/receive.ts';
 import { recipientRoutes } from './routes/recipients.ts';
@@ -46,6 +47,7 @@ export type HttpDeps = EventDeps &
   InboxDeps &
   AnswerDeps &
   AnswerLinkDeps &
+  QuestionDeps &
   DeliveryDeps &
   DefinitionDeps &
   UnsubscribeDeps &
@@ -189,6 +191,7 @@ function addRoutes(
   inboxRoutes(app, deps, streams);
   answerRoutes(app, deps);
   answerLinkRoutes(app, deps);
+  questionRoutes(app, deps);
   deviceRoutes(app, deps);
   hubRoutes(app, deps);
   pushRoutes(app, deps);

@@ -8,6 +8,7 @@ import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommand
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
 import { hubCommands } from './hubs.ts';
 import { pushCommands } from './pushes.ts';
+import { questionCommands } from './questions.ts';
 import { simulateCommand } from './simulate.ts';
 import { standinsCommand } from './standins.ts';
 
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   ...topicCommands,
   ...subscriptionCommands,
   ...recipientCommands,
+  ...questionCommands,
   ...deviceCommands,
   ...hubCommands,
   ...pushCommands,
