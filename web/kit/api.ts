@@ -128,8 +128,16 @@ export type Mark = 'seen' | 'read' | 'unread' | 'archived' | 'unarchived';
 export type ChannelName = 'inbox' | 'mobile' | 'conversation' | 'email';
 export const channelNames: readonly ChannelName[] = ['inbox', 'mobile', 'conversation', 'email'];
 
-export type CategorySetting = { readonly [channel in ChannelName]?: boolean } & { readonly when?: string };
+export type CategorySetting = { readonly [channel in ChannelName]?: boolean } & {
+  readonly when?: string;
+  /** Until then only the inbox gets it. */
+  readonly mutedUntil?: string;
+};
+/** `HH:MM`; without a zone that of the person's record. */
+export type QuietHours = { readonly from: string; readonly to: string; readonly timeZone?: string };
 export type Preferences = {
+  readonly quietHours?: QuietHours;
+  readonly preferredConversation?: 'directline' | 'teams' | 'slack';
   readonly SendNotificationToMobileDevice: boolean;
   readonly SendNotificationToConversation: boolean;
   readonly categories: Readonly<Record<string, CategorySetting>>;

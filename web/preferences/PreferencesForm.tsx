@@ -9,6 +9,9 @@ import { useToasts } from '../kit/toasts.tsx';
 import { ConditionEditor } from './ConditionEditor.tsx';
 import { channelWords } from './channels.tsx';
 import { type Choice, choiceOf, choose, chooseWhen, type Flag } from './choice.ts';
+import { Mute } from './Mute.tsx';
+import { PreferredConversation } from './PreferredConversation.tsx';
+import { QuietHours } from './QuietHours.tsx';
 import { usePreferences } from './use-preferences.ts';
 import './preferences.css';
 
@@ -73,10 +76,15 @@ function Flags({ value, change }: { readonly value: Preferences; readonly change
         {(Object.keys(flagWords) as Flag[]).map((flag) => (
           <div className="flag" key={flag}>
             <span className="flag-icon">{flagWords[flag].icon}</span>
-            <label className="flag-text" htmlFor={flag}>
-              <strong>{flagWords[flag].title}</strong>
+            <div className="flag-text">
+              <label htmlFor={flag}>
+                <strong>{flagWords[flag].title}</strong>
+              </label>
               <span id={`${flag}-words`}>{flagWords[flag].words}</span>
-            </label>
+              {flag === 'SendNotificationToConversation' && value[flag] && (
+                <PreferredConversation value={value} change={change} />
+              )}
+            </div>
             <Switch
               id={flag}
               aria-describedby={`${flag}-words`}
@@ -85,6 +93,7 @@ function Flags({ value, change }: { readonly value: Preferences; readonly change
             />
           </div>
         ))}
+        <QuietHours value={value} change={change} />
       </div>
     </section>
   );
@@ -135,6 +144,7 @@ function Matrix({ categories, value, change, save }: MatrixProps) {
           {!category.locked && (
             <tr className="matrix-when">
               <td colSpan={channels.length + 1}>
+                <Mute category={category} value={value} change={change} />
                 <ConditionEditor
                   category={category}
                   when={value.categories[category.name]?.when}

@@ -45,9 +45,6 @@ export const styleOptions: Readonly<Record<string, unknown>> = {
   toastInfoColor: 'var(--ink)',
   toastWarnBackgroundColor: 'var(--warn-soft)',
   toastWarnColor: 'var(--ink)',
-  showAvatarInGroup: 'status',
-  botAvatarInitials: 'C',
-  botAvatarBackgroundColor: 'var(--colorBrandBackground)',
   hideToaster: false,
   groupTimestamp: 300_000,
 };
