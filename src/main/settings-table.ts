@@ -54,6 +54,11 @@ export const settingsTable = {
     '5300',
     'A second port for the administration of Service Bus clients and for /health, as emulators have it; 0 takes a free one.',
   ),
+  amqpConnections: given(
+    integer(1, 1_000_000, 'connections'),
+    '5000',
+    'How many Service Bus clients may be connected at once.',
+  ),
   publicUrl: optional(
     url('http', 'https'),
     'the address it listens on',

@@ -12,7 +12,8 @@ export const DISPOSITION = 0x15;
 export const DETACH = 0x16;
 export const END = 0x17;
 export const CLOSE = 0x18;
-const SASL_OUTCOME = 0x44;
+export const SASL_MECHANISMS = 0x40;
+export const SASL_OUTCOME = 0x44;
 
 export type RawFrame = { readonly code: number; readonly fields: AmqpValue[]; readonly payload: Buffer };
 
@@ -34,8 +35,13 @@ export function frame(
 
 export const none = to.nothing();
 
-/** What a client says first; the rest only when the answer to it is there. */
-function signIn(key: string): Buffer {
+/** What a client says first, by a mechanism that needs no key. */
+export function signInBy(mechanism: string): Buffer {
+  return Buffer.concat([SASL_HEADER, frame(0x41, [to.symbol(mechanism), to.binary(Buffer.from(''))], undefined, 1)]);
+}
+
+/** What a client says first, with a key. */
+export function signIn(key: string): Buffer {
   const response = to.binary(Buffer.from(`\0RootManageSharedAccessKey\0${key}`));
   return Buffer.concat([SASL_HEADER, frame(0x41, [to.symbol('PLAIN'), response], undefined, 1)]);
 }

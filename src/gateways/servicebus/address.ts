@@ -62,6 +62,8 @@ export type Entity = {
 export type Topics = {
   topic(name: string): TopicEntry;
   find(name: string): TopicEntry | undefined;
+  /** Reads again what there is: another node may have made an entity a moment ago. */
+  seek(): Promise<void>;
   nameOf(id: number): string | undefined;
 };
 
@@ -80,6 +82,16 @@ export function findEntity(topics: Topics, address: Address): Entity {
     };
   } catch (error) {
     throw missingEntity(path, error);
+  }
+}
+
+/** The same for an entity that may have been made on another node a moment ago. */
+export async function seekEntity(topics: Topics, address: Address): Promise<Entity> {
+  try {
+    return findEntity(topics, address);
+  } catch {
+    await topics.seek();
+    return findEntity(topics, address);
   }
 }
 

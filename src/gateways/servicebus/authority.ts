@@ -33,8 +33,8 @@ export type AuthorityDeps = {
   readonly access: Access;
   readonly records: EntityRecords;
   readonly topics: Topics;
-  /** The keys of RootManageSharedAccessKey at this moment: the primary one, and a secondary one while it is rotated. */
-  readonly rootKeys: () => readonly string[];
+  /** The keys of RootManageSharedAccessKey at this moment. */
+  readonly rootKeys: () => Promise<readonly string[]>;
   readonly now: () => Date;
 };
 
@@ -89,7 +89,7 @@ export class Authority {
   /** SASL PLAIN: the rule's name and key. Grants are for the whole connection; none means refused. */
   async byPlain(keyName: string, key: string): Promise<Grant[]> {
     if (keyName === ROOT_RULE)
-      return this.#deps.rootKeys().some((each) => sameText(each, key))
+      return (await this.#deps.rootKeys()).some((each) => sameText(each, key))
         ? [{ path: '', rights: ALL, expiresAt: Infinity }]
         : [];
     const named = await this.#deps.records.rulesNamed(keyName);
@@ -101,8 +101,10 @@ export class Authority {
   }
 
   async #rules(keyName: string, path: string): Promise<{ keys: readonly string[]; rights: readonly Right[] }[]> {
-    if (keyName === ROOT_RULE) return [{ keys: this.#deps.rootKeys(), rights: ALL }];
-    const topic = this.#deps.topics.find(parseAddress(path).entity);
+    if (keyName === ROOT_RULE) return [{ keys: await this.#deps.rootKeys(), rights: ALL }];
+    const { entity } = parseAddress(path);
+    if (!this.#deps.topics.find(entity)) await this.#deps.topics.seek();
+    const topic = this.#deps.topics.find(entity);
     if (!topic) return [];
     const { rules } = await this.#deps.records.get(topic.id);
     return rules

@@ -1,7 +1,7 @@
 // `$cbs`: clients put a token per entity, and put it again before it expires. A missing entity is answered here, in the
 // words by which clients know it; told only at the attach, a JavaScript sender would try for minutes.
 import { Refusal } from '../../kit/refusal.ts';
-import { findEntity, parseAddress, type Topics } from './address.ts';
+import { parseAddress, seekEntity, type Topics } from './address.ts';
 import type { AmqpValue } from './amqp/decode.ts';
 import * as to from './amqp/encode.ts';
 import type { WireReply, WireRequest } from './amqp/request.ts';
@@ -23,7 +23,7 @@ export async function answerCbs(deps: CbsDeps, request: WireRequest): Promise<Wi
     const token = textOf(request.body);
     deps.grant(await grantFor(deps.authority, type ?? '', token, audience));
     const address = parseAddress(pathOfUri(audience));
-    if (address.entity !== '') findEntity(deps.topics, address);
+    if (address.entity !== '') await seekEntity(deps.topics, address);
     return reply(202, 'Accepted');
   } catch (error) {
     const { condition, description } = toAmqpError(error);

@@ -61,9 +61,16 @@ function checkReceivable({ path, topic, subscription, dead }: Entity, wantsSessi
       'conflict',
       `A sessionful message receiver cannot be created on '${path}', which has no sessions.`,
     );
-  for (const { status } of [topic.settings, subscription.settings])
-    if (status === 'disabled' || status === 'receiveDisabled')
-      throw new Refusal('entity_disabled', `Messaging entity '${path}' is currently disabled.`);
+  if (isStopped({ topic, subscription })) throw disabled({ path });
+}
+
+function isStopped({ topic, subscription }: Pick<Entity, 'topic' | 'subscription'>): boolean {
+  const statuses = [topic.settings.status, subscription?.settings.status];
+  return statuses.includes('disabled') || statuses.includes('receiveDisabled');
+}
+
+function disabled({ path }: Pick<Entity, 'path'>): Refusal {
+  return new Refusal('entity_disabled', `Messaging entity '${path}' is currently disabled.`);
 }
 
 async function openReceiver(
@@ -167,7 +174,7 @@ class Delivery {
     const draining = this.#draining;
     const wanted = Math.min(this.#limit - this.#sent, MOST_AT_ONCE);
     const messages = wanted > 0 ? await this.#receive(wanted, draining ? 0 : FOREVER_MS) : [];
-    if (messages.length > 0) return this.#send(messages);
+    if (messages.length > 0) return this.#isStopped() ? this.#stop(messages) : this.#send(messages);
     if (draining && this.#draining) await this.#answerDrain();
   }
 
@@ -180,6 +187,16 @@ class Delivery {
     } finally {
       this.#asked = 0;
     }
+  }
+
+  /** Whether the entity was closed to receivers while this one waited. What is deleted already is given out. */
+  #isStopped(): boolean {
+    return this.#receiver.mode === 'peekLock' && isStopped(this.#deps.entity());
+  }
+
+  async #stop(messages: readonly Received[]): Promise<void> {
+    await this.#receiver.release(messages);
+    this.#fail(disabled(this.#deps.entity()));
   }
 
   async #send(messages: readonly Received[]): Promise<void> {

@@ -16,6 +16,7 @@ import { connectionString, publicHost } from './connection-string.ts';
 import { EntityRecords } from './entity-records.ts';
 import { type KeptCertificate, keptCertificate } from './kept-certificate.ts';
 import { Peer } from './peer.ts';
+import { RootKeyRing } from './root-keys.ts';
 import { saslMechanisms } from './sasl.ts';
 import type { EmitServiceBus } from './signals.ts';
 import { sniff } from './sniff.ts';
@@ -26,8 +27,8 @@ export type StartOptions = {
   readonly database: Database;
   readonly access: Access;
   readonly emit: EmitServiceBus;
-  /** The keys of RootManageSharedAccessKey at this moment. */
-  readonly rootKeys: () => readonly string[];
+  /** The configured key of RootManageSharedAccessKey (root-keys.ts). */
+  readonly rootKey: string;
   /** A secret that the nodes of one database share: keys of authorization rules are encrypted with it. */
   readonly secret: string;
   /** Where the certificate is kept. */
@@ -36,6 +37,8 @@ export type StartOptions = {
   readonly port: number;
   /** The second HTTP port; undefined for none. */
   readonly httpPort?: number | undefined;
+  /** AMQP connections at once; one more is told so and closed. */
+  readonly maxConnections?: number | undefined;
   readonly now?: () => Date;
 };
 
@@ -44,6 +47,7 @@ export type DoorDeps = {
   readonly topics: Topics;
   readonly records: EntityRecords;
   readonly authority: Authority;
+  readonly rootKeys: RootKeyRing;
   readonly emit: EmitServiceBus;
   readonly now: () => Date;
 };
@@ -59,17 +63,21 @@ export class ServiceBusDoor {
   readonly #http: HttpServer;
   readonly #servers: Server[] = [];
   readonly #sweep: NodeJS.Timeout;
+  #primaryKey: string;
   #stopped: Promise<void> | undefined;
 
   private constructor(options: StartOptions, certificate: KeptCertificate) {
     const now = options.now ?? (() => new Date());
-    const { broker, database, access, emit, rootKeys } = options;
+    const { broker, database, access, emit } = options;
     const topics = topicsOf(broker);
     const secret = Buffer.from(hkdfSync('sha256', options.secret, '', 'servicebus rules', 32));
     const records = new EntityRecords(database, secret);
+    const ring = new RootKeyRing(records, options.rootKey, now);
+    const rootKeys = async () => Object.values(await ring.current()).filter((key) => key !== undefined);
     const authority = new Authority({ access, records, topics, rootKeys, now });
-    this.#deps = { broker, topics, records, authority, emit, now };
+    this.#deps = { broker, topics, records, authority, rootKeys: ring, emit, now };
     this.#options = options;
+    this.#primaryKey = options.rootKey;
     this.#certificate = certificate;
     this.#http = createHttpServer((request, response) => void answerHttp(this.#deps, request, response));
     const webSockets = new WebSocketDoor((stream) => this.#accept(stream));
@@ -87,6 +95,7 @@ export class ServiceBusDoor {
     const certificate = await keptCertificate(options.folder, hosts, options.now?.() ?? new Date());
     const door = new ServiceBusDoor(options, certificate);
     try {
+      door.#primaryKey = (await door.#deps.rootKeys.current()).primary;
       await door.#listen(options.port);
       if (options.httpPort !== undefined) await door.#listen(options.httpPort);
     } catch (error) {
@@ -108,10 +117,9 @@ export class ServiceBusDoor {
     return this.#certificate.caFile;
   }
 
-  /** What programs put into their configuration. */
+  /** What programs put into their configuration, with the primary key as it was at the start. */
   get connectionString(): string {
-    const [key] = this.#options.rootKeys();
-    return connectionString(this.#options.host, this.port, key!);
+    return connectionString(this.#options.host, this.port, this.#primaryKey);
   }
 
   async #listen(port: number): Promise<void> {
@@ -155,6 +163,14 @@ export class ServiceBusDoor {
   #prepare(connection: WireConnection): Peer {
     const peer = new Peer(connection, this.#deps);
     this.#peers.add(peer);
+    const most = this.#options.maxConnections ?? Infinity;
+    if (this.#peers.size > most)
+      connection.on('connection_open', () =>
+        peer.close({
+          condition: 'amqp:resource-limit-exceeded',
+          description: `There are ${most} connections already, which is the most (CARILLON_AMQP_CONNECTIONS).`,
+        }),
+      );
     this.#deps.emit({ name: 'servicebus.connected', open: this.#peers.size });
     let broken = false;
     const malformed = (error: Error) => {
@@ -198,6 +214,26 @@ export class ServiceBusDoor {
   }
 }
 
+/** At most one look into the database is under way; who comes meanwhile shares the next one. */
+function seeker(broker: Broker): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const look = (): Promise<void> => {
+    running = broker.refresh().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+  return () => {
+    if (!running) return look();
+    next ??= running.then(() => {
+      next = undefined;
+      return look();
+    });
+    return next;
+  };
+}
+
 function topicsOf(broker: Broker): Topics {
   const all = () => broker.listTopics({ limit: Number.MAX_SAFE_INTEGER }).items;
   return {
@@ -209,6 +245,7 @@ function topicsOf(broker: Broker): Topics {
         return undefined; // Its only refusal is that there is none.
       }
     },
+    seek: seeker(broker),
     nameOf: (id) => all().find((entry) => entry.id === id)?.name,
   };
 }

@@ -7,6 +7,7 @@ import {
   addressOf,
   holdAttach,
   type LinkContext,
+  linkProperties,
   refuseLink,
   type WireConnection,
   type WireLink,
@@ -25,6 +26,8 @@ import { isCoordinator, serveCoordinator, Transactions } from './transactions.ts
 
 /** How long a connection may stay without any valid token. */
 const ANONYMOUS_MS = 60_000;
+/** setTimeout's longest. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 
 export type PeerDeps = DoorDeps & { readonly authority: Authority };
 
@@ -40,6 +43,7 @@ export class Peer {
   /** Sessions that links of this connection hold, for requests about them. */
   readonly sessions: SessionLocks = new Map();
   readonly #since: number;
+  #expiry: NodeJS.Timeout | undefined;
 
   constructor(connection: WireConnection, deps: PeerDeps) {
     this.#connection = connection;
@@ -55,6 +59,21 @@ export class Peer {
 
   granted(grants: Iterable<Grant>): void {
     for (const grant of grants) this.#grants.set(grant.path, grant);
+    this.#watchExpiry();
+  }
+
+  /** Links end when their token does, unless the client has put a newer one by then. */
+  #watchExpiry(): void {
+    clearTimeout(this.#expiry);
+    const now = this.#deps.now();
+    const ends = [...this.#grants.values()].map(({ expiresAt }) => expiresAt).filter((at) => at > now.getTime());
+    const next = Math.min(...ends);
+    if (next === Infinity) return;
+    const wait = Math.min(next - now.getTime() + 20, LONGEST_TIMER);
+    this.#expiry = setTimeout(() => {
+      this.sweep(this.#deps.now());
+      this.#watchExpiry();
+    }, wait).unref();
   }
 
   #opened(link: WireLink): void {
@@ -62,11 +81,24 @@ export class Peer {
     try {
       this.#route(link);
     } catch (error) {
+      if (isMissing(error)) void this.#routeLater(link);
+      else this.#refuse(link, error);
+    }
+  }
+
+  /** The entity may have been made on another node a moment ago: looks again before it says no. */
+  async #routeLater(link: WireLink): Promise<void> {
+    holdAttach(link);
+    try {
+      await this.#deps.topics.seek();
+      this.#route(link, true);
+    } catch (error) {
       this.#refuse(link, error);
     }
   }
 
-  #route(link: WireLink): void {
+  /** `held`: the answer to the attach was taken back, and is given when the link is served. */
+  #route(link: WireLink, held = false): void {
     const incoming = link.is_receiver();
     const { source, target } = link.remote.attach;
     if (incoming && isCoordinator(target)) {
@@ -79,7 +111,9 @@ export class Peer {
     const address = parseAddress(text);
     if (address.node !== 'entity') this.#routeNode(link, address);
     else if (incoming) this.#routePublishing(link, address);
-    else this.#routeDelivery(link, address);
+    else this.#routeDelivery(link, address, held);
+    const waits = address.node === 'entity' && !incoming;
+    if (held && !waits) link.open();
   }
 
   #routeNode(link: WireLink, address: Address): void {
@@ -107,10 +141,13 @@ export class Peer {
   }
 
   #routePublishing(link: WireLink, address: Address): void {
-    const entity = () => findEntity(this.#deps.topics, address);
+    const via = findEntity(this.#deps.topics, address);
     if (address.subscription !== undefined || address.dead)
-      throw new Refusal('bad_request', `Messages cannot be sent to '${entity().path}'; send to its topic or queue.`);
-    this.#need(link, 'Send', entity());
+      throw new Refusal('bad_request', `Messages cannot be sent to '${via.path}'; send to its topic or queue.`);
+    this.#need(link, 'Send', via);
+    const target = this.#transferTarget(link) ?? address;
+    const entity = () => findEntity(this.#deps.topics, target);
+    if (target !== address) this.#need(link, 'Send', entity());
     servePublishing(link, {
       entity,
       publish: (topic, messages) => this.#deps.broker.publish(topic, messages),
@@ -120,10 +157,19 @@ export class Peer {
     });
   }
 
-  #routeDelivery(link: WireLink, address: Address): void {
+  /** Sending via one entity to another: what a transaction needs at the original, and only an address here. */
+  #transferTarget(link: WireLink): Address | undefined {
+    const given = linkProperties(link).get('com.microsoft:transfer-destination-address');
+    if (typeof given !== 'string' || given === '') return undefined;
+    const target = parseAddress(given);
+    if (target.node === 'entity' && target.subscription === undefined && !target.dead) return target;
+    throw new Refusal('bad_request', 'The transfer destination is no topic or queue.');
+  }
+
+  #routeDelivery(link: WireLink, address: Address, held: boolean): void {
     const entity = () => findEntity(this.#deps.topics, address);
     this.#need(link, 'Listen', entity());
-    holdAttach(link);
+    if (!held) holdAttach(link);
     serveDelivery(link, {
       ...this.#deps,
       entity,
@@ -163,6 +209,7 @@ export class Peer {
 
   /** The connection is gone: so are its transactions. Locks of messages live on, those of sessions were released. */
   ended(): void {
+    clearTimeout(this.#expiry);
     this.#transactions.rollBackAll();
   }
 
@@ -186,6 +233,10 @@ export class Peer {
 
 function errorOf({ condition, description }: AmqpError): Typed {
   return box(to.described(0x1d, to.list([to.symbol(condition), to.string(description), to.nothing()])));
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Refusal && error.code === 'not_found' && error.details.condition === 'amqp:not-found';
 }
 
 function missingRight(right: Right, path: string): Refusal {

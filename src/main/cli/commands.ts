@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.ts';
 import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
 import { hubCommands } from './hubs.ts';
+import { withNamespace } from './namespace.ts';
 import { pushCommands } from './pushes.ts';
 import { questionCommands } from './questions.ts';
 import { simulateCommand } from './simulate.ts';
@@ -19,7 +20,7 @@ const startCommand: Command = {
   raw: async (argv, env) => (await import('../start.ts')).start(argv, env),
 };
 
-export const commands: readonly Command[] = [
+const all: readonly Command[] = [
   startCommand,
   sendCommand,
   watchCommand,
@@ -40,3 +41,5 @@ export const commands: readonly Command[] = [
   configCommand,
   doctorCommand,
 ];
+
+export const commands: readonly Command[] = all.map(withNamespace);

@@ -49,7 +49,8 @@ export const sendCommand: Command = {
   },
 };
 
-async function readEvent(call: Call): Promise<unknown> {
+/** The event that the options describe, or what is in --file: a CloudEvent, or a list of them. */
+export async function readEvent(call: Call): Promise<unknown> {
   const file = stringOption(call, 'file');
   if (file !== undefined) return parseJson(await readText(file));
   const type = stringOption(call, 'type');

@@ -26,15 +26,17 @@ export type AdminRequest = {
   readonly body: string;
 };
 
-export type AdminAnswer = { readonly status: number; readonly body: string };
+export type AdminAnswer = { readonly status: number; readonly body: string; readonly type?: string };
+
+const ATOM = 'application/atom+xml;type=entry;charset=utf-8';
 
 export async function answerHttp(deps: DoorDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const url = new URL(request.url ?? '/', 'http://door');
     if (url.pathname.toLowerCase() === '/health')
       return send(response, 200, '{"status":"healthy"}', 'application/json');
-    const { status, body } = await operate(deps, await read(deps, request, url));
-    send(response, status, body, 'application/atom+xml;type=entry;charset=utf-8');
+    const { status, body, type = ATOM } = await operate(deps, await read(deps, request, url));
+    send(response, status, body, type);
   } catch (error) {
     if (!(error instanceof Refusal)) deps.emit({ name: 'servicebus.failed', where: 'administration', error });
     else deps.emit({ name: 'servicebus.refused', where: 'administration', condition: error.code });

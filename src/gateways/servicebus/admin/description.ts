@@ -9,9 +9,12 @@ import type { EntityRecord } from '../entity-records.ts';
 import { printRules } from './authorization-rules.ts';
 import { printDuration } from './duration.ts';
 
-/** Fields that the broker has no use for, with what they are when a client does not give them. */
+/** What clients are shown as the size of an entity that has no quota. */
+export const DEFAULT_MEGABYTES = '1024';
+
+/** Fields that the broker has no use for in this form, with what they are when a client does not give them. */
 const KEPT: Readonly<Record<string, string>> = {
-  MaxSizeInMegabytes: '1024',
+  MaxSizeInMegabytes: DEFAULT_MEGABYTES,
   EnableBatchedOperations: 'true',
   SupportOrdering: 'true',
   EnablePartitioning: 'false',

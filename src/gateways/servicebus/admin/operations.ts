@@ -8,6 +8,7 @@ import { DEFAULT_RULE, type Rule } from '../../../topics/rule.ts';
 import type { DoorDeps } from '../door.ts';
 import { type EntityRecord, recordKey } from '../entity-records.ts';
 import { missingEntity } from '../errors.ts';
+import type { WhichKey } from '../root-keys.ts';
 import type { AdminAnswer, AdminRequest } from './answer.ts';
 import { type Entry, printEntry, printFeed } from './atom.ts';
 import { readRules } from './authorization-rules.ts';
@@ -25,12 +26,15 @@ export function operate(deps: Deps, request: AdminRequest): Promise<AdminAnswer>
   if (route.kind === 'subscription')
     return method === 'PUT' ? putSubscription(deps, request, route) : deleteSubscription(deps, route);
   if (route.kind === 'rule') return method === 'PUT' ? putRule(deps, request, route) : deleteRule(deps, route);
+  if (route.kind === 'keys' && route.which && method === 'PUT') return keys(deps, route.which);
   throw new Refusal('method_not_allowed', 'This cannot be changed.');
 }
 
 async function get(deps: Deps, request: AdminRequest): Promise<AdminAnswer> {
   const { route } = request;
   switch (route.kind) {
+    case 'keys':
+      return keys(deps);
     case 'namespace':
       return namespaceInfo(request);
     case 'entities':
@@ -48,6 +52,12 @@ async function get(deps: Deps, request: AdminRequest): Promise<AdminAnswer> {
     case 'rule':
       return one(request, ruleEntry(findRule(deps, route)));
   }
+}
+
+/** Ours, not the original's: the keys of RootManageSharedAccessKey as JSON. A PUT has made a new one. */
+async function keys({ rootKeys }: Deps, made?: WhichKey): Promise<AdminAnswer> {
+  const now = made === undefined ? await rootKeys.current() : await rootKeys.regenerate(made);
+  return { status: 200, body: JSON.stringify(now), type: 'application/json' };
 }
 
 function one(request: AdminRequest, entry: Entry, status = 200): AdminAnswer {
@@ -202,9 +212,18 @@ async function putEntity(deps: Deps, request: AdminRequest, name: string): Promi
 }
 
 function createEntity(deps: Deps, name: string, kind: 'topic' | 'queue', given: Element): Promise<TopicEntry> {
-  const settings = readTopicSettings(given);
+  const settings = { ...readTopicSettings(given), ...readQuota(given, childText(given, 'EnablePartitioning')) };
   if (kind === 'topic') return deps.broker.createTopic(name, { settings });
   return deps.broker.createQueue(name, { settings, queue: readSubscriptionSettings(given, true) });
+}
+
+/** Clients send back the size that they were shown; it is a quota only when somebody has chosen it. */
+function readQuota(given: Element, partitioned?: string): { maxSizeBytes?: number } {
+  const text = childText(given, 'MaxSizeInMegabytes');
+  if (text === undefined) return {};
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new Refusal('bad_request', "The value of 'MaxSizeInMegabytes' is no number of megabytes.");
+  return { maxSizeBytes: Number(text) * 1024 * 1024 * (partitioned === 'true' ? 16 : 1) };
 }
 
 const LEAST_LARGE_BYTES = 1024 * 1024;
@@ -216,11 +235,12 @@ async function changeEntity(deps: Deps, known: TopicEntry, given: Element): Prom
   if (bytes !== known.settings.maxMessageBytes && (bytes < LEAST_LARGE_BYTES || bytes > MOST_LARGE_BYTES))
     throw new Refusal('bad_request', "The value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400.");
   keepsSame('RequiresDuplicateDetection', known.settings.duplicateDetection, settings.duplicateDetection);
-  const partitioned = childText(given, 'EnablePartitioning');
-  const before = (await deps.records.get(known.id)).fields.EnablePartitioning ?? 'false';
-  keepsSame('EnablePartitioning', before, partitioned);
+  const { fields } = await deps.records.get(known.id);
+  keepsSame('EnablePartitioning', fields.EnablePartitioning ?? 'false', childText(given, 'EnablePartitioning'));
+  const before = fields.MaxSizeInMegabytes ?? description.DEFAULT_MEGABYTES;
+  const quota = childText(given, 'MaxSizeInMegabytes') === before ? {} : readQuota(given);
   if (known.kind === 'queue') await changeSubscription(deps, known, known.subscriptions[0]!, given);
-  return deps.broker.updateTopic(known.name, settings);
+  return deps.broker.updateTopic(known.name, { ...settings, ...quota });
 }
 
 async function changeSubscription(

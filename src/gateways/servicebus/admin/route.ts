@@ -1,8 +1,10 @@
 // Which thing a path of the administration names.
 import { Refusal } from '../../../kit/refusal.ts';
+import { type WhichKey, whichKey } from '../root-keys.ts';
 
 export type Route =
   | { readonly kind: 'namespace' }
+  | { readonly kind: 'keys'; readonly which: WhichKey | undefined }
   | { readonly kind: 'entities'; readonly of: 'topic' | 'queue' }
   | { readonly kind: 'entity'; readonly name: string }
   | { readonly kind: 'subscriptions'; readonly topic: string }
@@ -15,6 +17,8 @@ export function routeOf(path: string): Route {
   const plain = decode(path).replace(/^\/+|\/+$/g, '');
   const lower = plain.toLowerCase();
   if (lower === '' || lower === '$namespaceinfo') return { kind: 'namespace' };
+  if (lower === '$keys') return { kind: 'keys', which: undefined };
+  if (lower.startsWith('$keys/')) return { kind: 'keys', which: whichKey(lower.slice('$keys/'.length)) };
   if (lower === '$resources/topics') return { kind: 'entities', of: 'topic' };
   if (lower === '$resources/queues') return { kind: 'entities', of: 'queue' };
   const at = `${lower}/`.indexOf('/subscriptions/');
@@ -32,7 +36,7 @@ export function routeOf(path: string): Route {
 /** The path under which rights are asked. */
 export function grantedPath(route: Route): string {
   if (route.kind === 'entity') return route.name;
-  if (route.kind === 'namespace' || route.kind === 'entities') return '';
+  if (route.kind === 'namespace' || route.kind === 'entities' || route.kind === 'keys') return '';
   return route.topic;
 }
 

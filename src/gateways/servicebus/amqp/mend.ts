@@ -51,6 +51,7 @@ export function mendRhea(): void {
   takeRawMessages();
   keepUnknownDescribed();
   boundWhatIsRead();
+  allowPipelining();
   catchWhatIsThrownLater();
   writeOncePerTurn();
 }
@@ -314,15 +315,50 @@ function boundWhatIsRead(): void {
   }
   const read = Transport.prototype.read as (buffer: Buffer) => number;
   Transport.prototype.read = function (
-    this: { handler: { local?: { open: { max_frame_size: number } } } },
+    this: { protocol_id: number; handler: { local?: { open: { max_frame_size: number } } } },
     buffer: Buffer,
   ) {
     const consumed = read.call(this, buffer);
+    if (this.protocol_id === SASL && isPipelined(buffer, consumed)) return consumed;
     const waiting = buffer.length - consumed >= 4 ? buffer.readUInt32BE(consumed) : 0;
     const limit = this.handler.local?.open.max_frame_size ?? 262_144;
     if (waiting > limit) throw new errors.ProtocolError(`A frame of ${waiting} bytes is larger than ${limit}`);
     return consumed;
   };
+}
+
+// A client may send its AMQP header, and more, before it has read that its SASL succeeded. rhea takes that for a SASL
+// frame of a thousand million bytes. It is kept as it came, and read when SASL is over.
+function allowPipelining(): void {
+  const peek = Transport.prototype.peek_size as (buffer: Buffer) => number | undefined;
+  Transport.prototype.peek_size = function (this: { protocol_id: number }, buffer: Buffer) {
+    return this.protocol_id === SASL && isPipelined(buffer, 0) ? undefined : peek.call(this, buffer);
+  };
+  const output = Connection.prototype.output as () => void;
+  Connection.prototype.output = function (this: SaslConnection) {
+    output.call(this);
+    const held = this.previous_input;
+    if (held && isPipelined(held, 0) && this.transport.selected?.outcome === SASL_OK)
+      setImmediate(() => {
+        if (this.previous_input === held) this.input(Buffer.alloc(0));
+      });
+  };
+}
+
+type SaslConnection = {
+  previous_input?: Buffer | null;
+  readonly transport: { readonly selected?: { readonly outcome?: number } };
+  input(bytes: Buffer): void;
+};
+
+const SASL = 3;
+const SASL_OK = 0;
+/** What a client may send ahead; it waits for one answer only. */
+const MOST_AHEAD = 262_144;
+
+function isPipelined(bytes: Buffer, at: number): boolean {
+  const ahead = bytes.length - at;
+  return ahead >= 4 && ahead <= MOST_AHEAD && bytes.readUInt32BE(at) === 0x414d5150; // "AMQP"
 }
 
 // rhea answers at the next tick, where nobody catches what an odd field of a client's frame makes it throw.
