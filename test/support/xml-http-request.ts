@@ -55,8 +55,10 @@ class FetchRequest {
       }
     } catch (error) {
       if (this.#abort.signal.aborted) return;
+      // As in a browser: the state is told first, with status 0, then what happened.
       const told = (error as Error).name === 'TimeoutError' ? this.ontimeout : this.onerror;
       this.readyState = 4;
+      if (told !== this.ontimeout) this.onreadystatechange?.call(this, { target: this });
       told?.call(this, { target: this });
       return;
     }

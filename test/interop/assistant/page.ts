@@ -38,6 +38,8 @@ type Options = {
   readonly watermark?: string;
   readonly pollingInterval?: number;
   readonly random?: () => number;
+  /** For one request; a reconnect that failed is tried again after it. In milliseconds. */
+  readonly timeout?: number;
 };
 const { DirectLine } = createRequire(import.meta.url)('botframework-directlinejs') as {
   DirectLine: new (options: Options) => Client;
