@@ -8,6 +8,7 @@ import { remoteAgent } from '../assistant/agents/remote.ts';
 import { authorityOf, issuerOf, type SigningDeps } from '../assistant/agents/signing.ts';
 import { ConversationStreams } from '../assistant/conversations/streams.ts';
 import { Turns } from '../assistant/conversations/turns.ts';
+import type { Broadcasts } from '../gateways/directline/broadcast.ts';
 import { directLineDoor } from '../gateways/directline/door.ts';
 import { Sidecar, sidecarUrl } from '../gateways/directline/sidecar.ts';
 import { Tokens } from '../gateways/directline/tokens.ts';
@@ -38,6 +39,7 @@ type AssistantDeps = {
   /** Where agents reach us; asked when it is needed, because the port may not be known before. */
   readonly serviceUrl: () => string;
   readonly polish?: ExchangeDeps['polish'];
+  readonly broadcasts?: Broadcasts | undefined;
 };
 
 const MIB = 1024 * 1024;
@@ -100,6 +102,7 @@ export class Assistant {
       access,
       emit,
       exchange: this.exchange,
+      broadcasts: this.#deps.broadcasts,
       signing: this.#signing,
       tokens: new Tokens(linkKey, settings.directlineTokenMinutes),
       origins: { trusted: config.trustedOrigins, keyOrigins: settings.corsOrigins ?? [] },

@@ -1,6 +1,7 @@
 // What must happen a few times a day, whoever is awake.
 import { forgetOldConversations } from '../assistant/conversations/retention.ts';
 import { forgetOldQuestions } from '../assistant/decisions/forget.ts';
+import { forgetPosted } from '../assistant/posted.ts';
 import { keepHistory } from '../deliveries/history.ts';
 import { forgetExpiredDevices } from '../hub/dead-devices.ts';
 import { forgetOldNotices } from '../inbox/retention.ts';
@@ -29,6 +30,7 @@ export class Housekeeping {
       await forgetOldQuestions(database, { now, keepDays: keep.inboxDays, signal: this.#stop.signal }).catch(failed);
       const { conversationDays: keepDays } = keep;
       await forgetOldConversations(database, { now, keepDays, signal: this.#stop.signal }).catch(failed);
+      await forgetPosted(database, new Date(now.getTime() - keepDays * 86_400_000)).catch(failed);
       await forgetExpiredDevices(database, now).catch(failed);
     };
     this.#running = run();

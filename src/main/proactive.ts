@@ -9,6 +9,7 @@ import { decisionsOf } from '../assistant/decisions/question.ts';
 import { directLinePoster } from '../assistant/directline-poster.ts';
 import { CardEditor } from '../assistant/editor.ts';
 import { requestEdits } from '../assistant/posted.ts';
+import { personCame, personWent } from '../assistant/presence.ts';
 import { SlackLine } from '../assistant/slack/line.ts';
 import { SlackPoster } from '../assistant/slack/poster.ts';
 import { openTeamsLine, TeamsPoster } from '../assistant/teams/poster.ts';
@@ -16,12 +17,17 @@ import { TeamsVerifier } from '../assistant/teams/verify.ts';
 import { turnListener } from '../assistant/turn-listener.ts';
 import { WebhookPoster } from '../assistant/webhook/poster.ts';
 import type { Channel } from '../deliveries/channel.ts';
+import { applyMapping } from '../events/ingest.ts';
+import { toMessage } from '../events/to-message.ts';
 import { assistantDoor } from '../gateways/assistant/door.ts';
+import type { Broadcasts } from '../gateways/directline/broadcast.ts';
 import type { Definitions } from '../handler/notification.ts';
 import type { Database } from '../kit/database.ts';
 import type { Emit, Signal } from '../kit/signals.ts';
+import type { Broker } from '../topics/broker.ts';
 import type { Assistant } from './assistant.ts';
 import type { LoadedConnections } from './config/connections.ts';
+import type { LoadedConfig } from './config/load.ts';
 import type { Settings } from './settings-table.ts';
 
 export type ProactiveDeps = {
@@ -69,6 +75,11 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     edit();
   });
   assistant.turns.onUserActivity(turnListener({ database, decisions, wake, edit }));
+  const presence = { database, wake };
+  assistant.turns.onOpened((conversation) => personCame(presence, conversation));
+  assistant.streams.onClosed((id) => {
+    personWent(presence, id).catch((error: unknown) => emit({ name: 'assistant.turn-failed', error } as Signal));
+  });
   const hear = openBot({ database, ...categoriesOf(deps.definitions) }, emit);
   const show = openShower(database, posters);
   if (!assistant.agents.has(DEFAULT_AGENT))
@@ -83,6 +94,25 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     slack: mapValues(slack, (line, name) => ({ turn: { ...answering, name, line, edit, emit, seen: new Set() } })),
   });
   return { channel: conversationChannel({ database, posters, decisionsOf, emit }), door, editor };
+}
+
+/** The mapping by which the original sample's events come in; what a bot is told by `BroadcastEvent` is the same event. */
+const BROADCAST_MAPPING = 'enterprise-notification';
+
+/** Undefined where the config has no such mapping. */
+export function openBroadcasts({ mappings }: LoadedConfig, broker: Pick<Broker, 'publish'>): Broadcasts | undefined {
+  const mapping = mappings.find(({ name }) => name === BROADCAST_MAPPING);
+  return (
+    mapping && {
+      topic: mapping.topic,
+      publish: async ({ userId: userid, message, id: idempotencyKey }) => {
+        const body = Buffer.from(JSON.stringify({ userid, message }));
+        const events = applyMapping(mapping, { body, idempotencyKey }, new Date());
+        await broker.publish(mapping.topic, events.map(toMessage));
+        return events[0]!.id;
+      },
+    }
+  );
 }
 
 /** What the config names, and what only a notification does. */

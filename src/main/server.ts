@@ -34,7 +34,7 @@ import { letterFinder } from './letters.ts';
 import { FolderLock } from './lock.ts';
 import { Metrics } from './metrics.ts';
 import { ensurePages, pagesFolder } from './pages.ts';
-import { openProactive, type Proactive } from './proactive.ts';
+import { openBroadcasts, openProactive, type Proactive } from './proactive.ts';
 import type { Settings } from './settings-table.ts';
 import { openDatabase } from './storage.ts';
 import { version } from './version.ts';
@@ -117,7 +117,7 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const wake = () => dispatcher?.wake();
   const hubs = await startHubs(wiring);
   let url = '';
-  const assistant = await startAssistant(wiring, () => url);
+  const assistant = await startAssistant(wiring, broker, () => url);
   const proactive = startProactive(wiring, assistant, decisions);
   const http = stack.use(
     await startHttp(wiring, { access, broker, inbox, decisions, assistant, proactive, wake, hubs, ready: () => ready }),
@@ -137,11 +137,17 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
 }
 
-async function startAssistant(wiring: Wiring, serviceUrl: () => string): Promise<Assistant> {
+async function startAssistant(wiring: Wiring, broker: Broker, serviceUrl: () => string): Promise<Assistant> {
   const { settings, config, keys, database, signals, stack } = wiring;
-  const deps = { settings, config: config.assistant, linkKey: keys.linkKey, database, emit: signals.emit, serviceUrl };
-  const assistant = await Assistant.start(deps).catch((error: NodeJS.ErrnoException) =>
-    explainListen(error, '--agent-port', 'CARILLON_AGENT_PORT', '127.0.0.1', settings.agentPort),
+  const about = {
+    settings,
+    config: config.assistant,
+    linkKey: keys.linkKey,
+    broadcasts: openBroadcasts(config, broker),
+  };
+  const assistant = await Assistant.start({ ...about, database, emit: signals.emit, serviceUrl }).catch(
+    (error: NodeJS.ErrnoException) =>
+      explainListen(error, '--agent-port', 'CARILLON_AGENT_PORT', '127.0.0.1', settings.agentPort),
   );
   return stack.use(assistant);
 }

@@ -197,6 +197,100 @@ test('a stranger of another tenant, and one whom nobody knows, can do nothing', 
   await eventually(() => expect(summaryOf(lastIn(teams.messagesOf('nobody')))).toContain('do not know you'));
 });
 
+test('BroadcastEvent: a service with its key tells somebody something, once; a person cannot', async () => {
+  await put('hal', { displayName: 'Hal' });
+  const { token, conversationId } = await tokenOf('hal');
+  const event = {
+    type: 'event',
+    id: 'b1',
+    name: 'BroadcastEvent',
+    value: { UserId: 'hal', Message: 'The lift works again' },
+  };
+  const path = `/v3/directline/conversations/${conversationId}/activities`;
+  expect((await server.fetch('POST', path, event)).status).toBe(200);
+  expect((await server.fetch('POST', path, event)).status).toBe(200);
+  await eventually(async () => {
+    const said = await directLine('hal');
+    expect(said.filter(({ summary }) => summary?.includes('The lift works again'))).toHaveLength(1);
+  });
+  const forged = { ...event, id: 'b2', value: { UserId: 'bob', Message: 'Forged' } };
+  const refused = await server.fetch('POST', path, forged, { authorization: `Bearer ${token}` });
+  expect(refused.status).toBe(400);
+  // The same over plain HTTP, as the sample's event.
+  await server.call('POST', '/v1/ingest/enterprise-notification', { userid: 'hal', message: 'The lift is broken' });
+  await eventually(async () => expect(JSON.stringify(await directLine('hal'))).toContain('The lift is broken'));
+  const { items } = await inboxOf('bob');
+  expect(JSON.stringify(items)).not.toContain('Forged');
+});
+
+test('what comes while a person is away waits in their conversation, and is counted when they open it', async () => {
+  await put('ivy', { displayName: 'Ivy' });
+  for (const name of ['Jo', 'Kim', 'Lou'])
+    await publish('hr', 'hr.employee.joined', { employee: { id: name, name }, team: 'IT', notify: ['ivy'] });
+  await eventually(async () => expect(await directLine('ivy')).toHaveLength(3));
+  await openConversation('ivy');
+  const words = await eventually(async () => {
+    const said = (await directLine('ivy')).map(({ summary, text }) => summary ?? text ?? '');
+    expect(said).toContain('3 notices came while you were away.');
+    return said;
+  });
+  expect(words.filter((each) => each.includes('has joined'))).toHaveLength(3);
+  await openConversation('ivy'); // nothing new
+  await publish('hr', 'hr.employee.joined', { employee: { id: 'm', name: 'Max' }, team: 'IT', notify: ['ivy'] });
+  await eventually(async () => expect(JSON.stringify(await directLine('ivy'))).toContain('Max has joined'));
+  expect(JSON.stringify(await directLine('ivy')).match(/while you were away/g)).toHaveLength(1);
+});
+
+test('SendNotificationToConversation off: nothing comes into the conversation, and the trace says why', async () => {
+  await put('jan', { displayName: 'Jan' });
+  await server.call('PUT', '/v1/recipients/jan/preferences', { SendNotificationToConversation: false });
+  await publish('hr', 'hr.employee.joined', { employee: { id: 'x', name: 'Xu' }, team: 'IT', notify: ['jan'] });
+  await eventually(async () => expect((await inboxOf('jan')).items).toHaveLength(1));
+  expect(await directLine('jan')).toEqual([]);
+  const trace = await server.call<{ items: { detail: string | null }[] }>('GET', '/v1/recipients/jan/trace');
+  expect(JSON.stringify(trace)).toContain('switched off for this channel');
+});
+
+test('the built-in assistant answers in the web chat, and answers to cards count there', async () => {
+  await put('kay', { displayName: 'Kay' });
+  await budget('kay', 'D1');
+  const card = await eventually(async () => {
+    const found = (await directLine('kay')).find(({ summary }) => summary?.includes('Chairs D1'));
+    expect(found).toBeDefined();
+    return found!;
+  });
+  await speak('kay', { type: 'message', text: 'show my approvals' });
+  await eventually(async () => {
+    const said = await directLine('kay');
+    expect(said.some(({ text }) => text?.includes('One thing waits'))).toBe(true);
+    expect(said.filter(({ summary }) => summary?.includes('Chairs D1'))).toHaveLength(2);
+  });
+  const { items } = await inboxOf('kay');
+  const value = { verb: 'decide', carillon: { noticeId: items[0]!.id, actionId: 'reject' } };
+  await speak('kay', { type: 'message', value, channelData: { postBack: true } });
+  await eventually(async () => expect(JSON.stringify(await directLine('kay'))).toContain('needs a reason'));
+  await speak('kay', {
+    type: 'message',
+    value: { ...value, 'reason-reject': 'No money' },
+    channelData: { postBack: true },
+  });
+  await eventually(async () => {
+    const cards = (await directLine('kay')).filter(({ summary }) => summary?.includes('Chairs D1'));
+    for (const each of cards) expect(each.summary).toContain('Rejected by Kay');
+    expect(cards.find(({ id }) => id === card.id)!.timestamp).toBe(card.timestamp);
+  });
+});
+
+test('a decision in the inbox shows in Teams and in Slack', async () => {
+  slack.addPerson('U9', 'lea@example.org');
+  await put('lea', { displayName: 'Lea', email: 'lea@example.org' });
+  await budget('lea', 'X1');
+  await eventually(() => expect(slack.messagesOf('U9')).toHaveLength(1));
+  const { items } = await inboxOf('lea');
+  await server.call('POST', `/v1/recipients/lea/inbox/${items[0]!.id}/actions/approve`, {});
+  await eventually(() => expect(slack.messagesOf('U9')[0]!.text).toContain('Approved by Lea'));
+});
+
 test('Slack: reached by the mail address, approved by a button, the message turns in place', async () => {
   slack.addPerson('U1', 'gil@example.org');
   await put('gil', { displayName: 'Gil', email: 'gil@example.org' });
@@ -256,12 +350,26 @@ test('Slack: a wrong signature and an old request are refused', async () => {
 });
 
 type Said = { id: string; summary?: string; text?: string; timestamp: string };
+function tokenOf(user: string): Promise<{ token: string; conversationId: string }> {
+  return server.call('POST', '/v3/directline/tokens/generate', { user: { id: user } });
+}
+
+async function openConversation(user: string): Promise<void> {
+  const { token } = await tokenOf(user);
+  const headers = { authorization: `Bearer ${token}` };
+  const answer = await fetch(`${server.url}/v3/directline/conversations`, { method: 'POST', headers });
+  expect(answer.ok).toBe(true);
+}
+
+async function speak(user: string, activity: object): Promise<void> {
+  const { token, conversationId } = await tokenOf(user);
+  const path = `/v3/directline/conversations/${conversationId}/activities`;
+  const answer = await server.fetch('POST', path, activity, { authorization: `Bearer ${token}` });
+  expect(answer.status).toBe(200);
+}
+
 async function directLine(user: string): Promise<Said[]> {
-  const { token, conversationId } = await server.call<{ token: string; conversationId: string }>(
-    'POST',
-    '/v3/directline/tokens/generate',
-    { user: { id: user } },
-  );
+  const { token, conversationId } = await tokenOf(user);
   const headers = { authorization: `Bearer ${token}` };
   const answer = await fetch(`${server.url}/v3/directline/conversations/${conversationId}/activities`, { headers });
   return ((await answer.json()) as { activities: Said[] }).activities;

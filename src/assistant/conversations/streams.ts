@@ -51,6 +51,7 @@ export class ConversationStreams {
   readonly #hints: Hints;
   readonly #open = new Map<string, Set<Open>>();
   readonly #woken = new Set<string>();
+  readonly #closeListeners = new Set<(conversationId: string) => void>();
   #reading: Promise<void> | undefined;
   #size = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -118,6 +119,12 @@ export class ConversationStreams {
     };
   }
 
+  /** Told when the last stream of a conversation on this node has closed; must not throw. Returns what ends it. */
+  onClosed(listener: (conversationId: string) => void): () => void {
+    this.#closeListeners.add(listener);
+    return () => this.#closeListeners.delete(listener);
+  }
+
   /** Call after the commit that said or changed something in these conversations. */
   wake(conversationIds: Iterable<string>): void {
     const ids = new Set(conversationIds);
@@ -141,8 +148,11 @@ export class ConversationStreams {
   #close(open: Open): void {
     const others = this.#open.get(open.conversationId);
     if (!others?.delete(open)) return;
-    if (others.size === 0) this.#open.delete(open.conversationId);
     this.#size--;
+    if (others.size === 0) {
+      this.#open.delete(open.conversationId);
+      if (!this.#stopped) for (const listener of this.#closeListeners) listener(open.conversationId);
+    }
     this.#emit({ name: 'assistant.stream-closed', open: this.#size });
   }
 

@@ -12,15 +12,29 @@ export type Turn = {
 /** `taken`: the agent need not hear of it. */
 export type TurnListener = (turn: Turn) => Promise<'taken' | undefined>;
 
+/** The person has opened the conversation: they see from now on what is said there. */
+export type OpenedListener = (conversation: Conversation) => Promise<void>;
+
 export type TurnSignal = { readonly name: 'assistant.turn-failed'; readonly error: unknown };
 
 export class Turns {
   readonly #listeners = new Set<TurnListener>();
+  readonly #openedListeners = new Set<OpenedListener>();
 
   /** Called after the activity is durable, in the order of registration. Returns what ends the listening. */
   onUserActivity(listener: TurnListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Called after the agent has greeted. Returns what ends the listening. */
+  onOpened(listener: OpenedListener): () => void {
+    this.#openedListeners.add(listener);
+    return () => this.#openedListeners.delete(listener);
+  }
+
+  async opened(conversation: Conversation): Promise<void> {
+    for (const listener of this.#openedListeners) await listener(conversation);
   }
 
   /** Tells all of them, whatever one of them says. Throws the first error when all have been told. */

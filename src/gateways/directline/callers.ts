@@ -31,8 +31,11 @@ export async function callerOf(door: Door, request: Request): Promise<Caller> {
   return { kind: 'key', identity };
 }
 
+/** `identity`: of the key, where a backend speaks. */
+export type SpeakerClaims = Claims & { readonly identity?: Identity };
+
 /** Who speaks in this conversation. A key speaks for the person whose conversation it is. */
-export async function speakerOf(door: Door, request: Request, conversationId: string): Promise<Claims> {
+export async function speakerOf(door: Door, request: Request, conversationId: string): Promise<SpeakerClaims> {
   const caller = await callerOf(door, request);
   if (caller.kind === 'token') {
     if (caller.claims.conversationId === conversationId) return caller.claims;
@@ -40,5 +43,6 @@ export async function speakerOf(door: Door, request: Request, conversationId: st
   }
   const { recipientId } = await findConversation(door.exchange.database, conversationId);
   authorize(caller.identity, 'send', `recipient:${recipientId}`);
-  return { conversationId, user: recipientId, sid: '', expiresAt: Number.POSITIVE_INFINITY };
+  const { identity } = caller;
+  return { conversationId, user: recipientId, sid: '', expiresAt: Number.POSITIVE_INFINITY, identity };
 }

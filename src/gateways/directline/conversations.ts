@@ -4,6 +4,7 @@ import { greet, type Said, userSays } from '../../assistant/agents/exchange.ts';
 import { findConversation, noteOpened } from '../../assistant/conversations/conversation.ts';
 import { readAfter } from '../../assistant/conversations/read.ts';
 import { toRefusal } from './answers.ts';
+import { isBroadcastEvent, takeBroadcast } from './broadcast.ts';
 import { callerOf, speakerOf } from './callers.ts';
 import type { Door } from './door.ts';
 import { activityOfUser } from './read-activity.ts';
@@ -41,6 +42,7 @@ export function conversationRoutes(app: App, door: Door): void {
   );
   app.post<{ Params: IdParams }>(`${PREFIX}/conversations/:id/activities`, OPEN, async (request) => {
     const claims = await speakerOf(door, request, request.params.id);
+    if (claims.identity && isBroadcastEvent(request.body)) return takeBroadcast(door, claims.identity, request.body);
     door.posts.take(claims.conversationId);
     const activity = activityOfUser(request.body, claims);
     const conversation = await findConversation(door.exchange.database, claims.conversationId);
@@ -56,7 +58,11 @@ export function shown({ id, answer }: Said): Record<string, unknown> {
 /** True the first time. The agent is told beside the answer, which does not wait for it. */
 async function start(door: Door, conversationId: string, locale: string | undefined): Promise<boolean> {
   const isNew = await calmly(noteOpened(door.exchange.database, conversationId, locale));
-  const hello = async () => greet(door.exchange, await findConversation(door.exchange.database, conversationId));
+  const hello = async () => {
+    const conversation = await findConversation(door.exchange.database, conversationId);
+    await greet(door.exchange, conversation);
+    await door.exchange.turns.opened(conversation);
+  };
   hello().catch((error: unknown) => door.emit({ name: 'directline.failed', route: 'greeting', error }));
   return isNew ?? false;
 }

@@ -7,6 +7,7 @@ import type { ExchangeDeps } from '../../assistant/agents/exchange.ts';
 import type { SigningDeps } from '../../assistant/agents/signing.ts';
 import type { Emit } from '../../kit/signals.ts';
 import { answerError, type DoorSignal } from './answers.ts';
+import type { Broadcasts } from './broadcast.ts';
 import { connectorRoutes } from './connector.ts';
 import { conversationRoutes } from './conversations.ts';
 import { Limiter } from './limits.ts';
@@ -25,6 +26,8 @@ export type DirectLineDeps = {
   readonly origins: OriginSettings;
   /** Where people reach this server, if that is set; else clients are answered with the host that they called. */
   readonly publicUrl: string | undefined;
+  /** What a service says by `BroadcastEvent`; without it nothing takes them. */
+  readonly broadcasts?: Broadcasts | undefined;
   readonly emit: Emit<DoorSignal | SocketSignal>;
   readonly limits: {
     /** What a person may say in a minute. */

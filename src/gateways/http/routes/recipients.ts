@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { forgetPerson } from '../../../access/sign-in.ts';
 import { forgetConversationsOf } from '../../../assistant/conversations/retention.ts';
 import { forgetAnswers } from '../../../assistant/decisions/forget.ts';
+import { forgetReferences } from '../../../assistant/references/references.ts';
 import { forgetDevicesOf } from '../../../hub/device-list.ts';
 import { forgetInbox } from '../../../inbox/mark.ts';
 import type { InboxStream } from '../../../inbox/stream.ts';
@@ -127,6 +128,7 @@ export function recipientRoutes(app: App, { database, inbox }: RecipientDeps): v
         await forgetAnswers(tx, params.recipient);
         await forgetDevicesOf(tx, params.recipient);
         await forgetConversationsOf(tx, params.recipient);
+        await forgetReferences(tx, params.recipient);
         await forgetPerson(tx, params.recipient);
       });
       inbox.forget(params.recipient);
