@@ -1,13 +1,16 @@
 // The whole way of a broadcast in one process: devices read from PostgreSQL, a template rendered for each, pushed, every
 // outcome recorded durably. The push service is a process of its own. In each round @parse/node-apn takes its turn with
 // tokens and payloads that it gets for free. Also timed: an urgent push in the middle of the broadcast, and the memory.
-// Run: node bench/push/pipeline.ts [apns|fcmv1|browser] [--devices 200000] [--rounds 3] [--alone]
+// With --selection also how fast tag expressions find their first page among the devices.
+// Run: node bench/push/pipeline.ts [apns|fcmv1|browser] [--devices 200000] [--rounds 3] [--alone] [--selection]
 
 import { createECDH, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { favoursTags, selectPushPage } from '../../src/hub/selection.ts';
 import { HubSender } from '../../src/hub/sender.ts';
 import { enqueueSend, findSend } from '../../src/hub/sends.ts';
+import { parseTagExpression } from '../../src/hub/tags.ts';
 import { processesIn } from '../../src/main/engine/pidfile.ts';
 import { addManyDevices } from '../../test/support/many-devices.ts';
 import { apnsCredentials, fcmAccount, nodeApn, vapid, webPushLibrary } from './contestants.ts';
@@ -21,6 +24,7 @@ const { values, positionals } = parseArgs({
     devices: { type: 'string', default: '200000' },
     rounds: { type: 'string', default: '3' },
     alone: { type: 'boolean', default: false },
+    selection: { type: 'boolean', default: false },
     latency: { type: 'string', default: '0' },
   },
 });
@@ -88,6 +92,7 @@ const rival =
       : webPushLibrary('web-push', rivalSink);
 const ours: number[] = [];
 const theirs: number[] = [];
+if (values.selection) await selectFirstPages();
 await broadcast();
 for (let round = 0; round < Number(values.rounds); round += 1) {
   if (rival) {
@@ -147,6 +152,33 @@ async function broadcast(): Promise<number> {
       return (delivered / tookMs) * 1000;
     }
     if (platform === 'apns') urgent.push(await pushUrgently());
+  }
+}
+
+/** The first 500 devices of selective expressions, and of everybody. */
+async function selectFirstPages(): Promise<void> {
+  const expressions = [
+    'topic:17 && !city:5',
+    '(topic:1 || topic:2 || topic:3) && tier:2',
+    'dept:7',
+    'dept:7 && tier:3',
+    'tier:1',
+  ];
+  for (const text of [...expressions, '']) {
+    const expression = text === '' ? undefined : parseTagExpression(text);
+    const took: number[] = [];
+    let found = 0;
+    for (let i = 0; i < 15; i += 1) {
+      const start = performance.now();
+      const selection = { hub: hubName, platform, expression };
+      const byTags = await favoursTags(database, selection);
+      const page = await selectPushPage(database, selection, { after: '', limit: 500, byTags }, new Date());
+      took.push(performance.now() - start);
+      found = page.devices.length;
+    }
+    console.log(
+      `first page of "${text || 'everybody'}": ${found} devices, median ${median(took).toFixed(1)} ms, worst ${Math.max(...took).toFixed(1)} ms`,
+    );
   }
 }
 

@@ -26,9 +26,9 @@ import {
   splitLeg,
 } from './legs.ts';
 import { type Failed, type PushDeps, type PushedChunk, pushChunk } from './push.ts';
-import { findPushDevices, type PushPage, selectPushPage } from './selection.ts';
+import { favoursTags, findPushDevices, type PushPage, selectPushPage } from './selection.ts';
 import { addCount, type OutcomeCounts } from './sends.ts';
-import { parseTagExpression, type TagExpression } from './tags.ts';
+import { noTagLimits, parseTagExpression, type TagExpression } from './tags.ts';
 
 /** Devices per chunk. Two are under way, so that the connection has work while one is being settled. */
 const chunkSize = 500;
@@ -60,6 +60,8 @@ export class LegRun {
   readonly #options: RunOptions;
   readonly #outcomes: OutcomeCounts;
   readonly #expression: TagExpression | undefined;
+  /** Known once the first page has been read. */
+  #byTags: boolean | undefined;
   #chunks: number;
   #reached: string;
   #walked: boolean;
@@ -73,7 +75,7 @@ export class LegRun {
     this.#leg = leg;
     this.#options = options;
     this.#outcomes = leg.outcomes;
-    this.#expression = leg.job.tags === undefined ? undefined : parseTagExpression(leg.job.tags);
+    this.#expression = leg.job.tags === undefined ? undefined : parseTagExpression(leg.job.tags, noTagLimits);
     this.#chunks = leg.chunks;
     this.#reached = leg.reached;
     this.#walked = leg.walked;
@@ -195,11 +197,13 @@ export class LegRun {
     }
   }
 
-  #readPage(after: string, limit: number): Promise<PushPage> {
-    if (this.#leg.job.to !== undefined) return Promise.resolve(noPage);
+  async #readPage(after: string, limit: number): Promise<PushPage> {
+    if (this.#leg.job.to !== undefined) return noPage;
     const { hub, platform } = this.#leg;
+    const { database, now } = this.#deps;
     const selection = { hub, platform: platform === '*' ? undefined : platform, expression: this.#expression };
-    return selectPushPage(this.#deps.database, selection, { after, limit }, this.#deps.now());
+    this.#byTags ??= await favoursTags(database, selection);
+    return selectPushPage(database, selection, { after, limit, byTags: this.#byTags }, now());
   }
 
   #push(aims: readonly Aim[]): Promise<PushedChunk> {
