@@ -11,14 +11,20 @@ import {
 } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { bodyOf, type Flow, freshName, idOf, type Peer, type Sink, type Topic } from './peer.ts';
-import { freePort, program, startServer, temporaryFolder } from './servers.ts';
+import { freePort, program, type Server, startServer, temporaryFolder } from './servers.ts';
 
-export async function startNats(): Promise<Peer> {
+/** Not running yet; it may be started again after it was killed. */
+export async function prepareNats(): Promise<{ port: number; start: () => Promise<Server> }> {
   const command = program(['nats-server'], 'nats-server');
   const folder = await temporaryFolder();
   const port = await freePort();
   const args = ['-a', '127.0.0.1', '-p', `${port}`, '-js', '-sd', join(folder, 'data')];
-  const server = await startServer({ command, args, folder, port });
+  return { port, start: () => startServer({ command, args, folder, port }) };
+}
+
+export async function startNats(): Promise<Peer> {
+  const { port, start } = await prepareNats();
+  const server = await start();
   const connection = await connect({ servers: `127.0.0.1:${port}` });
   const manager = await jetstreamManager(connection);
   return {

@@ -9,7 +9,12 @@ import { freePort, program, type Server, startServer, temporaryFolder } from './
 /** A batch that does not fill is acknowledged after this time. */
 const FLUSH_MS = 2;
 
-export async function startRabbit(): Promise<Peer> {
+/** A node of its own in a folder of its own, not running yet; it may be started again after it was killed. */
+export async function prepareRabbit(): Promise<{
+  port: number;
+  start: () => Promise<Server>;
+  stop: () => Promise<void>;
+}> {
   // The Debian wrapper in /usr/sbin changes to the account of the system's own RabbitMQ; the program below it does not.
   const command = program(['/usr/lib/rabbitmq/bin/rabbitmq-server', 'rabbitmq-server'], 'rabbitmq-server');
   const folder = await temporaryFolder();
@@ -30,7 +35,12 @@ export async function startRabbit(): Promise<Peer> {
     RABBITMQ_CONF_ENV_FILE: join(folder, 'env.conf'),
     RABBITMQ_CONFIG_FILE: join(folder, 'none'),
   };
-  const server: Server = await startServer({ command, env, folder, port });
+  return { port, start: () => startServer({ command, env, folder, port }), stop: () => epmd.stop() };
+}
+
+export async function startRabbit(): Promise<Peer> {
+  const { port, start, stop } = await prepareRabbit();
+  const server = await start();
   const connection = await connect(`amqp://guest:guest@127.0.0.1:${port}`, { noDelay: true });
   return {
     name: 'RabbitMQ',
@@ -38,7 +48,7 @@ export async function startRabbit(): Promise<Peer> {
     stop: async () => {
       await connection.close();
       await server.stop();
-      await epmd.stop();
+      await stop();
     },
   };
 }

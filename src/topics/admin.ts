@@ -29,7 +29,7 @@ const INSERT_TOPIC = statement(
 );
 const BUMP = statement(
   'topics.admin.bump',
-  'update topic set version = version + 1, updated_at = $2, used_at = $2 where id = $1 returning partitions',
+  'update topic set version = version + 1, updated_at = $2, used_at = $2 where id = $1 returning partitions, version',
 );
 const NEXT_BIT = statement(
   'topics.admin.bit',
@@ -47,8 +47,8 @@ const INSERT_SUBSCRIPTION = statement(
 );
 const INSERT_RULES = statement(
   'topics.admin.rules',
-  `insert into rule (subscription, name, filter, action, created_at)
-   select $1, u.name, u.filter::jsonb, u.action, $5
+  `insert into rule (subscription, name, filter, action, created_at, revision)
+   select $1, u.name, u.filter::jsonb, u.action, $5, $6
      from unnest($2::text[], $3::text[], $4::text[]) as u(name, filter, action)`,
 );
 
@@ -71,18 +71,19 @@ export async function createTopic(
       const [row] = await tx.query<{ id: number }>(INSERT_TOPIC, [name, kind, partitions, settings, now]);
       if (kind === 'queue') {
         const queue = mergeSettings(subscriptionDefaults, given.queue ?? {});
-        await insertSubscription(tx, row!.id, partitions, QUEUE_SUBSCRIPTION, queue, [DEFAULT_RULE], now);
+        const place = { topic: row!.id, partitions, version: 1 };
+        await insertSubscription(tx, place, QUEUE_SUBSCRIPTION, queue, [DEFAULT_RULE], now);
       }
       return row!.id;
     }),
   );
 }
 
-/** Moves the topic's version; the topic row stays locked until the transaction ends. Returns its partitions. */
-export async function bump(tx: Tx, topicId: number): Promise<number> {
-  const [row] = await tx.query<{ partitions: number }>(BUMP, [topicId, new Date()]);
+/** Moves the topic's version; the topic row stays locked until the transaction ends. */
+export async function bump(tx: Tx, topicId: number): Promise<{ partitions: number; version: number }> {
+  const [row] = await tx.query<{ partitions: number; version: number }>(BUMP, [topicId, new Date()]);
   if (!row) throw new Refusal('topic_not_found', 'The topic was deleted.');
-  return row.partitions;
+  return row;
 }
 
 const UPDATE_TOPIC = statement('topics.admin.update', 'update topic set settings = $2 where id = $1');
@@ -110,16 +111,15 @@ export async function createSubscription(
   checkShortName(name);
   await refuseTaken(`The topic has a subscription "${name}" already.`, () =>
     database.transaction(async (tx) => {
-      const partitions = await bump(tx, topicId);
-      await insertSubscription(tx, topicId, partitions, name, settings, rules, new Date());
+      const place = { topic: topicId, ...(await bump(tx, topicId)) };
+      await insertSubscription(tx, place, name, settings, rules, new Date());
     }),
   );
 }
 
 async function insertSubscription(
   tx: Tx,
-  topic: number,
-  partitions: number,
+  { topic, partitions, version }: { topic: number; partitions: number; version: number },
   name: string,
   settings: SubscriptionSettings,
   rules: readonly Rule[],
@@ -134,14 +134,24 @@ async function insertSubscription(
   const [bit] = await tx.query<{ bit: number }>(NEXT_BIT, [topic, now]);
   const values = [topic, name, bit!.bit, settings, starts, bases, now];
   const [row] = await tx.query<{ id: number }>(INSERT_SUBSCRIPTION, values);
-  await insertRules(tx, row!.id, rules, now);
+  await insertRules(tx, row!.id, rules, version, now);
 }
 
-async function insertRules(sql: Sql, subscription: number, rules: readonly Rule[], now: Date): Promise<void> {
+export function checkRules(rules: readonly Rule[]): void {
   for (const rule of rules) {
     checkShortName(rule.name);
     checkRule(rule);
   }
+}
+
+async function insertRules(
+  sql: Sql,
+  subscription: number,
+  rules: readonly Rule[],
+  version: number,
+  now: Date,
+): Promise<void> {
+  checkRules(rules);
   if (rules.length === 0) return;
   await sql.query(INSERT_RULES, [
     subscription,
@@ -149,6 +159,7 @@ async function insertRules(sql: Sql, subscription: number, rules: readonly Rule[
     textArray(rules.map((rule) => filterToJson(rule.filter))),
     textArray(rules.map((rule) => rule.action ?? null)),
     now,
+    version,
   ]);
 }
 
@@ -186,14 +197,25 @@ export async function deleteSubscription(database: Database, topicId: number, id
   });
 }
 
-export async function addRule(database: Database, topicId: number, subscription: number, rule: Rule): Promise<void> {
-  await refuseTaken(`The subscription has a rule "${rule.name}" already.`, () =>
+export async function addRules(
+  database: Database,
+  topicId: number,
+  subscription: number,
+  rules: readonly Rule[],
+): Promise<void> {
+  const words = rules.length === 1 ? `a rule "${rules[0]!.name}" already` : 'one of these rules already';
+  await refuseTaken(`The subscription has ${words}.`, () =>
     database.transaction(async (tx) => {
-      await bump(tx, topicId);
-      await insertRules(tx, subscription, [rule], new Date());
+      const { version } = await bump(tx, topicId);
+      await insertRules(tx, subscription, rules, version, new Date());
     }),
   );
 }
+
+const RULES_REMOVED = statement(
+  'topics.admin.rules.removed',
+  'update subscription set rules_removed = $2 where id = $1',
+);
 
 export async function removeRule(
   database: Database,
@@ -202,7 +224,8 @@ export async function removeRule(
   name: string,
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    await bump(tx, topicId);
+    const { version } = await bump(tx, topicId);
+    await tx.query(RULES_REMOVED, [subscription, version]);
     const rows = await tx.query(DELETE_RULE, [subscription, name]);
     if (rows.length === 0) throw new Refusal('not_found', `The subscription has no rule "${name.slice(0, 100)}".`);
   });
@@ -216,9 +239,10 @@ export async function replaceRules(
   rules: readonly Rule[],
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    await bump(tx, topicId);
+    const { version } = await bump(tx, topicId);
+    await tx.query(RULES_REMOVED, [subscription, version]);
     await tx.query('delete from rule where subscription = $1', [subscription]);
-    await insertRules(tx, subscription, rules, new Date());
+    await insertRules(tx, subscription, rules, version, new Date());
   });
 }
 

@@ -300,6 +300,10 @@ export class Broker {
     return this.#parts.entities.addRule(...given);
   }
 
+  addRules(...given: Parameters<Entities['addRules']>): ReturnType<Entities['addRules']> {
+    return this.#parts.entities.addRules(...given);
+  }
+
   removeRule(...given: Parameters<Entities['removeRule']>): ReturnType<Entities['removeRule']> {
     return this.#parts.entities.removeRule(...given);
   }

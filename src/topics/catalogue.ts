@@ -44,7 +44,7 @@ const SELECT_TOPICS = statement(
 const SELECT_SUBSCRIPTIONS = statement(
   'topics.catalogue.subscriptions',
   `select id, topic, name, bit, settings, incarnation, to_json(starts) as starts, to_json(bases) as bases,
-          created_at, updated_at
+          rules_removed, created_at, updated_at
      from subscription where $1::int[] is null or topic = any($1) order by id`,
 );
 const SELECT_RULES = statement(
@@ -54,9 +54,23 @@ const SELECT_RULES = statement(
     where $1::int[] is null or s.topic = any($1) order by r.subscription, r.name`,
 );
 
+// Of a topic that is known up to version $2: what was made since, and everything of subscriptions that lost a rule since.
+const SELECT_NEW_RULES = statement(
+  'topics.catalogue.rules.new',
+  `select r.subscription, r.name, r.filter, r.action, r.created_at
+     from subscription s join rule r on r.subscription = s.id and r.revision > $2 where s.topic = $1
+   union all
+   select r.subscription, r.name, r.filter, r.action, r.created_at
+     from subscription s join rule r on r.subscription = s.id and r.revision <= $2
+    where s.topic = $1 and s.rules_removed > $2
+    order by subscription, name`,
+);
+const SELECT_VERSIONS = statement('topics.catalogue.versions', 'select id, version from topic');
+
 type TopicRow = Omit<TopicEntry, 'subscriptions' | 'createdAt' | 'updatedAt'> & { created_at: Date; updated_at: Date };
 type SubscriptionRow = Omit<SubscriptionEntry, 'rules' | 'createdAt' | 'updatedAt'> & {
   topic: number;
+  rules_removed: number;
   created_at: Date;
   updated_at: Date;
 };
@@ -69,11 +83,44 @@ export async function readTopics(sql: Sql, ids?: readonly number[]): Promise<Top
   const subscriptions = await sql.query<SubscriptionRow>(SELECT_SUBSCRIPTIONS, which);
   const rules = Map.groupBy(await sql.query<RuleRow>(SELECT_RULES, which), (row) => row.subscription);
   const byTopic = Map.groupBy(subscriptions, (row) => row.topic);
-  return topics.map((row) => ({
-    ...pick(row),
-    settings: { ...topicDefaults, ...row.settings },
-    subscriptions: (byTopic.get(row.id) ?? []).map((each) => subscriptionEntry(each, rules.get(each.id) ?? [])),
-  }));
+  return topics.map((row) => {
+    const its = byTopic.get(row.id) ?? [];
+    return topicEntry(
+      row,
+      its.map((each) => subscriptionEntry(each, (rules.get(each.id) ?? []).map(toRule))),
+    );
+  });
+}
+
+/** Reads a topic again; of its rules only what is new. Undefined: it is gone. */
+async function readAgain(sql: Sql, known: TopicEntry): Promise<TopicEntry | undefined> {
+  const [topic] = await sql.query<TopicRow>(SELECT_TOPICS, [[known.id]]);
+  if (!topic) return undefined;
+  const subscriptions = await sql.query<SubscriptionRow>(SELECT_SUBSCRIPTIONS, [[known.id]]);
+  const rows = await sql.query<RuleRow>(SELECT_NEW_RULES, [known.id, known.version]);
+  const rules = Map.groupBy(rows, (row) => row.subscription);
+  const before = new Map(known.subscriptions.map((each) => [each.id, each.rules]));
+  const entries = subscriptions.map((row) => {
+    const fresh = (rules.get(row.id) ?? []).map(toRule);
+    const old = row.rules_removed > known.version ? undefined : before.get(row.id);
+    return subscriptionEntry(row, old ? joinRules(old, fresh) : fresh);
+  });
+  return topicEntry(topic, entries);
+}
+
+/** By name; what is new wins over what is known. */
+function joinRules(known: readonly Rule[], fresh: readonly Rule[]): readonly Rule[] {
+  if (fresh.length === 0) return known;
+  const names = new Set(fresh.map((rule) => rule.name));
+  return [...known.filter((rule) => !names.has(rule.name)), ...fresh].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function topicEntry(row: TopicRow, subscriptions: readonly SubscriptionEntry[]): TopicEntry {
+  return { ...pick(row), settings: { ...topicDefaults, ...row.settings }, subscriptions };
+}
+
+function toRule({ name, filter, action, created_at }: RuleRow): Rule {
+  return { name, filter: filterFromJson(filter), action: action ?? undefined, createdAt: created_at };
 }
 
 function pick(row: TopicRow): Omit<TopicEntry, 'subscriptions' | 'settings'> {
@@ -81,7 +128,7 @@ function pick(row: TopicRow): Omit<TopicEntry, 'subscriptions' | 'settings'> {
   return { id, name, kind, partitions, version, createdAt: row.created_at, updatedAt: row.updated_at };
 }
 
-function subscriptionEntry(row: SubscriptionRow, rules: readonly RuleRow[]): SubscriptionEntry {
+function subscriptionEntry(row: SubscriptionRow, rules: readonly Rule[]): SubscriptionEntry {
   const { id, name, bit, incarnation, starts, bases } = row;
   return {
     id,
@@ -91,12 +138,7 @@ function subscriptionEntry(row: SubscriptionRow, rules: readonly RuleRow[]): Sub
     starts,
     bases,
     settings: { ...subscriptionDefaults, ...row.settings },
-    rules: rules.map((rule) => ({
-      name: rule.name,
-      filter: filterFromJson(rule.filter),
-      action: rule.action ?? undefined,
-      createdAt: rule.created_at,
-    })),
+    rules,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -145,18 +187,23 @@ export class Catalogue {
 
   /** Reads these topics again; those that are gone are dropped. */
   async refresh(ids: readonly number[]): Promise<void> {
-    const entries = await readTopics(this.#sql, ids);
-    const found = new Set(entries.map((entry) => entry.id));
-    for (const id of ids) if (!found.has(id)) this.#drop(id);
-    for (const entry of entries) this.#put(entry);
+    const strangers = ids.filter((id) => !this.#byId.has(id));
+    for (const id of ids) {
+      const known = this.#byId.get(id);
+      if (!known) continue;
+      const entry = await readAgain(this.#sql, known);
+      if (entry) this.#put(entry);
+      else this.#drop(id);
+    }
+    if (strangers.length > 0) for (const entry of await readTopics(this.#sql, strangers)) this.#put(entry);
   }
 
-  /** Reads everything again, for a node that may have missed changes. */
+  /** Reads again whatever has changed, for a node that may have missed changes. */
   async refreshAll(): Promise<void> {
-    const entries = await readTopics(this.#sql);
-    const found = new Set(entries.map((entry) => entry.id));
+    const rows = await this.#sql.query<{ id: number; version: number }>(SELECT_VERSIONS);
+    const found = new Set(rows.map(({ id }) => id));
     for (const id of [...this.#byId.keys()]) if (!found.has(id)) this.#drop(id);
-    for (const entry of entries) if (entry.version !== this.#byId.get(entry.id)?.version) this.#put(entry);
+    await this.refresh(rows.filter(({ id, version }) => this.#byId.get(id)?.version !== version).map(({ id }) => id));
   }
 
   #put(read: TopicEntry): void {
@@ -182,6 +229,7 @@ export class Catalogue {
 function keepRules(entry: TopicEntry, before: TopicEntry): TopicEntry {
   const old = new Map(before.subscriptions.map((subscription) => [subscription.id, subscription.rules]));
   const subscriptions = entry.subscriptions.map((subscription) => {
+    if (old.get(subscription.id) === subscription.rules) return subscription;
     const known = new Map(old.get(subscription.id)?.map((rule) => [rule.name, rule]));
     const rules = subscription.rules.map((rule) => {
       const same = known.get(rule.name);

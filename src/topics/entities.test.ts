@@ -19,7 +19,7 @@ describe('entities', () => {
   it('schedule messages, cancel them by number, and hand the rest out when they are due, also after a restart', async () => {
     const broker = await start();
     const name = await queue(broker, {}, { duplicateDetection: true });
-    const due = later(400);
+    const due = later(2_000);
     const receipts = await broker.publish(name, [
       say('now'),
       say('soon', { messageId: 'a', scheduledAt: due }),
@@ -319,6 +319,47 @@ describe('entities', () => {
     expect(await broker.counts(topic, 'many')).toMatchObject({ active: 1_000 });
     expect(await broker.counts(topic, 'sql')).toMatchObject({ active: 1_999 });
     await broker.addRule(topic, 'many', { name: 'one-more', filter: { type: 'correlation', to: 'x' } });
+  });
+
+  it('take rules by the thousand, and read again only those that changed', async () => {
+    const link = { link: { host: '127.0.0.1', port: 0 } };
+    const [one, two] = [await start('one', link), await start('two', link)];
+    const topic = freshName();
+    await one.createTopic(topic);
+    await one.createSubscription(topic, 's', {}, []);
+    const rules = Array.from({ length: 5_000 }, (_, i) => ({
+      name: `r${i}`,
+      filter: { type: 'correlation' as const, subject: `${i}` },
+    }));
+    const steps: number[] = [];
+    expect(await one.addRules(topic, 's', rules, (added) => steps.push(added))).toBe(5_000);
+    expect(steps).toEqual([2_000, 4_000, 5_000]);
+    const twice = [{ name: 'new', filter: { type: 'true' as const } }, rules[3]!];
+    await expect(one.addRules(topic, 's', twice)).rejects.toMatchObject({ code: 'already_exists' });
+    const bad = [{ name: 'bad', filter: { type: 'sql' as const, expression: 'a =' } }];
+    await expect(one.addRules(topic, 's', bad)).rejects.toMatchObject({ code: 'filter_invalid' });
+    expect(one.subscription(topic, 's').rules).toHaveLength(5_000);
+    const publish = async (broker: Broker, subject: string) => {
+      const before = (await one.counts(topic, 's')).active;
+      await broker.publish(topic, [say('x', { subject })]);
+      await eventually(async () => expect((await one.counts(topic, 's')).active).toBeGreaterThanOrEqual(before));
+      return (await one.counts(topic, 's')).active - before;
+    };
+    await eventually(() => expect(two.subscription(topic, 's').rules).toHaveLength(5_000));
+    // The other node learns of each change when it publishes: it reads what is new, and everything after a removal.
+    await one.addRule(topic, 's', { name: 'a-later-one', filter: { type: 'correlation', subject: 'later' } });
+    await publish(two, 'later');
+    expect(two.subscription(topic, 's').rules).toEqual(one.subscription(topic, 's').rules);
+    await one.removeRule(topic, 's', 'r7');
+    await one.addRule(topic, 's', { name: 'r7', filter: { type: 'correlation', subject: 'seven' } });
+    await publish(two, '7');
+    await one.addRule(topic, 's', { name: 'last', filter: { type: 'correlation', subject: 'last' } });
+    await publish(two, 'last');
+    expect(two.subscription(topic, 's').rules).toEqual(one.subscription(topic, 's').rules);
+    expect(one.subscription(topic, 's').rules).toHaveLength(5_002);
+    const all = await one.receiver(`${topic}/Subscriptions/s`).receive({ max: 9, waitMs: 5_000 });
+    while (all.length < 2) all.push(...(await one.receiver(`${topic}/Subscriptions/s`).receive({ waitMs: 5_000 })));
+    expect(all.map((message) => message.subject)).toEqual(['later', 'last']);
   });
 
   it('delete themselves when nobody uses them', async () => {

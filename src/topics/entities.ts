@@ -12,6 +12,8 @@ import { type ReplayFrom, rewind } from './replay.ts';
 import { DEFAULT_RULE, type Rule } from './rule.ts';
 import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
 
+const RULES_AT_ONCE = 2_000;
+
 type Deps = {
   readonly database: Database;
   readonly catalogue: Catalogue;
@@ -159,8 +161,35 @@ export class Entities {
 
   async addRule(topic: string, subscription: string, rule: Rule): Promise<void> {
     const entry = this.#topicOnly(topic);
-    await admin.addRule(this.#deps.database, entry.id, subscriptionOf(entry, subscription).id, rule);
+    await admin.addRules(this.#deps.database, entry.id, subscriptionOf(entry, subscription).id, [rule]);
     await this.changed(entry.id);
+  }
+
+  /**
+   * Adds many rules, some thousands per transaction, and tells how many are there after each. Refuses, before it adds
+   * any, what is not a valid rule, and a name that is there or comes twice.
+   */
+  async addRules(
+    topic: string,
+    subscription: string,
+    rules: readonly Rule[],
+    onProgress?: (added: number) => void,
+  ): Promise<number> {
+    const entry = this.#topicOnly(topic);
+    const { id, rules: known } = subscriptionOf(entry, subscription);
+    admin.checkRules(rules);
+    const names = new Set(known.map((rule) => rule.name.toLowerCase()));
+    for (const { name } of rules) {
+      if (names.has(name.toLowerCase())) throw new Refusal('already_exists', `There are two rules "${name}".`);
+      names.add(name.toLowerCase());
+    }
+    for (let at = 0; at < rules.length; at += RULES_AT_ONCE) {
+      const some = rules.slice(at, at + RULES_AT_ONCE);
+      await admin.addRules(this.#deps.database, entry.id, id, some);
+      await this.changed(entry.id);
+      onProgress?.(at + some.length);
+    }
+    return rules.length;
   }
 
   async removeRule(topic: string, subscription: string, name: string): Promise<void> {

@@ -51,7 +51,8 @@ export class Matcher {
     for (const [id, { entry }] of this.#targets) if (!wanted.has(id)) this.#change(entry, undefined);
     for (const entry of subscriptions) {
       const known = this.#targets.get(entry.id)?.entry;
-      if (known?.rules !== entry.rules || known.settings !== entry.settings) this.#change(known, entry);
+      const same = known?.settings.deadLetterOnFilterError === entry.settings.deadLetterOnFilterError;
+      if (known?.rules !== entry.rules || !same) this.#change(known, entry);
     }
     const always = [...this.#always].filter((target) => !target.action);
     this.#alwaysBits = bitsOf(always.map((target) => target.bit));

@@ -178,7 +178,7 @@ function addRoutes(
   eventRoutes(app, deps);
   logRoutes(app, deps);
   topicRoutes(app, deps);
-  subscriptionRoutes(app, deps);
+  subscriptionRoutes(app, deps, streams);
   queueRoutes(app, deps);
   sendRoutes(app, deps);
   const held = { ...deps, sessions: new SessionHolders() };

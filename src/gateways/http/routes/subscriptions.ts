@@ -7,11 +7,13 @@ import type { SubscriptionSettings } from '../../../topics/settings.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { SubscriptionParams } from '../entity-paths.ts';
+import type { EventStreams } from '../event-stream.ts';
 import { onTopic } from '../identity.ts';
+import { Progress } from '../progress.ts';
 import { type RuleInput, RuleInputSchema, RuleSchema, ruleFromJson, ruleToJson } from '../rule-json.ts';
 import { Nullable, PageOf, PageQuery, responses, Time, TopicParams } from '../schemas.ts';
 import { optional, Status, sameName, type TopicDeps, topicOf } from './topics.ts';
-import { FromSchema, replayFrom } from './upkeep.ts';
+import { FromSchema, replayFrom, wantsStream } from './upkeep.ts';
 
 const Millis = Type.Integer({ minimum: 0, description: 'In milliseconds.' });
 
@@ -41,7 +43,8 @@ const SubscriptionView = Type.Object({
   name: Type.String(),
   ...subscriptionSettings,
   ...counts,
-  rules: Type.Array(Type.String(), { description: 'Their names.' }),
+  rules: Type.Array(Type.String(), { description: 'The names of the first hundred.' }),
+  ruleCount: Type.Integer(),
   createdAt: Time(),
   updatedAt: Time(),
 });
@@ -62,12 +65,15 @@ const SubscriptionInput = Type.Object(
   },
 );
 
+/** Of rules that a subscription shows by name; the rest is listed by itself. */
+const MOST_NAMES = 100;
+
 const RuleParams = Type.Object({
   ...SubscriptionParams.properties,
   rule: Type.String({ maxLength: 50, examples: ['joined'] }),
 });
 
-export function subscriptionRoutes(app: App, { broker }: TopicDeps): void {
+export function subscriptionRoutes(app: App, { broker }: TopicDeps, streams: EventStreams): void {
   const path = '/v1/topics/:topic/subscriptions';
   app.get(path, { config: { access: onTopic('listen') }, schema: listSchema }, async ({ params, query }) => {
     const after = decodeCursor('subscriptions', query.cursor) ?? '';
@@ -91,7 +97,7 @@ export function subscriptionRoutes(app: App, { broker }: TopicDeps): void {
     await broker.deleteSubscription(params.topic, params.subscription);
     return reply.code(204).send(null);
   });
-  ruleRoutes(app, broker, `${one}/rules`);
+  ruleRoutes(app, broker, streams, `${one}/rules`);
 }
 
 type Place = { readonly topic: string; readonly subscription: string };
@@ -116,10 +122,22 @@ function rulesOf(rules: Readonly<Record<string, RuleInput>>) {
   return Object.entries(rules).map(([name, rule]) => ruleFromJson(name, rule));
 }
 
-function ruleRoutes(app: App, broker: Broker, path: string): void {
-  app.get(path, { config: { access: onTopic('listen') }, schema: listRulesSchema }, async ({ params }) => ({
-    items: broker.subscription(params.topic, params.subscription).rules.map(ruleToJson),
-  }));
+function ruleRoutes(app: App, broker: Broker, streams: EventStreams, path: string): void {
+  app.get(path, { config: { access: onTopic('listen') }, schema: listRulesSchema }, async ({ params, query }) => {
+    const after = decodeCursor('rules', query.cursor) ?? '';
+    const { rules } = broker.subscription(params.topic, params.subscription);
+    const rest = rules.filter(({ name }) => name > after).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const items = rest.slice(0, query.limit).map(ruleToJson);
+    return { items, next: encodeCursor('rules', rest.length > query.limit ? items.at(-1)?.name : undefined) };
+  });
+  app.post(path, { config: { access: onTopic('manage') }, schema: addRulesSchema }, async (request, reply) => {
+    const { topic, subscription } = request.params;
+    const rules = rulesOf(request.body.rules as Readonly<Record<string, RuleInput>>); // as RuleInputSchema says
+    if (!wantsStream(request)) return { added: await broker.addRules(topic, subscription, rules) };
+    broker.subscription(topic, subscription); // refuses what is not there while an ordinary answer is still possible
+    const progress = new Progress((tell) => broker.addRules(topic, subscription, rules, tell), 'added');
+    return streams.serve(request, reply, progress);
+  });
   app.put(
     `${path}/:rule`,
     { config: { access: onTopic('manage') }, schema: putRuleSchema },
@@ -153,7 +171,8 @@ async function view(broker: Broker, topic: string, entry: SubscriptionEntry) {
     name,
     ...settings,
     ...(await broker.counts(topic, name)),
-    rules: rules.map((rule) => rule.name),
+    rules: rules.slice(0, MOST_NAMES).map((rule) => rule.name),
+    ruleCount: rules.length,
     createdAt: createdAt.toISOString(),
     updatedAt: updatedAt.toISOString(),
   };
@@ -197,7 +216,18 @@ const listRulesSchema = {
   summary: 'List the rules of a subscription',
   tags,
   params: SubscriptionParams,
-  response: responses({ 200: Type.Object({ items: Type.Array(RuleSchema) }) }),
+  querystring: Type.Object(PageQuery),
+  response: responses({ 200: PageOf(RuleSchema) }),
+};
+const addRulesSchema = {
+  operationId: 'addRules',
+  summary: 'Add many rules',
+  description:
+    'Nothing is added if one of them is not valid or there already. With `Accept: text/event-stream` it answers events `progress` while it works, and `done` or `failed` in the end.',
+  tags,
+  params: SubscriptionParams,
+  body: Type.Object({ rules: Type.Record(Type.String(), RuleInputSchema) }, { additionalProperties: false }),
+  response: responses({ 200: Type.Object({ added: Type.Integer() }) }, 409),
 };
 const putRuleSchema = {
   operationId: 'putRule',

@@ -84,7 +84,7 @@ function addDeadLetters(app: App, base: EntityBase, { broker }: UpkeepDeps, stre
   );
 }
 
-function wantsStream({ headers }: Request): boolean {
+export function wantsStream({ headers }: Request): boolean {
   return /\btext\/event-stream\b/.test(headers.accept ?? '');
 }
 
