@@ -14,7 +14,11 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
   it('gives a new topic, subscription and queue the defaults of the original', async () => {
     const [topic, queue] = [name('topic'), name('queue')];
     expect(await bus.admin.topicExists(topic)).toBe(false);
-    expect(await bus.admin.createTopic(topic)).toMatchObject({
+    const made = await bus.admin.createTopic(topic);
+    await bus.admin.updateTopic(made); // Clients send back what they were shown: that is no quota.
+    const inside = await bus.server.call<object>('GET', `/v1/topics/${topic}`);
+    expect(inside).toMatchObject({ maxSizeBytes: null });
+    expect(made).toMatchObject({
       name: topic,
       defaultMessageTimeToLive: FOREVER,
       autoDeleteOnIdle: FOREVER,
@@ -70,6 +74,8 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     expect(made).toMatchObject(same);
     const known = await bus.admin.getQueue(queue);
     expect(known).toMatchObject(same);
+    const inside = await bus.server.call<object>('GET', `/v1/queues/${queue}`);
+    expect(inside).toMatchObject({ maxSizeBytes: 32_768 * 1024 * 1024 });
     const changed = await bus.admin.updateQueue({ ...known, lockDuration: 'PT45S', status: 'SendDisabled' });
     expect(changed).toMatchObject({ ...same, lockDuration: 'PT45S', status: 'SendDisabled' });
     await expect(bus.admin.updateQueue({ ...known, requiresSession: false })).rejects.toMatchObject({

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { ServiceBusClient } from '@azure/service-bus';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { BusUnderTest, name, receiveAll, SAS_KEY } from '../support/service-bus.ts';
+import { BusUnderTest, name, QUICK, receiveAll, SAS_KEY } from '../support/service-bus.ts';
 
 const PATIENT = { maxRetries: 50, timeoutInMs: 5000, retryDelayInMs: 200 };
 
@@ -108,6 +108,31 @@ describe('the Service Bus door', () => {
     await sender.sendMessages({ body: { amount: 3 }, subject: 'account.debited', messageId: 'e-1' });
     const log = await bus.server.call<{ items: { event: object }[] }>('GET', `/v1/topics/${topic}/events`);
     expect(log.items).toMatchObject([{ event: { id: 'e-1', type: 'account.debited', data: { amount: 3 } } }]);
+  });
+
+  it('brings what an unmodified client has sent to the inbox of whom it concerns', async () => {
+    const request = { request: 'b7', requester: { id: 'grace', name: 'Grace' }, approver: 'ada', amount: 5 };
+    const sender = bus.client.createSender('finance');
+    const body = { ...request, currency: 'EUR', purpose: 'A loom' };
+    await sender.sendMessages({ messageId: 'amqp-1', subject: 'finance.budget.requested', body });
+    await eventually(async () => {
+      const inbox = await bus.server.call<{ items: object[] }>('GET', '/v1/recipients/ada/inbox');
+      expect(inbox.items).toMatchObject([{ body: 'A loom', topic: 'finance' }]);
+    }, 15_000);
+    const trace = await bus.server.call('GET', '/v1/events/trace?topic=finance&id=amqp-1');
+    expect(trace).toMatchObject({ event: { type: 'finance.budget.requested' } });
+  });
+
+  it('tells one connection too many, and lets the next one in when there is room', async () => {
+    await using small = await BusUnderTest.start(undefined, { CARILLON_AMQP_CONNECTIONS: '2' });
+    const { queue, sender } = await small.queue();
+    await sender.sendMessages({ body: 1 });
+    const clients = [1, 2].map(() => new ServiceBusClient(small.connectionString, { retryOptions: QUICK }));
+    await clients[0]!.createSender(queue).sendMessages({ body: 2 });
+    await expect(clients[1]!.createSender(queue).sendMessages({ body: 3 })).rejects.toThrow();
+    await clients[0]!.close();
+    await eventually(() => clients[1]!.createSender(queue).sendMessages({ body: 3 }), 15_000);
+    await clients[1]!.close();
   });
 
   it('stays up under hostile bytes and hostile requests', async () => {

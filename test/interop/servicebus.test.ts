@@ -212,7 +212,7 @@ describe.each(releases)('@azure/service-bus %s', (_release, sdk) => {
     await sender.cancelScheduledMessages(second!);
     await expect(sender.cancelScheduledMessages(second!)).rejects.toMatchObject({ code: 'MessageNotFound' });
     const [message] = await receiveAll(receiver(), 1);
-    expect(message!.body).toBe('soon');
+    expect(message).toMatchObject({ body: 'soon', state: 'scheduled' });
     expect(message!.enqueuedTimeUtc!.getTime()).toBeGreaterThanOrEqual(soon.getTime() - 50);
     expect(first).toBeDefined();
     expect((await bus.admin.getTopicRuntimeProperties(topic)).scheduledMessageCount).toBe(0);
@@ -226,6 +226,19 @@ describe.each(releases)('@azure/service-bus %s', (_release, sdk) => {
     await sender.sendMessages({ body: 'other' });
     const got = await receiveAll(receiver(), 2);
     expect(got.map((message) => message.body)).toEqual(['once', 'other']);
+  });
+
+  it('deletes many at once, and all that there is', async () => {
+    const { sender, receiver } = await bus.queue();
+    const living = receiver() as unknown as {
+      deleteMessages?(options: { maxMessageCount: number }): Promise<number>;
+      purgeMessages?(): Promise<number>;
+    };
+    if (!living.deleteMessages || !living.purgeMessages) return; // Only from 7.10 on.
+    await sender.sendMessages([...Array(10).keys()].map((body) => ({ body })));
+    expect(await living.deleteMessages({ maxMessageCount: 4 })).toBe(4);
+    expect(await living.purgeMessages()).toBe(6);
+    expect(await living.deleteMessages({ maxMessageCount: 4 })).toBe(0);
   });
 
   it('works on queues as on topics', async () => {

@@ -77,10 +77,15 @@ export class RawClient implements AsyncDisposable {
   #held = Buffer.alloc(0);
   #headers = 2;
   closed = false;
+  /** How many pieces came in; several frames may lie in one. */
+  pieces = 0;
 
   constructor(port: number) {
     this.#socket = connect(port, '127.0.0.1');
-    this.#socket.on('data', (chunk) => this.#read(chunk));
+    this.#socket.on('data', (chunk) => {
+      this.pieces++;
+      this.#read(chunk);
+    });
     this.#socket.on('error', () => {});
     this.#socket.on('close', () => {
       this.closed = true;

@@ -1,7 +1,7 @@
 // All commands, in the order in which help shows them.
 import type { Command } from './command.ts';
 import { configCommand } from './config-command.ts';
-import { connectionStringCommand } from './connection-string.ts';
+import { connectionStringCommand, regenerateCommand } from './connection-string.ts';
 import { deviceCommands } from './devices.ts';
 import { doctorCommand } from './doctor.ts';
 import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
@@ -38,6 +38,7 @@ const all: readonly Command[] = [
   ...deadLetterCommands,
   ...keyCommands,
   connectionStringCommand,
+  regenerateCommand,
   configCommand,
   doctorCommand,
 ];

@@ -1,28 +1,69 @@
-// `carillon key connection-string`: what Service Bus clients put into their configuration. The key is not to be had over
-// the API; it comes from the settings or from the data folder, so that this works where the server runs.
+// `carillon key connection-string` and `key regenerate`: what Service Bus clients put into their configuration, and new keys
+// for it. Keys are shown by the door to whoever may do everything; without it the key comes from the settings or from the
+// data folder.
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Refusal } from '../../kit/refusal.ts';
 import { SAS_KEY_FILE } from '../keys.ts';
 import { readEnvironment } from '../settings.ts';
 import { settingsTable } from '../settings-table.ts';
-import { findServer } from './client.ts';
-import { type Call, type Command, stringOption } from './command.ts';
+import { Client, findServer, Unreachable } from './client.ts';
+import { type Call, type Command, stringOption, UsageError } from './command.ts';
+
+type Keys = { readonly primary: string; readonly secondary?: string };
+
+const { sasKey, dataDir, amqpPort } = settingsTable;
 
 export const connectionStringCommand: Command = {
   words: 'key connection-string',
   summary: 'Print the connection string of RootManageSharedAccessKey, for Service Bus clients',
+  options: { secondary: { type: 'boolean', sentence: 'With the secondary key instead of the primary one.' } },
   run: async (call) => {
-    const { sasKey, dataDir, amqpPort } = settingsTable;
-    const given = readEnvironment({ sasKey, dataDir, amqpPort }, call.env);
-    const key = given.sasKey ?? (await keptKey(call, given.dataDir));
-    const { hostname } = new URL((await findServer(call)).url);
-    const { connectionString } = await import('../../gateways/servicebus/connection-string.ts');
-    const host = ['127.0.0.1', '[::1]'].includes(hostname) ? 'localhost' : hostname;
-    const text = connectionString(host, given.amqpPort, key);
-    call.out.result({ connectionString: text }, () => text);
+    const keys = await askDoor(call, 'GET', '').catch((error: unknown) => {
+      if (error instanceof Unreachable && !call.options.secondary) return keptKeys(call);
+      throw error;
+    });
+    await print(call, call.options.secondary ? keys.secondary : keys.primary);
   },
 };
+
+export const regenerateCommand: Command = {
+  words: 'key regenerate',
+  summary: 'Make a new primary or secondary key of RootManageSharedAccessKey; the one before is refused from now on',
+  details: 'Programs move to the other key first: then nothing stops. All nodes take the new key without a restart.',
+  args: [{ name: 'which', sentence: 'primary or secondary.' }],
+  examples: ['carillon key regenerate secondary', 'carillon key connection-string --secondary'],
+  run: async (call) => {
+    const { which } = call.args;
+    if (which !== 'primary' && which !== 'secondary') throw new UsageError('<which> is primary or secondary.');
+    await print(call, (await askDoor(call, 'PUT', `/${which}`))[which]);
+  },
+};
+
+async function print(call: Call, key: string | undefined): Promise<void> {
+  if (key === undefined) throw new Refusal('not_found', 'There is no secondary key: carillon key regenerate secondary');
+  const given = readEnvironment({ amqpPort }, call.env);
+  const { connectionString } = await import('../../gateways/servicebus/connection-string.ts');
+  const text = connectionString(await hostOf(call), given.amqpPort, key);
+  call.out.result({ connectionString: text }, () => text);
+}
+
+async function hostOf(call: Call): Promise<string> {
+  const { hostname } = new URL((await findServer(call)).url);
+  return ['127.0.0.1', '[::1]'].includes(hostname) ? 'localhost' : hostname;
+}
+
+/** The administration of Service Bus clients answers on their port, in plain HTTP too. */
+async function askDoor(call: Call, method: string, path: string): Promise<Keys> {
+  const { url, key } = await findServer(call);
+  const given = readEnvironment({ amqpPort }, call.env);
+  return new Client(`http://${new URL(url).hostname}:${given.amqpPort}`, key).call<Keys>(method, `/$keys${path}`);
+}
+
+async function keptKeys(call: Call): Promise<Keys> {
+  const given = readEnvironment({ sasKey, dataDir }, call.env);
+  return { primary: given.sasKey ?? (await keptKey(call, given.dataDir)) };
+}
 
 async function keptKey(call: Call, dataDir: string): Promise<string> {
   const file = join(resolve(stringOption(call, 'data-dir') ?? dataDir), SAS_KEY_FILE);

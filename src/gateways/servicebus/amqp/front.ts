@@ -85,7 +85,9 @@ function writeOurs(out: Output, message: WireMessage): number {
   out.entry(ENQUEUED, TIMESTAMP, message.enqueuedAt.getTime());
   out.entry(ENQUEUED_SEQUENCE, LONG, message.originalSequence ?? message.sequence);
   if (message.lockedUntil) out.entry(LOCKED_UNTIL, TIMESTAMP, message.lockedUntil.getTime());
-  if (message.state) out.encoded(STATE, to.int(STATES[message.state]));
+  // A message that had been scheduled keeps saying so when it is delivered, as the original's do.
+  const state = message.state ?? (message.scheduledAt ? 'scheduled' : undefined);
+  if (state) out.encoded(STATE, to.int(STATES[state]));
   if (message.partitionKey !== undefined) out.encoded(PARTITION_KEY, to.string(message.partitionKey));
   if (message.scheduledAt) out.entry(SCHEDULED, TIMESTAMP, message.scheduledAt.getTime());
   if (message.deadLetterSource !== undefined) out.encoded(DEAD_LETTER_SOURCE, to.string(message.deadLetterSource));

@@ -1,0 +1,87 @@
+// The command line as a Service Bus client: its commands against a namespace that only a connection string names. Here
+// that is our own door; nothing in the commands knows it.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ADMIN_KEY } from '../support/server-process.ts';
+import { BusUnderTest, connectionString, receiveAll } from '../support/service-bus.ts';
+
+describe('the command line and Service Bus', () => {
+  let bus: BusUnderTest;
+  beforeAll(async () => {
+    bus = await BusUnderTest.start();
+  });
+  afterAll(() => bus?.[Symbol.asyncDispose]());
+
+  async function run(args: readonly string[], env: Record<string, string> = {}) {
+    const trust = { NODE_EXTRA_CA_CERTS: join(bus.server.dataDir, 'servicebus/ca.pem') };
+    const child = spawn(process.execPath, ['bin/carillon.js', ...args], {
+      env: { PATH: process.env.PATH, HOME: bus.server.dataDir, ...trust, ...env },
+    });
+    const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+    const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    return { status: await closed, said, complaint };
+  }
+  async function json<T>(...args: string[]): Promise<T> {
+    const { status, said, complaint } = await run([...args, '--connection-string', bus.connectionString, '--json']);
+    expect({ status, complaint }).toEqual({ status: 0, complaint: '' });
+    return JSON.parse(said) as T;
+  }
+
+  it('makes, shows, lists and deletes topics and subscriptions of a namespace', async () => {
+    expect(await json('topic', 'create', 'cli')).toMatchObject({ name: 'cli', status: 'Active' });
+    const settings = ['--settings', '{"maxDeliveryCount":3}'];
+    expect(await json('subscription', 'create', 'cli', 's', ...settings)).toMatchObject({ maxDeliveryCount: 3 });
+    expect(await json('subscription', 'show', 'cli', 's')).toMatchObject({ subscriptionName: 's' });
+    const { items } = await json<{ items: { name: string }[] }>('topic', 'list');
+    expect(items.map(({ name }) => name)).toContain('cli');
+    expect(await json('subscription', 'list', 'cli')).toMatchObject({ items: [{ subscriptionName: 's' }] });
+    await json('subscription', 'delete', 'cli', 's');
+    await json('topic', 'delete', 'cli');
+    expect(await bus.admin.topicExists('cli')).toBe(false);
+  });
+
+  it('sends, watches, lists dead letters and puts them back to work', async () => {
+    const { topic, receiver } = await bus.subscription();
+    const place = ['--topic', topic, '--subscription', 's'];
+    const event = ['--type', 'hr.joined', '--id', 'e1', '--data', '{"a":1}'];
+    expect(await json('send', topic, ...event)).toMatchObject({ accepted: 1, events: [{ id: 'e1' }] });
+    expect(await json('watch', ...place, '--count', '1')).toMatchObject({ id: 'e1', subject: 'hr.joined' });
+    const living = receiver();
+    const [message] = await receiveAll(living, 1);
+    expect(message).toMatchObject({ body: { a: 1 }, applicationProperties: { 'cloudEvents:type': 'hr.joined' } });
+    await living.deadLetterMessage(message!, { deadLetterReason: 'why', deadLetterErrorDescription: 'because' });
+    expect(await json('dead-letter', 'list', ...place)).toMatchObject({ items: [{ id: 'e1', reason: 'why' }] });
+    expect(await json('dead-letter', 'redrive', '--all', ...place)).toEqual({ redriven: 1 });
+    expect((await receiveAll(living, 1))[0]).toMatchObject({ messageId: 'e1', body: { a: 1 } });
+  });
+
+  it('says what is wrong with a connection string, an entity, a place', async () => {
+    const at = (string: string, ...args: string[]) => run([...args, '--connection-string', string]);
+    expect((await at('rubbish', 'topic', 'list')).status).toBe(2);
+    const nowhere = await at(bus.connectionString, 'send', 'no-such-topic', '--type', 't');
+    expect([nowhere.status, nowhere.complaint]).toEqual([1, expect.stringMatching(/could not be found/)]);
+    const wrong = connectionString(bus.server.amqpPort, 'wrong');
+    expect((await at(wrong, 'topic', 'create', 'x')).status).toBe(1);
+    expect((await at(bus.connectionString, 'dead-letter', 'list')).complaint).toMatch(/--topic and --subscription/);
+  });
+
+  it('makes new keys of the namespace and prints the connection string with either', async () => {
+    const env = {
+      CARILLON_DATA_DIR: bus.server.dataDir,
+      CARILLON_ADMIN_KEY: ADMIN_KEY,
+      CARILLON_AMQP_PORT: String(bus.server.amqpPort),
+    };
+    const print = async (...args: string[]) => (await run(['key', ...args], env)).said.trim();
+    expect((await run(['key', 'connection-string', '--secondary'], env)).complaint).toMatch(/regenerate secondary/);
+    const made = await print('regenerate', 'secondary');
+    expect(made).toContain(';SharedAccessKeyName=RootManageSharedAccessKey;');
+    expect(await print('connection-string', '--secondary')).toBe(made);
+    expect(await print('connection-string')).toBe(bus.connectionString);
+    const queue = await bus.queue();
+    const client = new bus.sdk.ServiceBusClient(made);
+    await client.createSender(queue.queue).sendMessages({ body: 'by the second key' });
+    await client.close();
+  });
+});
