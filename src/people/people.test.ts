@@ -17,7 +17,14 @@ import {
   settingsOf,
 } from './preferences.ts';
 import { parseRecipient, parseRecipientId } from './recipient.ts';
-import { deleteRecipient, findRecipients, getRecipient, listRecipients, putRecipient } from './recipients.ts';
+import {
+  deleteRecipient,
+  findRecipients,
+  getRecipient,
+  listRecipients,
+  putRecipient,
+  searchRecipients,
+} from './recipients.ts';
 
 const optionalBoolean = fc.option(fc.boolean(), { nil: undefined });
 
@@ -244,6 +251,24 @@ describe('recipients', () => {
     expect(first.items.map(({ id }) => id)).toEqual(['p.1', 'p.2']);
     const second = await listRecipients(database, { prefix: 'p.', limit: 2, after: first.next! });
     expect(second).toMatchObject({ items: [{ id: 'p.3' }], next: undefined });
+  });
+
+  it('are found by any part of id, name or mail address, in any case, and signs stand for themselves', async () => {
+    await put('s.1', { displayName: 'Zoë Quine', email: 'zq@logic.example' });
+    await put('s.2', { displayName: '100% Zo_e' });
+    const found = async (words: string) =>
+      (await searchRecipients(database, { words })).items.map(({ id }) => id).filter((id) => id.startsWith('s.'));
+    expect(await found('ZOË')).toEqual(['s.1']);
+    expect(await found('QUINE zq@')).toEqual(['s.1']);
+    expect(await found('logic.EX')).toEqual(['s.1']);
+    expect(await found('S.')).toEqual(['s.1', 's.2']);
+    expect(await found('o_e')).toEqual(['s.2']);
+    expect(await found('0% z')).toEqual(['s.2']);
+    expect(await found('!')).toEqual([]);
+    const first = await searchRecipients(database, { words: 's.', limit: 1 });
+    expect(first.next).toBe('s.1');
+    // The embedded PostgreSQL has trigrams; elsewhere the same search may go without them.
+    expect(await database.query("select 1 from pg_indexes where indexname = 'recipient_words'")).toHaveLength(1);
   });
 
   it('are made with the default preferences when first seen, once, by however many at the same moment', async () => {

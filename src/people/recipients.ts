@@ -29,6 +29,13 @@ const LIST = statement(
    from recipient where id > $1 and id >= $2 and ($3::text is null or id < $3) order by id limit $4`,
 );
 
+// The expression is that of the index in migrations/0017-people-search.sql, which is there where trigrams are. No named
+// statement: whether the index pays depends on the words.
+const SEARCH = `select id, display_name, email, locale, time_zone, attributes, addresses, created_at, updated_at
+   from recipient
+   where id > $1 and lower((id || ' ' || coalesce(display_name, '') || ' ' || coalesce(email, '')) collate "default")
+     like lower($2::text collate "default") escape '!' order by id limit $3`;
+
 const PUT = statement(
   'people.put-recipient',
   `insert into recipient (id, display_name, email, locale, time_zone, attributes, addresses, created_at, updated_at)
@@ -68,7 +75,19 @@ export async function listRecipients(
   sql: Sql,
   { prefix = '', after = '', limit = 100 }: { prefix?: string; after?: string; limit?: number } = {},
 ): Promise<RecipientPage> {
-  const rows = await sql.query<RecipientRow>(LIST, [after, prefix, afterPrefix(prefix), limit + 1]);
+  return pageOf(await sql.query<RecipientRow>(LIST, [after, prefix, afterPrefix(prefix), limit + 1]), limit);
+}
+
+/** Those whose id, name or mail address holds `words` anywhere, in any case; pages as listRecipients. */
+export async function searchRecipients(
+  sql: Sql,
+  { words, after = '', limit = 100 }: { words: string; after?: string; limit?: number },
+): Promise<RecipientPage> {
+  const pattern = `%${words.replace(/[!%_]/g, '!$&')}%`;
+  return pageOf(await sql.query<RecipientRow>(SEARCH, [after, pattern, limit + 1]), limit);
+}
+
+function pageOf(rows: readonly RecipientRow[], limit: number): RecipientPage {
   const items = rows.slice(0, limit).map(recipientOf);
   return { items, next: rows.length > limit ? items.at(-1)?.id : undefined };
 }

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 import { Chip, Failure, Waiting } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
 import { FirstSteps } from './FirstSteps.tsx';
+import { BacklogCells, type Column, Grid, RateCells } from './Grid.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import {
   count,
@@ -123,41 +124,24 @@ function Tile({ name, value, unit, total, chart, tone, href }: TileProps) {
   );
 }
 
+const topicColumns: readonly Column[] = [
+  { name: 'Topic' },
+  { name: 'Last minute', kind: 'chart' },
+  { name: 'Events/s', kind: 'number' },
+  { name: 'In all', kind: 'wide' },
+  { name: 'Subscriptions', kind: 'wide' },
+  { name: 'Behind', kind: 'number' },
+  { name: 'Dead', kind: 'number' },
+  { name: 'Open', kind: 'go' },
+];
+
 function Topics({ history, topics }: { readonly history: readonly Stats[]; readonly topics: readonly TopicStats[] }) {
   return (
-    <table className="grid">
-      <thead>
-        <tr>
-          <th scope="col">Topic</th>
-          <th scope="col" className="grid-chart">
-            Last minute
-          </th>
-          <th scope="col" className="number">
-            Events/s
-          </th>
-          <th scope="col" className="number grid-wide">
-            In all
-          </th>
-          <th scope="col" className="number grid-wide">
-            Subscriptions
-          </th>
-          <th scope="col" className="number">
-            Behind
-          </th>
-          <th scope="col" className="number">
-            Dead
-          </th>
-          <th className="grid-go">
-            <span className="unseen-text">Open</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {topics.map((topic) => (
-          <TopicRow key={topic.name} topic={topic} history={history} />
-        ))}
-      </tbody>
-    </table>
+    <Grid columns={topicColumns}>
+      {topics.map((topic) => (
+        <TopicRow key={topic.name} topic={topic} history={history} />
+      ))}
+    </Grid>
   );
 }
 
@@ -172,14 +156,10 @@ function TopicRow({ topic, history }: { readonly topic: TopicStats; readonly his
           <Chip name={topic.name} />
         </a>
       </th>
-      <td className="grid-chart">
-        <Sparkline values={values} />
-      </td>
-      <td className="number">{rate(recent(values))}</td>
+      <RateCells values={values} />
       <td className="number grid-wide">{count(topic.published)}</td>
       <td className="number grid-wide">{topic.subscriptions.length}</td>
-      <td className="number">{count(behind)}</td>
-      <td className={dead > 0 ? 'number bad' : 'number'}>{count(dead)}</td>
+      <BacklogCells behind={behind} dead={dead} />
       <td className="grid-go">
         <ChevronRightRegular />
       </td>

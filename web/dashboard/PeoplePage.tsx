@@ -1,4 +1,4 @@
-// Finds a person by the beginning of their id.
+// Finds a person by any part of their id, name or mail address.
 import { ChevronRightRegular, PeopleRegular, SearchRegular } from '@fluentui/react-icons';
 import { Input } from '@fluentui/react-input';
 import { useDeferredValue, useState } from 'react';
@@ -18,23 +18,23 @@ export type Recipient = {
 
 export function PeoplePage() {
   const [typed, setTyped] = useState('');
-  const prefix = useDeferredValue(typed.trim());
-  const found = useResource<Page<Recipient>>(`/v1/recipients${query({ prefix, limit: 50 })}`);
+  const search = useDeferredValue(typed.trim());
+  const found = useResource<Page<Recipient>>(`/v1/recipients${query({ search, limit: 50 })}`);
   return (
     <div className="narrow">
       <h1>People</h1>
       <Input
         className="search"
         size="large"
-        aria-label="Find a person by the beginning of their id"
-        placeholder="Find by id"
+        aria-label="Find a person by any part of their id, name or mail address"
+        placeholder="Find by name, id or mail address"
         contentBefore={<SearchRegular />}
         value={typed}
         onChange={(_, data) => setTyped(data.value)}
       />
       {found.error !== undefined && <Failure what="look for people" error={found.error} retry={found.reload} />}
       {!found.value && found.error === undefined && <Waiting what="people" />}
-      {found.value && <Found items={found.value.items} more={Boolean(found.value.next)} prefix={prefix} />}
+      {found.value && <Found items={found.value.items} more={Boolean(found.value.next)} search={search} />}
     </div>
   );
 }
@@ -42,15 +42,18 @@ export function PeoplePage() {
 function Found({
   items,
   more,
-  prefix,
+  search,
 }: {
   readonly items: readonly Recipient[];
   readonly more: boolean;
-  readonly prefix: string;
+  readonly search: string;
 }) {
   if (items.length === 0) {
     return (
-      <Empty icon={<PeopleRegular />} title={prefix === '' ? 'Nobody yet' : `Nobody's id begins with ${prefix}`}>
+      <Empty
+        icon={<PeopleRegular />}
+        title={search === '' ? 'Nobody yet' : `Nobody's id, name or address holds “${search}”`}
+      >
         <p>
           A person is known from the first event that concerns them, or once they are added by PUT /v1/recipients/id.
         </p>
@@ -75,7 +78,7 @@ function Found({
           </li>
         ))}
       </ul>
-      {more && <p className="quiet list-more">There are more; type more of the id.</p>}
+      {more && <p className="quiet list-more">There are more; type more of the name.</p>}
     </>
   );
 }

@@ -7,6 +7,7 @@ import { useResource } from '../kit/resource.ts';
 import { to } from '../kit/route.ts';
 import { Ago } from '../kit/time.tsx';
 import { Back } from './Back.tsx';
+import { BacklogCells, type Column, Grid, RateCells } from './Grid.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import { count, publishedOf, rate, rates, recent, type Stats, type SubscriptionStats } from './stats.ts';
 import type { LiveStats } from './use-stats.ts';
@@ -58,45 +59,30 @@ type SubscriptionsProps = {
   readonly history: readonly Stats[];
 };
 
+const subscriptionColumns: readonly Column[] = [
+  { name: 'Subscription' },
+  { name: 'Last minute', kind: 'chart' },
+  { name: 'Handled/s', kind: 'number' },
+  { name: 'Behind', kind: 'number' },
+  { name: 'Dead', kind: 'number' },
+];
+
 function Subscriptions({ topic, subscriptions, history }: SubscriptionsProps) {
   const handledOf = (stats: Stats, name: string) =>
     stats.topics.find((each) => each.name === topic)?.subscriptions.find((each) => each.name === name)?.handled ?? 0;
   return (
-    <table className="grid">
-      <thead>
-        <tr>
-          <th scope="col">Subscription</th>
-          <th scope="col" className="grid-chart">
-            Last minute
-          </th>
-          <th scope="col" className="number">
-            Handled/s
-          </th>
-          <th scope="col" className="number">
-            Behind
-          </th>
-          <th scope="col" className="number">
-            Dead
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {subscriptions.map((subscription) => {
-          const values = rates(history, (stats) => handledOf(stats, subscription.name));
-          return (
-            <tr key={subscription.name}>
-              <th scope="row">{subscription.name}</th>
-              <td className="grid-chart">
-                <Sparkline values={values} />
-              </td>
-              <td className="number">{rate(recent(values))}</td>
-              <td className="number">{count(subscription.backlog)}</td>
-              <td className={subscription.dead > 0 ? 'number bad' : 'number'}>{count(subscription.dead)}</td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
+    <Grid columns={subscriptionColumns}>
+      {subscriptions.map((subscription) => {
+        const values = rates(history, (stats) => handledOf(stats, subscription.name));
+        return (
+          <tr key={subscription.name}>
+            <th scope="row">{subscription.name}</th>
+            <RateCells values={values} />
+            <BacklogCells behind={subscription.backlog} dead={subscription.dead} />
+          </tr>
+        );
+      })}
+    </Grid>
   );
 }
 

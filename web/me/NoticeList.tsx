@@ -9,7 +9,7 @@ import {
   MailUnreadRegular,
 } from '@fluentui/react-icons';
 import { Tooltip } from '@fluentui/react-tooltip';
-import type { KeyboardEvent } from 'react';
+import { type KeyboardEvent, useEffect, useRef } from 'react';
 import type { Category, InboxItem } from '../kit/api.ts';
 import { Glyph } from '../kit/Parts.tsx';
 import { Ago, dayName } from '../kit/time.tsx';
@@ -26,6 +26,7 @@ type NoticeListProps = {
 export function NoticeList({ items, openId, categories, act }: NoticeListProps) {
   const days = Map.groupBy(items, (item) => dayName(new Date(item.createdAt), new Date()));
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => handleKey(event, items, act);
+  useEnter(items, openId);
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the keys are shortcuts; every row and button works without them
     <div className="notices" onKeyDown={onKeyDown}>
@@ -117,6 +118,25 @@ function RowActions({ item, act }: { readonly item: InboxItem; readonly act: Act
       </Tooltip>
     </div>
   );
+}
+
+// From anywhere on the page `j` and `k` lead into the list: to the open notice's neighbour, else to the first one.
+function useEnter(items: readonly InboxItem[], openId: string | undefined): void {
+  const latest = useRef({ items, openId });
+  latest.current = { items, openId };
+  useEffect(() => {
+    const onKey = (event: globalThis.KeyboardEvent) => {
+      const target = event.target as HTMLElement; // keys go to elements
+      const busy = target.closest('input, textarea, select, [role=dialog], [role=menu], [contenteditable], .notices');
+      if (busy || event.ctrlKey || event.metaKey || event.altKey || (event.key !== 'j' && event.key !== 'k')) return;
+      const { items, openId } = latest.current;
+      const index = items.findIndex((item) => item.id === openId);
+      focusRow(index < 0 ? items[0] : (items[index + (event.key === 'j' ? 1 : -1)] ?? items[index]));
+      event.preventDefault();
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, []);
 }
 
 const steps: Readonly<Record<string, number>> = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 };

@@ -72,9 +72,9 @@ function Flags({ value, change }: { readonly value: Preferences; readonly change
         <h2 id="flags-title">Reach me</h2>
         <p className="quiet">Where else you hear of it, besides your inbox.</p>
       </div>
-      <div className="flags">
+      <div className="panel">
         {(Object.keys(flagWords) as Flag[]).map((flag) => (
-          <div className="flag" key={flag}>
+          <div className="panel-row" key={flag}>
             <span className="flag-icon">{flagWords[flag].icon}</span>
             <div className="flag-text">
               <label htmlFor={flag}>

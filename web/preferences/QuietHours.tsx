@@ -14,7 +14,7 @@ export function QuietHours({ value, change }: HoursProps) {
   const id = useId();
   const set = (hours: Hours | undefined) => change(hours === undefined ? rest : { ...rest, quietHours: hours });
   return (
-    <div className="flag">
+    <div className="panel-row">
       <span className="flag-icon">
         <WeatherMoonRegular />
       </span>

@@ -47,7 +47,7 @@ export function DeviceRow({ recipientId, device, isThis, removed }: RowProps) {
   const name = device.label ?? platform.name;
   const { busy, test, forget } = useDeviceActions(recipientId, device, name, removed);
   return (
-    <li className="device">
+    <li className="panel-row device">
       <span className="device-icon" aria-hidden="true">
         {platform.icon}
       </span>

@@ -50,7 +50,7 @@ function DeviceList({ recipientId, devices, own, browser }: ListProps) {
     );
   }
   return (
-    <ul className="device-list">
+    <ul className="panel">
       {value.items.map((device) => (
         <DeviceRow
           key={`${device.hub}/${device.id}`}

@@ -9,10 +9,17 @@ import { forgetDevicesOf } from '../../../hub/device-list.ts';
 import { forgetInbox } from '../../../inbox/mark.ts';
 import type { InboxStream } from '../../../inbox/stream.ts';
 import type { Database } from '../../../kit/database.ts';
+import { Refusal } from '../../../kit/refusal.ts';
 import { parsePreferences } from '../../../people/parse-preferences.ts';
 import { getPreferences, putPreferences } from '../../../people/preference-records.ts';
 import { parseRecipient, parseRecipientId, type Recipient } from '../../../people/recipient.ts';
-import { deleteRecipient, getRecipient, listRecipients, putRecipient } from '../../../people/recipients.ts';
+import {
+  deleteRecipient,
+  getRecipient,
+  listRecipients,
+  putRecipient,
+  searchRecipients,
+} from '../../../people/recipients.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { type Need, onRecipient } from '../identity.ts';
@@ -101,8 +108,12 @@ export type RecipientDeps = { readonly database: Database; readonly inbox: Pick<
 export function recipientRoutes(app: App, { database, inbox }: RecipientDeps): void {
   app.get('/v1/recipients', { config: { access: onListedRecipients }, schema: listSchema }, async ({ query }) => {
     const after = decodeCursor('recipients', query.cursor);
-    const { prefix, limit } = query;
-    const page = await listRecipients(database, { ...(prefix && { prefix }), ...(after && { after }), limit });
+    const { prefix, search: words, limit } = query;
+    if (words && prefix) throw new Refusal('bad_request', 'The request is not valid: give either prefix or search.');
+    const range = { ...(after && { after }), limit };
+    const page = words
+      ? await searchRecipients(database, { words, ...range })
+      : await listRecipients(database, { ...(prefix && { prefix }), ...range });
     return { items: page.items.map(shown), next: encodeCursor('recipients', page.next) };
   });
   app.get(
@@ -156,6 +167,13 @@ const listSchema = {
   tags: ['people'],
   querystring: Type.Object({
     prefix: Type.Optional(Type.String({ maxLength: 128, description: 'Only ids that begin with this.' })),
+    search: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 200,
+        description: 'Only those whose id, name or mail address holds this anywhere, in any case.',
+      }),
+    ),
     ...PageQuery,
   }),
   response: responses({ 200: PageOf(RecipientSchema) }),
