@@ -4,6 +4,7 @@ import type { Access } from '../access/access.ts';
 import { Agents } from '../assistant/agents/agents.ts';
 import type { ExchangeDeps } from '../assistant/agents/exchange.ts';
 import { AgentKeys } from '../assistant/agents/keys.ts';
+import { polish } from '../assistant/agents/polish.ts';
 import { remoteAgent } from '../assistant/agents/remote.ts';
 import { authorityOf, issuerOf, type SigningDeps } from '../assistant/agents/signing.ts';
 import { ConversationStreams } from '../assistant/conversations/streams.ts';
@@ -38,7 +39,6 @@ type AssistantDeps = {
   readonly emit: Emit<Signal>;
   /** Where agents reach us; asked when it is needed, because the port may not be known before. */
   readonly serviceUrl: () => string;
-  readonly polish?: ExchangeDeps['polish'];
   readonly broadcasts?: Broadcasts | undefined;
 };
 
@@ -58,7 +58,7 @@ export class Assistant {
   #sidecar: Sidecar | undefined;
 
   private constructor(deps: AssistantDeps, streams: ConversationStreams) {
-    const { database, emit, config, settings, linkKey, serviceUrl, polish } = deps;
+    const { database, emit, config, settings, linkKey, serviceUrl } = deps;
     this.#deps = deps;
     this.streams = streams;
     const keys = new AgentKeys(database, sealingKey(linkKey, 'agent keys'));

@@ -27,8 +27,8 @@ export type ExchangeDeps = {
   readonly turns: Turns;
   readonly agents: Agents;
   readonly emit: Emit<AgentSignal>;
-  /** Makes what an agent says fit for the pages (cards checked and rewritten). Refuses what it cannot mend. */
-  readonly polish?: ((activity: Activity) => Activity) | undefined;
+  /** Makes what an agent says fit for the pages. */
+  readonly polish: (activity: Activity) => Activity;
 };
 
 export type Said = { readonly id: string; readonly answer?: AgentAnswer };
@@ -160,7 +160,7 @@ function fromAgent(
   activity: Activity,
 ): Activity {
   const from = { id: name, name: displayName ?? name, role: 'bot' };
-  return (polish ?? ((same) => same))({ ...activity, from });
+  return polish({ ...activity, from });
 }
 
 /** An agent changes what it said: the same id, at the same place. Refuses `activity_not_found`. */
