@@ -123,8 +123,9 @@ describe('the budget approval', () => {
       expect(fresh.id).not.toBe(old.id);
       return answer('grace', old.id, 'approve');
     });
-    expect(await refused.json()).toMatchObject({ status: 410, code: 'withdrawn' });
-    expect((await answer('grace', (await itemOf('grace', 'BUD-3')).id, 'approve')).status).toBe(200);
+    const fresh = await itemOf('grace', 'BUD-3');
+    expect(await refused.json()).toMatchObject({ status: 409, code: 'stale', noticeId: fresh.id, card: fresh.card });
+    expect((await answer('grace', fresh.id, 'approve')).status).toBe(200);
     const replies = await receiveAll(receiver(), 2);
     expect(replies.map(({ body }) => [body.request, body.state, body.decision])).toEqual([
       ['message of BUD-3', 'withdrawn', null],

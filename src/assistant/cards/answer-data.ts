@@ -54,9 +54,22 @@ function readBlockActions(payload: Record<string, unknown>): ReadAnswer | undefi
     ...key,
     inputs: inputsOf(
       key,
-      fields.map(([name, field]) => [name, isRecord(field) ? field.value : undefined]),
+      fields.map(([name, field]) => [name, slackValue(field)]),
     ),
   };
+}
+
+/** The state of one of Slack's inputs; several choices are one text with commas, as Adaptive Cards have it. */
+function slackValue(field: unknown): unknown {
+  if (!isRecord(field)) return undefined;
+  const { value, selected_date, selected_time, selected_option, selected_options } = field;
+  if (isRecord(selected_option)) return selected_option.value;
+  if (Array.isArray(selected_options))
+    return selected_options
+      .filter(isRecord)
+      .map((each) => each.value)
+      .join(',');
+  return value ?? selected_date ?? selected_time ?? undefined;
 }
 
 function readKey(value: unknown): AnswerKey | undefined {

@@ -4,6 +4,7 @@
 import type { Card, CardAction } from '../../kit/card.ts';
 import { type AnswerKey, cardVersion, reasonInput } from './answer-data.ts';
 import { type Decision, decisionText, openActions, type Reader } from './decision.ts';
+import { type Field, fieldsOf } from './raw/fields.ts';
 import { toText } from './text.ts';
 
 export type BlockKitContext = {
@@ -24,12 +25,14 @@ const BUTTON = 75;
 const FACTS_PER_SECTION = 5;
 const MAX_REASON = 2_000;
 
-type Cut = { readonly body: number; readonly facts: number; readonly value: number };
+type Cut = { readonly body: number; readonly facts: number; readonly value: number; readonly fields: boolean };
 const CUTS: readonly Cut[] = [
-  { body: 8_000, facts: 30, value: 2_000 },
-  { body: 3_000, facts: 30, value: 300 },
-  { body: 1_000, facts: 30, value: 100 },
-  { body: 500, facts: 10, value: 100 },
+  { body: 8_000, facts: 30, value: 2_000, fields: true },
+  { body: 3_000, facts: 30, value: 300, fields: true },
+  { body: 1_000, facts: 30, value: 100, fields: true },
+  { body: 500, facts: 10, value: 100, fields: true },
+  // Where the inputs alone are too large, an answer that needs them must be given elsewhere.
+  { body: 500, facts: 10, value: 100, fields: false },
 ];
 
 export function toBlockKit(card: Card, context: BlockKitContext): BlockKit {
@@ -47,7 +50,7 @@ function blocksOf(card: Card, context: BlockKitContext, size: Cut): unknown[] {
     ...pieces(body, SECTION).map(section),
     ...factSections(card, size),
     ...settledBlocks(card, context),
-    ...answerBlocks(card, context),
+    ...answerBlocks(card, context, size),
   ];
 }
 
@@ -69,7 +72,7 @@ function settledBlocks(card: Card, { decision, reader }: BlockKitContext): unkno
   return [{ type: 'divider' }, section(text), ...reason];
 }
 
-function answerBlocks(card: Card, context: BlockKitContext): unknown[] {
+function answerBlocks(card: Card, context: BlockKitContext, size: Cut): unknown[] {
   const actions = openActions(card, context.decision);
   const version = actions.length > 0 ? cardVersion(card) : '';
   const buttons = [
@@ -78,8 +81,11 @@ function answerBlocks(card: Card, context: BlockKitContext): unknown[] {
       ? [{ type: 'button', action_id: 'open', text: words(cut(card.link.label, BUTTON)), url: card.link.url }]
       : []),
   ];
-  const reasons = actions.filter(({ askReason }) => askReason).map(reasonBlock);
-  return buttons.length === 0 ? [] : [...reasons, { type: 'actions', block_id: 'answers', elements: buttons }];
+  const fields = size.fields ? fieldsFor(card, actions) : [];
+  const known = new Set(fields.map(({ id }) => id));
+  const asks = actions.filter(({ id, askReason }) => askReason && !known.has('reason') && !known.has(reasonInput(id)));
+  const inputs = [...fields.map(inputBlock), ...asks.map(reasonBlock)];
+  return buttons.length === 0 ? [] : [...inputs, { type: 'actions', block_id: 'answers', elements: buttons }];
 }
 
 function button({ id, label, style }: CardAction, key: AnswerKey): unknown {
@@ -95,6 +101,38 @@ function reasonBlock({ id, label }: CardAction): unknown {
     optional: true,
     label: words(`Reason for “${label}”`),
     element: { type: 'plain_text_input', action_id: reasonInput(id), multiline: true, max_length: MAX_REASON },
+  };
+}
+
+/** The inputs of an author's Adaptive Card that go with any of the buttons. */
+function fieldsFor({ adaptiveCard }: Card, actions: readonly CardAction[]): Field[] {
+  if (!adaptiveCard) return [];
+  const fields = actions.flatMap(({ id }) => fieldsOf(adaptiveCard, id));
+  return [...new Map(fields.map((field) => [field.id, field])).values()];
+}
+
+function inputBlock(field: Field): unknown {
+  const label = words(cut(field.label, 2_000));
+  return { type: 'input', block_id: `input-${field.id}`, optional: true, label, element: elementOf(field) };
+}
+
+function elementOf(field: Field): unknown {
+  const own = { action_id: field.id };
+  const options = field.choices
+    .slice(0, 100)
+    .map(({ label, value }) => ({ text: words(cut(label, 75)), value: cut(value, 150) }));
+  if (field.kind === 'number') return { type: 'number_input', is_decimal_allowed: true, ...own };
+  if (field.kind === 'date') return { type: 'datepicker', ...own };
+  if (field.kind === 'time') return { type: 'timepicker', ...own };
+  if (field.kind === 'toggle')
+    return { type: 'checkboxes', options: [{ ...options[1]!, text: words(cut(field.label, 75)) }], ...own };
+  if (options.length > 0)
+    return { type: field.kind === 'choices' ? 'multi_static_select' : 'static_select', options, ...own };
+  return {
+    type: 'plain_text_input',
+    multiline: field.multiline,
+    max_length: Math.max(1, Math.min(field.maxLength ?? MAX_REASON, 3_000)),
+    ...own,
   };
 }
 

@@ -408,6 +408,23 @@ describe('an Adaptive Card of an author', () => {
     expect(JSON.stringify(settled)).not.toContain('Input.');
   });
 
+  it('has its inputs on Slack as well, and they come back with the answer', () => {
+    const { blocks } = toBlockKit(readCard(withRaw()), { noticeId: 'ntc_1' }) as unknown as { blocks: Block[] };
+    const inputs = blocks.filter(({ type }) => type === 'input');
+    expect(inputs.map(({ element }) => [element.type, element.action_id])).toEqual([
+      ['static_select', 'account'],
+      ['plain_text_input', 'reason'],
+    ]);
+    const values = {
+      'input-account': { account: { type: 'static_select', selected_option: { value: 'b' } } },
+      'input-reason': { reason: { type: 'plain_text_input', value: null } },
+      'input-days': { days: { type: 'checkboxes', selected_options: [{ value: 'mo' }, { value: 'tu' }] } },
+      'input-from': { from: { type: 'datepicker', selected_date: '2026-11-22' } },
+    };
+    const pressed = readAnswer({ type: 'block_actions', actions: [blocks.at(-1).elements[0]], state: { values } });
+    expect(pressed).toMatchObject({ actionId: 'approve', inputs: { account: 'b', days: 'mo,tu', from: '2026-11-22' } });
+  });
+
   it('knows which inputs go with which button', () => {
     const { adaptiveCard } = readCard(withRaw());
     expect(fieldsOf(adaptiveCard!, 'approve')).toMatchObject([

@@ -59,10 +59,18 @@ const DECIDE = statement(
 
 const AGAIN = statement('decisions.again', `select ${QUESTION_COLUMNS} from question q where q.id = $1`);
 
+const FRESH = statement(
+  'decisions.fresh',
+  `select a.notice_id from question q join asked a on a.question_id = q.id and a.recipient_id = $3
+   where q.state = 'open' and q.topic = $1 and q.key = $2 order by q.created_at desc limit 1`,
+);
+
+/** In the transaction that settles questions. Where nobody said where to, there is no reply. */
 export const FOLLOW = statement(
   'decisions.follow',
   `insert into question_work (question_id, kind, due_at)
-   select id, kind, $2 from unnest($1::text[]) as given (id), unnest(array['reply', 'tell']) as kinds (kind)
+   select q.id, kind, $2 from question q, unnest(array['reply', 'tell']) as kinds (kind)
+   where q.id = any($1::text[]) and (kind = 'tell' or q.reply_to is not null)
    on conflict do nothing`,
 );
 
@@ -144,7 +152,22 @@ function check(found: Found, notice: Notice, answer: Answer) {
 async function settledBefore(tx: Tx, row: QuestionRow, notice: Notice, answer: Answer, now: Date): Promise<Verdict> {
   const decision = decisionOf(row, row.decided_by === null ? undefined : await nameOf(tx, row.decided_by), now);
   if (isRepetition(row, answer)) return { decided: { questionId: row.id, notice, decision, fresh: false } };
-  return { refusal: refusalOf(decision, notice) };
+  const fresh = row.state === 'withdrawn' ? await freshNotice(tx, row, answer.actorId) : undefined;
+  return { refusal: fresh ? staleOf(fresh) : refusalOf(decision, notice) };
+}
+
+/** The notice by which this person is asked now about what the withdrawn question was about. */
+async function freshNotice(tx: Tx, { topic, key }: QuestionRow, actorId: string): Promise<Notice | undefined> {
+  if (key === null) return undefined;
+  const [found] = await tx.query<{ notice_id: string }>(FRESH, [topic, key, actorId]);
+  return found && ownNotice(tx, actorId, found.notice_id);
+}
+
+function staleOf({ id, card }: Notice): Refusal {
+  return new Refusal('stale', 'What this card asks about has changed since; answer the new card.', {
+    noticeId: id,
+    card,
+  });
 }
 
 function isRepetition(row: QuestionRow, answer: Answer): boolean {

@@ -114,7 +114,6 @@ describe('decisions', () => {
     });
     await eventually(async () =>
       expect((await getQuestion(database, questionId(ada!))).work).toMatchObject([
-        {},
         { kind: 'tell', doneAt: expect.any(Date) },
       ]),
     );

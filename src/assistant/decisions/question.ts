@@ -52,6 +52,7 @@ export type QuestionRow = {
   reply_to: string | null;
   reply_session: string | null;
   requester: string | null;
+  key: string | null;
   created_at: Date;
   expires_at: Date | null;
   state: QuestionState;
@@ -67,7 +68,7 @@ export type QuestionRow = {
 };
 
 export const QUESTION_COLUMNS = `q.id, q.topic, q.partition, q.sequence, q.event_id, q.notification, q.request_id,
-  q.correlation_id, q.reply_to, q.reply_session, q.requester, q.created_at, q.expires_at, q.state, q.settled_at,
+  q.correlation_id, q.reply_to, q.reply_session, q.requester, q.key, q.created_at, q.expires_at, q.state, q.settled_at,
   q.decided_by, q.notice_id, q.action_id, q.label, q.reason, q.inputs, q.surface, q.attempt_key`;
 
 const OPEN = statement(

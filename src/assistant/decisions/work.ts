@@ -57,11 +57,6 @@ const REDRIVE = statement(
   `update question_work set cause = null, attempts = 0, due_at = $1 where cause is not null and done_at is null
    returning question_id`,
 );
-const NEXT_DUE = statement(
-  'decisions.next-due',
-  'select min(due_at) as due_at from question_work where done_at is null and cause is null',
-);
-
 /** Takes what is due until `leaseUntil`: whoever dies with it gives it back by that. */
 export async function claimWork(sql: Sql, now: Date, leaseUntil: Date, limit: number): Promise<Work[]> {
   const rows = await sql.query<WorkRow>(CLAIM, [now, leaseUntil, limit]);
@@ -90,9 +85,4 @@ export async function giveUpWork(sql: Sql, { question, kind }: Work, cause: stri
 /** Gives all that was given up another run; returns how many. */
 export async function redriveWork(sql: Sql, now: Date): Promise<number> {
   return (await sql.query(REDRIVE, [now])).length;
-}
-
-export async function nextDue(sql: Sql): Promise<Date | undefined> {
-  const [row] = await sql.query<{ due_at: Date | null }>(NEXT_DUE);
-  return row?.due_at ?? undefined;
 }

@@ -193,7 +193,7 @@ details[open] { padding-bottom: .9rem; } summary { cursor: pointer; padding: .5r
 summary b { display: inline-block; min-width: 4.2rem; font-size: .8rem; color: var(--link); } summary b.delete { color: light-dark(#a4262c, #ff9a9e); }
 code, pre { font: .9em ui-monospace, monospace; overflow-wrap: anywhere; } pre { background: var(--soft); border-radius: 6px; padding: .7rem; overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; } td:first-child code { white-space: nowrap; overflow-wrap: normal; } td { border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; vertical-align: top; }
-th { text-align: start; vertical-align: top; padding: .3rem .6rem .3rem 0; font-weight: 500; }
+th { text-align: start; vertical-align: top; border-top: 1px solid var(--line); padding: .3rem .6rem .3rem 0; font-weight: 500; }
 form button { font: inherit; font-weight: 600; padding: .6rem 1.6rem; border: 0; border-radius: 6px; background: var(--link); color: light-dark(#fff, #14171a); cursor: pointer; }
 textarea, input, select { font: inherit; max-width: 100%; padding: .4rem .5rem; border: 1px solid light-dark(#767c85, #8b929c); border-radius: 6px; background: inherit; color: inherit; }
 blockquote { margin: 0 0 1rem; padding-inline-start: .9rem; border-inline-start: 3px solid var(--line); }

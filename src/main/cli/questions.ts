@@ -7,6 +7,7 @@ type Decision = {
   readonly state: string;
   readonly by?: { readonly id: string };
   readonly label?: string;
+  readonly reason?: string;
   readonly at?: string;
 };
 type Question = Row & { readonly decision: Decision };
@@ -44,9 +45,13 @@ export const questionCommands: readonly Command[] = [
         'GET',
         pathOf(call),
       );
-      const { answers, work, asked, decision: _decision, ...rest } = found;
+      const { answers, work, asked, ...rest } = found;
       if (call.out.json) return call.out.fields(found);
-      call.out.fields({ ...rest, ...flat(found), asked: asked.map(({ recipientId }) => recipientId).join(', ') });
+      call.out.fields({
+        ...flat(rest as Question),
+        reason: found.decision.reason,
+        asked: asked.map(({ recipientId }) => recipientId).join(', '),
+      });
       for (const { at, actorId, actionId, surface, outcome } of answers)
         call.out.line(`answer  ${at}  ${actorId}: ${actionId} over ${surface} -> ${outcome}`);
       for (const { kind, attempts, doneAt, cause } of work)

@@ -11,6 +11,8 @@ import { findNotices, type Notice } from '../../../inbox/notice.ts';
 import type { CardAction } from '../../../kit/card.ts';
 import type { Database } from '../../../kit/database.ts';
 import { Refusal, refusals } from '../../../kit/refusal.ts';
+import type { Recipient } from '../../../people/recipient.ts';
+import { findRecipients } from '../../../people/recipients.ts';
 import type { App, Reply } from '../app.ts';
 import { escapeHtml, plainPage } from '../plain-page.ts';
 import { responses } from '../schemas.ts';
@@ -27,6 +29,7 @@ type Shown = {
   readonly notice: Notice;
   readonly action: CardAction;
   readonly decision: Decision;
+  readonly person: Recipient | undefined;
 };
 
 const path = '/v1/answers/:token';
@@ -99,16 +102,20 @@ async function inWords(reply: Reply, work: () => Promise<unknown>): Promise<unkn
 
 async function find({ database }: AnswerLinkDeps, link: AnswerLink): Promise<Shown> {
   const { noticeId, actionId } = link;
-  const [notices, decisions] = await Promise.all([findNotices(database, [link]), decisionsOf(database, [noticeId])]);
+  const [notices, decisions, people] = await Promise.all([
+    findNotices(database, [link]),
+    decisionsOf(database, [noticeId]),
+    findRecipients(database, [link.recipientId]),
+  ]);
   const notice = notices.get(noticeId);
   const action = notice?.card.actions?.find(({ id }) => id === actionId);
   const decision = decisions.get(noticeId);
   if (!notice || !action || !decision) throw new Refusal('not_found', 'What this link is about is no longer there.');
-  return { link, notice, action, decision };
+  return { link, notice, action, decision, person: people.get(link.recipientId) };
 }
 
 function askPage(reply: Reply, shown: Shown, problem?: string, filled: Readonly<Record<string, string>> = {}) {
-  const { notice, action } = shown;
+  const { notice, action, person } = shown;
   const alert = problem === undefined ? '' : `<p role="alert"><b>${escapeHtml(problem)}</b></p>`;
   const fields = notice.card.adaptiveCard ? fieldsOf(notice.card.adaptiveCard, action.id) : [];
   const hasReason = fields.some(({ id }) => id === 'reason' || id === `reason-${action.id}`);
@@ -117,13 +124,13 @@ function askPage(reply: Reply, shown: Shown, problem?: string, filled: Readonly<
     (field) => `<p>${control(field, filled[field.id] ?? field.value ?? '')}</p>`,
   );
   const form = `<form method="post">${inputs.join('\n')}<p><button>${escapeHtml(action.label)}</button></p></form>`;
-  const body = `${cardHtml(notice)}${alert}${form}<p><small>You answer as ${escapeHtml(notice.recipientId)}. Nothing happens before you press the button.</small></p>`;
+  const body = `${cardHtml(notice)}${alert}${form}<p><small>You answer as ${escapeHtml(person?.displayName ?? notice.recipientId)}. Nothing happens before you press the button.</small></p>`;
   return plainPage(reply, problem === undefined ? 200 : 422, notice.card.title, body);
 }
 
-function settledPage(reply: Reply, { notice, decision }: Shown, status = 200) {
+function settledPage(reply: Reply, { notice, decision, person }: Shown, status = 200) {
   const reason = decision.reason === undefined ? '' : `<blockquote>${lines(decision.reason)}</blockquote>`;
-  const words = `<p><b>${escapeHtml(decisionText(notice.card, decision) ?? '')}</b></p>${reason}`;
+  const words = `<p><b>${escapeHtml(decisionText(notice.card, decision, person) ?? '')}</b></p>${reason}`;
   return plainPage(reply, status, notice.card.title, `${cardHtml(notice)}${words}<p><a href="/me">Your inbox</a></p>`);
 }
 
