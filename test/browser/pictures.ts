@@ -68,6 +68,10 @@ async function pictureInbox(browser: Browser): Promise<void> {
   await page.getByRole('link', { name: /asks for/ }).click();
   await page.getByRole('heading', { name: /asks for/ }).waitFor();
   await take(page, 'me');
+  await page.goto(`${server.url}/me#/assistant`);
+  const chat = page.getByRole('region', { name: 'Assistant', exact: true });
+  await chat.getByRole('button', { name: 'Reject' }).first().waitFor();
+  await take(page, 'assistant');
   await using mobile = await Visitor.come(browser, { ...phone, colorScheme: 'dark' });
   const small = await mobile.signIn(server, 'ada');
   await small.getByRole('link', { name: /Emmy Noether/ }).waitFor();
@@ -75,6 +79,14 @@ async function pictureInbox(browser: Browser): Promise<void> {
   await small.goto(`${server.url}/me#/preferences`);
   await small.getByRole('switch').first().waitFor();
   await take(small, 'preferences-phone');
+  await server.call('PUT', '/v1/recipients/ada/devices/pixel', {
+    platform: 'fcmv1',
+    address: 'pixel',
+    label: 'Pixel 9',
+  });
+  await small.goto(`${server.url}/me#/devices`);
+  await small.getByText('Pixel 9').waitFor();
+  await take(small, 'devices-phone');
 }
 
 async function take(page: Page, name: string): Promise<void> {

@@ -3,6 +3,7 @@ import { ChevronRightRegular } from '@fluentui/react-icons';
 import type { ReactNode } from 'react';
 import { Chip, Failure, Waiting } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
+import { Channels } from './Channels.tsx';
 import { FirstSteps } from './FirstSteps.tsx';
 import { BacklogCells, type Column, Grid, RateCells } from './Grid.tsx';
 import { Sparkline } from './Sparkline.tsx';
@@ -41,6 +42,10 @@ export function Overview({ stats: { history, error } }: { readonly stats: LiveSt
         ) : (
           <Topics history={history} topics={latest.topics} />
         )}
+      </section>
+      <section aria-labelledby="channels-title">
+        <h2 id="channels-title">Channels</h2>
+        <Channels history={history} latest={latest} />
       </section>
     </div>
   );
