@@ -61,7 +61,6 @@ const fixture = await startHub({
         fcmv1: {
           ...account.credentials,
           endpoint: { ...endpoint, ca: `${sink.ca}\n${account.ca}` },
-          messagesPerMinute: Infinity,
         },
       }
     : {}),

@@ -74,7 +74,7 @@ test('a stopped fan-out waits for what left and tells what did not', async () =>
 
 test('an urgent push overtakes a running broadcast', async () => {
   const broadcast = fanOut(driver, driver.plan({}), targets(5000));
-  await expect.poll(() => apns.pushes.total).toBeGreaterThan(200);
+  await expect.poll(() => apns.pushes.total, { timeout: 20_000 }).toBeGreaterThan(200);
   const before = apns.pushes.total;
   await fanOut(
     driver,

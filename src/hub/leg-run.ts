@@ -1,12 +1,13 @@
-// Carries out one leg of a send: reads a page of devices, pushes it as a chunk, settles it, and so on, with the next page
-// read and rendered meanwhile. Two chunks are under way at most: when this process dies, their devices are what is pushed
-// again, a thousand at most. What may be tried again is written down with the chunk and tried between later ones, so
-// that a device in trouble holds up nobody.
+// Carries out one leg of a send: reads devices page by page, pushes them slice by slice, and settles the slices that are
+// done, in their order, as a chunk. Not more than a thousand devices are under way at a time, from the push until what
+// became of it is durable: these are what is pushed again when this process dies. With slices of a quarter of that, three
+// are on the line while one is being written down. What may be tried again is written down with the chunk and tried
+// between later ones, so that a device in trouble holds up nobody.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { sqlState } from '../kit/database.ts';
-import { type Aim, Aimer, aimsAt, type Message } from './aims.ts';
+import { type Aim, Aimer, aimsAt } from './aims.ts';
 import type { Platform } from './drivers/driver.ts';
 import { outcomeCode } from './fan-out.ts';
 import { pushPlatforms } from './lanes.ts';
@@ -28,12 +29,10 @@ import {
 import { type Failed, type PushDeps, type PushedChunk, pushChunk } from './push.ts';
 import { favoursTags, findPushDevices, type PushPage, selectPushPage } from './selection.ts';
 import { addCount, type OutcomeCounts } from './sends.ts';
+import { addressSlices, deviceSlices, directAims, pageSize, type Slice, sliceSize } from './slices.ts';
 import { noTagLimits, parseTagExpression, type TagExpression } from './tags.ts';
 
-/** Devices per chunk. Two are under way, so that the connection has work while one is being settled. */
-const chunkSize = 500;
-/** A page is cut down when devices are large: memory is bounded by bytes, not by their number. */
-const mostPageBytes = 1_000_000;
+const slicesUnderWay = pageSize / sliceSize;
 const mostTries = 5;
 /** A lane that takes nothing for so long loses the send; as with Azure. */
 const giveUpMs = 30 * 60_000;
@@ -51,8 +50,8 @@ export type RunOptions = {
   readonly mayGoOn: () => boolean;
 };
 
-/** A page, ready to be pushed. */
-type Chunk = { readonly aims: readonly Aim[]; readonly reached: string; readonly walked: boolean };
+/** A slice on its way. */
+type Running = { readonly slice: Slice; readonly pushed: Promise<void>; result: PushedChunk | undefined };
 
 export class LegRun {
   readonly #deps: PushDeps;
@@ -130,31 +129,43 @@ export class LegRun {
     if (!kept) this.#lost = true;
   }
 
-  /** Chunk after chunk, until there are no more or something else has to be done first. */
+  /** Slice after slice, until there are no more or something else has to be done first. */
   async #walk(): Promise<boolean> {
     const first = await this.#first();
     if (first === 'split') return false;
-    let before: Promise<boolean> | undefined;
-    let goOn = true;
+    const slices = this.#slicesOf(first);
+    const running: Running[] = [];
     try {
-      for await (const chunk of this.#chunksOf(first)) {
-        const pushed = this.#push(chunk.aims);
-        // Whoever waits for it may fail first.
-        pushed.catch(() => {});
-        goOn = before === undefined || (await before);
-        before = goOn ? pushed.then((result) => this.#settle(chunk, result)) : pushed.then(() => false);
-        before.catch(() => {});
-        if (!goOn || chunk.walked || !this.#mayWalk()) break;
+      for (let begun = 0, more = true; ; ) {
+        while (more && running.length < slicesUnderWay) {
+          if (begun >= slicesUnderWay && !this.#mayWalk()) break;
+          const next = await slices.next();
+          if (!next.done) running.push(this.#begin(next.value));
+          begun += 1;
+          more = next.done === false && !next.value.walked;
+        }
+        if (running.length === 0) break;
+        await running[0]!.pushed;
+        if (!(await this.#settle(takeDone(running)))) return false;
       }
-      return (
-        (await (before ?? true)) &&
-        goOn &&
-        (this.#walked || this.#options.mayGoOn() || this.#giveBack(this.#deps.now()))
-      );
     } finally {
       // However this ends, nothing may be on its way when the leg changes hands.
-      await before?.catch(() => {});
+      await Promise.allSettled(running.map(({ pushed }) => pushed));
     }
+    return this.#walked || this.#options.mayGoOn() || this.#giveBack(this.#deps.now());
+  }
+
+  #begin(slice: Slice): Running {
+    const running: Running = {
+      slice,
+      pushed: this.#push(slice.aims).then((result) => {
+        running.result = result;
+      }),
+      result: undefined,
+    };
+    // Whoever waits for it may fail first.
+    running.pushed.catch(() => {});
+    return running;
   }
 
   #mayWalk(): boolean {
@@ -166,35 +177,18 @@ export class LegRun {
   /** The first page of all platforms tells whether there are so many devices that each platform should go its own pace. */
   async #first(): Promise<PushPage | 'split'> {
     const { database, now } = this.#deps;
-    const page = await this.#durably(() => this.#readPage(this.#reached, chunkSize));
-    if (this.#leg.platform !== '*' || page.devices.length < chunkSize) return page;
+    const page = await this.#durably(() => this.#readPage(this.#reached, pageSize));
+    if (this.#leg.platform !== '*' || page.devices.length < pageSize) return page;
     await splitLeg(database, this.#leg, pushPlatforms, now());
     return 'split';
   }
 
-  /** The next one is being read and rendered while the caller works on this one. */
-  async *#chunksOf(first: PushPage): AsyncGenerator<Chunk> {
+  #slicesOf(first: PushPage): AsyncGenerator<Slice> {
     const { job } = this.#leg;
-    if (job.to !== undefined) return yield* directChunks(job.message, job.to, Number(this.#reached));
+    if (job.to !== undefined) return addressSlices(job.message, job.to, Number(this.#reached));
     const aimer = new Aimer(job.message, this.#expression);
-    let limit = chunkSize;
-    const read = async (after: string, known?: PushPage): Promise<Chunk> => {
-      const asked = limit;
-      const page = known ?? (await this.#durably(() => this.#readPage(after, asked)));
-      limit = Math.max(1, Math.min(chunkSize, Math.floor((asked * mostPageBytes) / Math.max(page.bytes, 1))));
-      const aims: Aim[] = [];
-      for (const device of page.devices) aimer.take(device, aims);
-      return { aims, reached: page.last ?? after, walked: page.devices.length < asked };
-    };
-    let next = read(this.#reached, first);
-    for (;;) {
-      const chunk = await next;
-      if (!chunk.walked) next = read(chunk.reached);
-      // Whoever stops early must not leave a rejection behind.
-      next.catch(() => {});
-      yield chunk;
-      if (chunk.walked) return;
-    }
+    const read = (after: string, limit: number) => this.#durably(() => this.#readPage(after, limit));
+    return deviceSlices(aimer, read, this.#reached, first);
   }
 
   async #readPage(after: string, limit: number): Promise<PushPage> {
@@ -211,12 +205,11 @@ export class LegRun {
   }
 
   /** False when the leg is another's by now. */
-  async #settle(chunk: Chunk, pushed: PushedChunk): Promise<boolean> {
+  async #settle(done: readonly Done[]): Promise<boolean> {
     const now = this.#deps.now();
-    const { aims, reached, walked } = chunk;
     const { job } = this.#leg;
-    const base = Number(this.#reached);
-    const failures = failuresOf(aims, pushed.failed, now, job.to && base);
+    const { aims, pushed, reached, walked } = together(done);
+    const failures = failuresOf(aims, pushed.failed, now, job.to && Number(this.#reached));
     this.#count(aims, pushed);
     const settled = {
       chunk: this.#chunks,
@@ -331,23 +324,36 @@ export class LegRun {
 
 const noPage: PushPage = { devices: [], last: undefined, bytes: 0 };
 
-/** Straight to addresses, whether they are known or not. */
-export function directAims(message: Message, addresses: readonly Aim['address'][]): Aim[] {
-  if (message.kind === 'template') return [];
-  const { platform, body: payload, headers } = message;
-  return addresses.map((address) => {
-    const handle = typeof address === 'string' ? address : address.endpoint;
-    return { platform, address, handle, payload, headers, deviceId: undefined };
-  });
+type Done = { readonly slice: Slice; readonly result: PushedChunk };
+
+/** Takes out the slices at the head that have been pushed. */
+function takeDone(running: Running[]): Done[] {
+  const done: Done[] = [];
+  for (let head = running[0]; head?.result !== undefined; head = running[0]) {
+    done.push({ slice: head.slice, result: head.result });
+    running.shift();
+  }
+  return done;
 }
 
-function* directChunks(message: Message, to: readonly Aim['address'][], from: number): Generator<Chunk> {
-  for (let at = from; ; at += chunkSize) {
-    const addresses = to.slice(at, at + chunkSize);
-    const walked = at + chunkSize >= to.length;
-    yield { aims: directAims(message, addresses), reached: String(at + addresses.length), walked };
-    if (walked) return;
+/** Slices that are settled together, as the one chunk that is written down. */
+function together(done: readonly Done[]): Slice & { readonly pushed: PushedChunk } {
+  const { reached, walked } = done.at(-1)!.slice;
+  if (done.length === 1) return { ...done[0]!.slice, pushed: done[0]!.result };
+  const aims = done.flatMap(({ slice }) => slice.aims);
+  const failed: Failed[] = [];
+  let before = 0;
+  for (const { slice, result } of done) {
+    for (const each of result.failed) failed.push({ ...each, index: each.index + before });
+    before += slice.aims.length;
   }
+  const down = done.find(({ result }) => result.down)?.result.down;
+  return {
+    aims,
+    reached,
+    walked,
+    pushed: { codes: Buffer.concat(done.map(({ result }) => result.codes)), failed, down },
+  };
 }
 
 function failuresOf(

@@ -2,12 +2,14 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ApnsStandin } from '../../test/standins/apns.ts';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import { addManyDevices } from '../../test/support/many-devices.ts';
 import { makeCertificate } from '../kit/certificate.ts';
 import { sealingKey } from '../kit/sealing.ts';
 import { putDevice } from './devices.ts';
-import { ensureHub } from './hubs.ts';
+import { ensureHub, type HubCredentials } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
 import { HubLanes } from './lanes.ts';
+import { deviceMark } from './leg-run.ts';
 import { claimLeg, type Leg, settleChunk } from './legs.ts';
 import { HubSender, type SenderSignal } from './sender.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from './sends.ts';
@@ -125,4 +127,100 @@ test('a passing trouble of the push service is waited out; an address that comes
   const began = performance.now();
   startSender(() => later(performance.now() - began));
   expect(await ended('trouble', id)).toMatchObject({ outcomes: { apns: { Success: 1, Skipped: 1 } } });
+});
+
+const template = (properties: Record<string, unknown> = {}): SendJob => ({ message: { kind: 'template', properties } });
+const body = JSON.stringify({ aps: { alert: '$(name)' } });
+const rowsOf = (table: string, id: string) =>
+  db.database.query<Record<string, unknown>>(`select * from ${table} where send = $1 order by platform`, [id]);
+
+test('a template send to more than a chunk goes in legs, and its chunks tell what each device came to', async () => {
+  await makeHub('legs', 0);
+  await addManyDevices(db.database, { hub: 'legs', platform: 'apns', count: 1_100, body });
+  await addManyDevices(db.database, { hub: 'legs', platform: 'wns', count: 3, body: '<toast>$(name)</toast>' });
+  const id = await enqueueSend(db.database, 'legs', template(), start);
+  const before = apns.pushes.total;
+  startSender();
+  const outcomes = { apns: { Success: 1_100 }, wns: { InvalidCredentials: 3 } };
+  expect(await ended('legs', id)).toMatchObject({ state: 'Completed', outcomes });
+  expect(apns.pushes.total - before).toBe(1_100);
+  const legs = await rowsOf('hub_send_leg', id);
+  expect(legs.map(({ platform }) => platform)).toEqual(['apns', 'browser', 'fcmv1', 'wns']);
+  const chunks = (await rowsOf('hub_send_chunk', id)).filter(({ platform }) => platform === 'apns');
+  chunks.sort((a, b) => Number(a.chunk) - Number(b.chunk));
+  expect(Buffer.concat(chunks.map(({ outcomes: codes }) => codes as Buffer))).toEqual(Buffer.alloc(1_100, 1));
+  const marks = Buffer.concat(chunks.map(({ devices }) => devices as Buffer));
+  const ids = await db.database.query<{ id: string }>(
+    "select id from device where hub = 'legs' and platform = 'apns' order by id",
+  );
+  expect(ids.map((_, i) => marks.readUInt32BE(i * 4))).toEqual(ids.map((each) => deviceMark(each.id)));
+  const [shown] = apns.pushes.items.slice(-1);
+  expect(shown!.headers['apns-collapse-id']).toContain(id);
+});
+
+test('a device in trouble holds up nobody: the others are done while it waits for its next try', async () => {
+  await makeHub('one-in-trouble', 3);
+  const trouble = parseInstallation({
+    installationId: 'd001x',
+    platform: 'apns',
+    pushChannel: `5030${token(1).slice(4)}`,
+  });
+  const dead = parseInstallation({
+    installationId: 'd001y',
+    platform: 'apns',
+    pushChannel: `dead${token(1).slice(4)}`,
+  });
+  for (const installation of [trouble, dead])
+    await putDevice(db.database, { hub: 'one-in-trouble', kind: 'installation', installation }, start);
+  const id = await enqueueSend(db.database, 'one-in-trouble', job, start);
+  startSender();
+  await eventually(async () => {
+    const send = await findSend(db.database, 'one-in-trouble', id);
+    expect(send).toMatchObject({ state: 'Processing', outcomes: { apns: { Success: 3, ExpiredChannel: 1 } } });
+  });
+  const failures = await rowsOf('hub_send_failure', id);
+  expect(failures.map(({ device_id, cause, due_at }) => [device_id, cause, due_at === null])).toEqual([
+    ['d001x', 'ServiceUnavailable', false],
+    ['d001y', 'Unregistered', true],
+  ]);
+});
+
+test('a lane that is stopped burns no device: the send waits, and goes on once the credentials are right', async () => {
+  const credentials = { apns: { ...apns.credentials, environment: 'sandbox' as const } };
+  await makeHub('stopped', 0);
+  const endpoint = { host: '127.0.0.1', port: apns.service.port, ca: certificate.ca };
+  const wrong = { apns: { ...credentials.apns, teamId: 'NOBODY1234', endpoint } };
+  const ensure = (given: HubCredentials) =>
+    ensureHub(db.database, key, { name: 'stopped', credentials: given, subject: 'mailto:a@b.c' }, start);
+  await ensure(wrong);
+  await addManyDevices(db.database, { hub: 'stopped', platform: 'apns', count: 1_200, body });
+  const id = await enqueueSend(db.database, 'stopped', template(), start);
+  const before = apns.service.requests;
+  let now = start;
+  startSender(() => now);
+  await eventually(async () => {
+    const [leg] = (await rowsOf('hub_send_leg', id)).filter(({ platform }) => platform === 'apns');
+    expect(leg).toMatchObject({ leased_until: null, ended_at: null });
+    expect((leg!.due_at as Date).getTime()).toBeGreaterThan(start.getTime());
+  });
+  expect(apns.service.requests - before).toBeLessThan(10);
+  expect(await findSend(db.database, 'stopped', id)).toMatchObject({ state: 'Processing', outcomes: {} });
+  await ensure({ apns: { ...credentials.apns, endpoint } });
+  // The lanes look for new credentials every two seconds; until then each try says when the next one is.
+  await eventually(async () => {
+    const [leg] = (await rowsOf('hub_send_leg', id)).filter(({ platform }) => platform === 'apns');
+    if (leg!.leased_until === null && (leg!.due_at as Date) > now) now = leg!.due_at as Date;
+    const send = await findSend(db.database, 'stopped', id);
+    expect(send).toMatchObject({ state: 'Completed', outcomes: { apns: { Success: 1_200 } } });
+  }, 25_000);
+});
+
+test('a send to addresses goes chunk by chunk too, and names the place of what failed', async () => {
+  await makeHub('addresses', 0);
+  const to = Array.from({ length: 1_100 }, (_, n) => (n === 777 ? `dead${token(n).slice(4)}` : token(n)));
+  const id = await enqueueSend(db.database, 'addresses', { ...job, to }, start);
+  startSender();
+  expect(await ended('addresses', id)).toMatchObject({ outcomes: { apns: { Success: 1_099, ExpiredChannel: 1 } } });
+  const failures = await rowsOf('hub_send_failure', id);
+  expect(failures.map(({ part, cause }) => [part, cause])).toEqual([['777', 'Unregistered']]);
 });

@@ -6,7 +6,7 @@ import { LegRun } from './leg-run.ts';
 import { claimLeg, closeForgottenSends, endLeg, type Leg, releaseLeg } from './legs.ts';
 import type { PushDeps } from './push.ts';
 
-export { directAims } from './leg-run.ts';
+export { directAims } from './slices.ts';
 
 export type SenderSignal = { readonly name: 'hub.failed'; readonly error: unknown };
 export type SenderDeps = PushDeps & { readonly emit: Emit<SenderSignal> };

@@ -121,8 +121,9 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     return this.#post(plan, push, `/4/broadcasts/apps/${this.#options.credentials.bundleId}`, fields, 5120, true);
   }
 
-  whenRoom(): Promise<void> {
-    return this.#client.whenRoom();
+  async whenRoom(): Promise<void> {
+    await this.#gate.decided();
+    await this.#client.whenRoom();
   }
 
   close(graceMs?: number): Promise<void> {
@@ -148,8 +149,9 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
       else if (mayRenew && isExpired(reply) && this.#token.renew(token))
         this.#post(plan, push, path, fields, limit, false);
       else push.settle(this.#judge(reply, mayRenew));
+      this.#gate.heard();
     };
-    return this.#client.post({
+    const room = this.#client.post({
       head: this.#head(plan, token),
       path,
       fields,
@@ -157,6 +159,7 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
       urgent: push.urgent === true,
       settle,
     });
+    return room && this.#gate.trusted;
   }
 
   #head(plan: ApnsPlan, token: string): RequestHead {

@@ -149,6 +149,6 @@ test('never more than a hundred streams run at once, and a full window waits for
     const push = { address: `device-${i}`, payload: message, settle };
     if (!driver.push(plan, push)) await driver.whenRoom();
   }
-  await expect.poll(() => done).toBe(3000);
+  await expect.poll(() => done, { timeout: 20_000 }).toBe(3000);
   expect(fcm.messages.total).toBe(3000);
 });

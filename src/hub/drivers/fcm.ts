@@ -105,6 +105,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
   /** Also waits for the access token: what is pushed before it is there is kept, but should be little. */
   async whenRoom(): Promise<void> {
     if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
+    await this.#gate.decided();
     const waitMs = this.#pace.waitMs();
     if (waitMs > 0) await pause(waitMs);
     await this.#client.whenRoom();
@@ -121,6 +122,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
       if (!(error instanceof TokenError)) throw error;
       if (error.denied) push.settle(this.#gate.stop('credentials'));
       else push.settle({ kind: 'down', cause: 'no_token', alarm: false, retryAfterMs: unavailablePauseMs });
+      this.#gate.heard();
     }
   }
 
@@ -130,9 +132,12 @@ export class FcmDriver implements Driver<string, FcmPlan> {
       if (mayRenew && outcome.kind === 'down' && outcome.cause === 'UNAUTHENTICATED') {
         this.#token.invalidate(token);
         void this.#postWhenReady(push, body, false);
-      } else push.settle(outcome.kind === 'down' && outcome.alarm ? this.#gate.stop(outcome.cause) : outcome);
+        return;
+      }
+      push.settle(outcome.kind === 'down' && outcome.alarm ? this.#gate.stop(outcome.cause) : outcome);
+      this.#gate.heard();
     };
-    return this.#client.post({
+    const room = this.#client.post({
       head: this.#headOf(token),
       path: this.#path,
       fields: [],
@@ -140,6 +145,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
       urgent: push.urgent === true,
       settle,
     });
+    return room && this.#gate.trusted;
   }
 
   #headOf(token: string): RequestHead {

@@ -4,6 +4,8 @@
 //   open --bad credentials--> stopped --after probeAfterMs--> one probe --good answer--> open
 //                                `--------------- bad again ----------------'
 //   open --throttled, thrice in a row--> paused --after the time that the service named--> open
+// Until a push has been answered well nobody knows whether the credentials are good: who asks for room waits for the first
+// answer, so that a broadcast does not send a thousand pushes along with one that is refused.
 // A single throttled push may be about its device; only when nobody gets through is it about us.
 
 import type { Platform, PushOutcome, PushSignal } from './driver.ts';
@@ -19,6 +21,8 @@ export class Gate {
   #cause: string | undefined;
   #probeAt = 0;
   #throttled = 0;
+  #trusted = false;
+  readonly #waiting: (() => void)[] = [];
   #pausedUntil = 0;
   #pauseCause = '';
 
@@ -34,6 +38,22 @@ export class Gate {
     this.#probeAfterMs = probeAfterMs;
   }
 
+  /** Whether a push has been answered well since the last refusal. */
+  get trusted(): boolean {
+    return this.#trusted;
+  }
+
+  /** Resolves at once when the credentials are known to be good, or bad; else with the next answer, whatever it is. */
+  decided(): Promise<void> {
+    if (this.#trusted || this.#cause !== undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** To be called after every push that was let through, when it has come to something. */
+  heard(): void {
+    if (this.#waiting.length > 0) for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
   /** The outcome of a push that is not let through; undefined lets it through. */
   closed(): PushOutcome | undefined {
     if (this.#cause === undefined) return this.#pausedUntil === 0 ? undefined : this.#paused();
@@ -47,6 +67,7 @@ export class Gate {
   stop(cause: string): PushOutcome {
     if (this.#cause !== cause) this.#emit({ name: 'push.lane-stopped', platform: this.#platform, cause });
     this.#cause = cause;
+    this.#trusted = false;
     this.#probeAt = this.#now() + this.#probeAfterMs;
     return { kind: 'down', cause, alarm: true, retryAfterMs: this.#probeAfterMs };
   }
@@ -69,7 +90,7 @@ export class Gate {
   /** The service took a push. */
   taken(): void {
     this.#throttled = 0;
-    if (this.#cause !== undefined) this.open();
+    this.open();
   }
 
   #paused(): PushOutcome | undefined {
@@ -82,6 +103,7 @@ export class Gate {
 
   /** The service accepts us. */
   open(): void {
+    this.#trusted = true;
     if (this.#cause === undefined) return;
     this.#cause = undefined;
     this.#emit({ name: 'push.lane-resumed', platform: this.#platform });

@@ -98,6 +98,7 @@ export class WnsDriver implements Driver<string, WnsPlan> {
 
   async whenRoom(): Promise<void> {
     if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
+    await this.#gate.decided();
     await this.#crowded?.whenRoom();
   }
 
@@ -119,6 +120,7 @@ export class WnsDriver implements Driver<string, WnsPlan> {
       if (!(error instanceof TokenError)) throw error;
       if (error.denied) push.settle(this.#gate.stop('credentials'));
       else push.settle({ kind: 'down', cause: 'no_token', alarm: false, retryAfterMs: 10_000 });
+      this.#gate.heard();
     }
   }
 
@@ -128,13 +130,16 @@ export class WnsDriver implements Driver<string, WnsPlan> {
       if (reply.kind === 'answer' && reply.status === 401 && mayRenew) {
         this.#token.invalidate(token);
         void this.#postWhenReady(plan, push, url, false);
-      } else push.settle(this.#judge(reply));
+        return;
+      }
+      push.settle(this.#judge(reply));
+      this.#gate.heard();
     };
     const head = headOf(plan, url.host, token);
     const path = url.pathname + url.search;
     const room = client.post({ head, path, fields: [], body: push.payload, urgent: push.urgent === true, settle });
     if (!room) this.#crowded = client;
-    return room;
+    return room && this.#gate.trusted;
   }
 
   #judge(reply: Reply): PushOutcome {

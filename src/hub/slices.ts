@@ -1,0 +1,82 @@
+// What a leg pushes, in slices: devices page by page, or a list of addresses. The next page is being read and rendered
+// while the slices of this one are on their way; nothing else is held, however many devices there are.
+
+import type { Aim, Aimer, Message } from './aims.ts';
+import type { PushPage } from './selection.ts';
+
+/** Devices that are read at once. */
+export const pageSize = 1_000;
+/** Devices that are pushed together. */
+export const sliceSize = 250;
+/** A page is cut down when devices are large: memory is bounded by bytes, not by their number. */
+const mostPageBytes = 2_000_000;
+
+export type Slice = {
+  readonly aims: readonly Aim[];
+  /** The id of its last device; of a list of addresses, how many there are up to its end. */
+  readonly reached: string;
+  /** It is the last one. */
+  readonly walked: boolean;
+};
+
+/** Devices after the id `reached`; `first` is their first page, of at most `pageSize`. */
+export async function* deviceSlices(
+  aimer: Aimer,
+  readPage: (after: string, limit: number) => Promise<PushPage>,
+  reached: string,
+  first: PushPage,
+): AsyncGenerator<Slice> {
+  let limit = pageSize;
+  const read = async (after: string, known?: PushPage): Promise<Slice[]> => {
+    const asked = limit;
+    const page = known ?? (await readPage(after, asked));
+    limit = Math.max(1, Math.min(pageSize, Math.floor((asked * mostPageBytes) / Math.max(page.bytes, 1))));
+    return slicesOfPage(aimer, page, after, page.devices.length < asked);
+  };
+  let next = read(reached, first);
+  for (;;) {
+    const slices = await next;
+    const last = slices.at(-1)!;
+    if (!last.walked) next = read(last.reached);
+    // Whoever stops early must not leave a rejection behind.
+    next.catch(() => {});
+    yield* slices;
+    if (last.walked) return;
+  }
+}
+
+function slicesOfPage(aimer: Aimer, { devices }: PushPage, after: string, walked: boolean): Slice[] {
+  if (devices.length === 0) return [{ aims: [], reached: after, walked }];
+  const slices: Slice[] = [];
+  for (let at = 0; at < devices.length; at += sliceSize) {
+    const part = devices.slice(at, at + sliceSize);
+    const aims: Aim[] = [];
+    for (const device of part) aimer.take(device, aims);
+    slices.push({ aims, reached: part.at(-1)!.id, walked: walked && at + sliceSize >= devices.length });
+  }
+  return slices;
+}
+
+/** A list of addresses, from the place `from` on. */
+export async function* addressSlices(
+  message: Message,
+  to: readonly Aim['address'][],
+  from: number,
+): AsyncGenerator<Slice> {
+  for (let at = from; ; at += sliceSize) {
+    const addresses = to.slice(at, at + sliceSize);
+    const walked = at + sliceSize >= to.length;
+    yield { aims: directAims(message, addresses), reached: String(at + addresses.length), walked };
+    if (walked) return;
+  }
+}
+
+/** Straight to addresses, whether they are known or not. */
+export function directAims(message: Message, addresses: readonly Aim['address'][]): Aim[] {
+  if (message.kind === 'template') return [];
+  const { platform, body: payload, headers } = message;
+  return addresses.map((address) => {
+    const handle = typeof address === 'string' ? address : address.endpoint;
+    return { platform, address, handle, payload, headers, deviceId: undefined };
+  });
+}
