@@ -26,6 +26,13 @@ const approval: Notification = {
   },
 };
 
+const toARule: Notification = {
+  ...approval,
+  name: 'to-a-rule',
+  when: "type = 'asked by rule'",
+  audience: () => ({ where: "team = 'walkers'" }),
+};
+
 let events = 0;
 
 async function ask(server: TestServer, data: Asked, extensions: Record<string, string> = {}) {
@@ -48,7 +55,7 @@ async function item(server: TestServer, person: string, eventId: string) {
 }
 
 describe('an answer on a card', () => {
-  const server = useServer({}, [approval]);
+  const server = useServer({}, [approval, toARule]);
   const answer = (person: string, notice: string, action: string, json: unknown = {}) =>
     server.call(`/v1/recipients/${person}/inbox/${notice}/actions/${action}`, { json });
 
@@ -118,6 +125,38 @@ describe('an answer on a card', () => {
     await answer('ada', ada.id, 'approve');
     expect(await stream.next()).toEqual({ kind: 'changed', ids: [bob.id], as: 'settled' });
     stream.close();
+  });
+
+  it('decides for everybody of a rule, and knows where the backend waits although they are told later', async () => {
+    const people = ['walker1', 'walker2'];
+    for (const id of people)
+      await server.call(`/v1/recipients/${id}`, { method: 'PUT', json: { attributes: { team: 'walkers' } } });
+    const event = {
+      specversion: '1.0',
+      id: 'w1',
+      source: '/t',
+      type: 'asked by rule',
+      data: {},
+      replyto: 'hr',
+      correlationid: 'c1',
+    };
+    const headers = { 'content-type': 'application/cloudevents+json' };
+    await server.call('/v1/topics/hr/events', { json: event, headers });
+    const [first, second] = await eventually(async () => {
+      const items = await Promise.all(people.map((id) => item(server, id, 'w1')));
+      expect(items.every((each) => each !== undefined)).toBe(true);
+      return items;
+    });
+    expect((await answer('walker2', second.id, 'approve')).status).toBe(200);
+    expect((await answer('walker1', first.id, 'approve')).json).toMatchObject({ status: 409, by: { id: 'walker2' } });
+    const list = await server.call('/v1/questions?recipient=walker1');
+    expect(list.json.items).toMatchObject([{ replyTo: 'hr', correlationId: 'c1', decision: { state: 'decided' } }]);
+    const [reply] = await eventually(async () => {
+      const found = (await server.broker.browse('hr')).filter(({ correlationId }) => correlationId === 'c1').slice(1);
+      expect(found).toHaveLength(1);
+      return found;
+    });
+    expect(reply!.properties).toMatchObject({ decision: 'approve', state: 'decided', request: 'w1' });
   });
 
   it('is there for whoever looks after the system, who can also withdraw what is asked', async () => {
