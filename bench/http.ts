@@ -11,6 +11,7 @@ import { Access } from '../src/access/access.ts';
 import { HttpServer } from '../src/gateways/http/server.ts';
 import { compileDefinitions } from '../src/handler/notification.ts';
 import { HubLanes } from '../src/hub/lanes.ts';
+import { azureTagLimits } from '../src/hub/tags.ts';
 import { InboxStream } from '../src/inbox/stream.ts';
 import { Database } from '../src/kit/database.ts';
 import { migrate } from '../src/kit/migrate.ts';
@@ -146,7 +147,7 @@ async function serve(database: Database): Promise<void> {
   const now = () => new Date();
   await using lanes = new HubLanes({ database, key, emit });
   const hubs = {
-    admin: { database, key, subject: 'mailto:bench@example.org', now },
+    admin: { database, key, subject: 'mailto:bench@example.org', tagLimits: azureTagLimits, now },
     defaultRules: [],
     push: { database, lanes, now },
     wake: () => undefined,

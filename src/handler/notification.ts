@@ -26,6 +26,11 @@ export type Notification<Data = unknown> = {
   readonly mandatory?: boolean | readonly ChannelName[];
   readonly channels: readonly ChannelName[];
   readonly urgency?: Urgency;
+  /**
+   * Its pushes pass through Apple, Google, Microsoft or a browser's maker. True: they say only that something waits, or this
+   * text; the app fetches the notice with authorisation.
+   */
+  readonly confidential?: boolean | string;
   /** Whom it concerns. Pure: called again when the event is replayed. */
   audience(event: EventOf<Data>): Audience;
   /** What to tell one of them. Pure, and called once per recipient. */
@@ -176,4 +181,10 @@ function areChannels(value: unknown): value is readonly ChannelName[] {
 function repeated(notifications: readonly Notification[]): string[] {
   const byName = Map.groupBy(notifications, (each) => each?.name);
   return [...byName].flatMap(([name, same]) => (same.length > 1 ? [`${name} is defined ${same.length} times`] : []));
+}
+
+/** What pushes of this notification say instead of its content; undefined for those that may say it. */
+export function concealedText(definitions: Definitions, name: string): string | undefined {
+  const given = definitions.all.find((each) => each.name === name)?.confidential;
+  return given === true ? 'You have a new message' : given || undefined;
 }

@@ -135,7 +135,9 @@ type Compiled = { readonly template: Template; readonly headers: CompiledHeaders
 const read = new Map<string, Map<string, Compiled>>();
 const mostRead = 5_000;
 
-function compiled(platform: Installation['platform'], { body, headers }: InstallationTemplate): Compiled {
+function compiled(platform: Installation['platform'], template: InstallationTemplate): Compiled {
+  const { body } = template;
+  const headers = template.expiry === undefined || platform !== 'apns' ? template.headers : withExpiry(template);
   const names = Object.keys(headers);
   // Two steps, because putting a key together per device costs more than the second look.
   const kind = names.length === 0 ? platform : `${platform}${JSON.stringify(headers)}`;
@@ -154,13 +156,18 @@ function compiled(platform: Installation['platform'], { body, headers }: Install
   return known;
 }
 
+/** The vendor's word for the end of an Apple push, which may be an expression like any header. */
+function withExpiry({ headers, expiry }: InstallationTemplate): Headers {
+  return { 'apns-expiration': expiry!, ...headers };
+}
+
 const noHeaders: Headers = {};
 /** One object for what is equal: whoever groups pushes by their headers compares identities. */
 const sameHeaders = new Map<string, Headers>();
 
 function headersOf(platform: Platform, payload: string, own: CompiledHeaders, properties: Properties): Headers {
   if (own.length === 0 && platform !== 'wns') return noHeaders;
-  const entries = own.map(([name, value]) => [name, value.render(properties)] as const);
+  const entries = own.map(([name, value]) => [name, headerText(name, value.render(properties))] as const);
   const headers = { ...typeOfWindows(platform, payload), ...Object.fromEntries(entries) };
   const key = JSON.stringify(headers);
   const known = sameHeaders.get(key);
@@ -168,6 +175,13 @@ function headersOf(platform: Platform, payload: string, own: CompiledHeaders, pr
   if (sameHeaders.size >= 1_000) sameHeaders.clear();
   sameHeaders.set(key, headers);
   return headers;
+}
+
+/** Apple counts seconds since 1970; the vendor's clients write a time. What is neither goes out as it is, and is refused there. */
+function headerText(name: string, text: string): string {
+  if (name !== 'apns-expiration' || /^\d*$/.test(text)) return text;
+  const time = Date.parse(text);
+  return Number.isNaN(time) ? text : String(Math.floor(time / 1000));
 }
 
 /** Windows wants to be told what the XML already says. */

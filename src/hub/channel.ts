@@ -11,6 +11,7 @@ import { type Device, type DeviceRow, deviceOf, handleOf } from './devices.ts';
 import type { Platform, PushOutcome } from './drivers/driver.ts';
 import {
   apnsPayload,
+  confidential,
   fcmPayload,
   type NoticeContent,
   type PlatformPayload,
@@ -25,6 +26,8 @@ export type MobileDeps = {
   readonly database: Database;
   readonly lanes: HubLanes;
   readonly now?: () => Date;
+  /** By the name of a notification: what its pushes say instead of its content, if that must not leave the house. */
+  readonly concealed?: (notification: string) => string | undefined;
 };
 
 /** The lane's way of driving this channel. */
@@ -99,7 +102,7 @@ function prepare(delivery: ClaimedDelivery, notice: Notice | undefined, device: 
 
 /** All of one hub, platform and urgency: what one plan of the driver covers. */
 async function pushGroup(
-  { database, lanes }: MobileDeps,
+  { database, lanes, concealed }: MobileDeps,
   group: readonly Ready[],
   outcomes: Map<string, Outcome>,
   now: Date,
@@ -111,7 +114,9 @@ async function pushGroup(
     for (const { delivery } of group) outcomes.set(delivery.id, { kind: 'refused', cause: 'no_credentials', detail });
     return;
   }
-  const rendered = group.map((each) => payloads[platform](contentOf(each.notice)));
+  const rendered = group.map((each) =>
+    payloads[platform](contentOf(each.notice, concealed?.(each.notice.notification))),
+  );
   const targets = group.map(({ delivery, device, notice }, i) => ({
     address: device.installation.pushChannel,
     payload: rendered[i]!.payload,
@@ -155,8 +160,9 @@ function deadOf(group: readonly Ready[], { exceptions }: ChunkOutcome) {
   });
 }
 
-function contentOf({ id, card, category, urgency }: Notice): NoticeContent {
-  return { noticeId: id, card, category, urgency };
+function contentOf({ id, card, category, urgency }: Notice, instead: string | undefined): NoticeContent {
+  const content = { noticeId: id, card, category, urgency };
+  return instead === undefined ? content : confidential(content, instead);
 }
 
 async function findDevices(

@@ -5,7 +5,7 @@
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type Installation, patchInstallation } from './installation.ts';
-import { canonicalTag, installationTag, userTag } from './tags.ts';
+import { canonicalTag, installationTag, type TagLimits, userTag } from './tags.ts';
 
 export type DeviceKind = 'installation' | 'registration';
 
@@ -98,12 +98,18 @@ export async function patchDevice(
   { hub, id }: { readonly hub: string; readonly id: string },
   operations: unknown,
   now: Date,
+  limits?: TagLimits,
 ): Promise<Device> {
   return database.transaction(async (tx) => {
     const [row] = await tx.query<DeviceRow>(lockDeviceRow, [hub, id, now]);
     if (row === undefined || row.kind !== 'installation') throw absent();
     const { kind, installation } = deviceOf(row);
-    return writeDeviceRow(tx, { hub, kind, installation: patchInstallation(installation, operations) }, now, false);
+    return writeDeviceRow(
+      tx,
+      { hub, kind, installation: patchInstallation(installation, operations, limits) },
+      now,
+      false,
+    );
   });
 }
 

@@ -9,6 +9,7 @@ import { makeVapidKeys } from './drivers/vapid.ts';
 import { checkHubName, type HubCredentials } from './hubs.ts';
 import { checkCredentials } from './lanes.ts';
 import { checkRule, type HubRule, type HubSettings, sealRules } from './rules.ts';
+import type { TagLimits } from './tags.ts';
 
 export type HubParts = {
   readonly credentials: HubCredentials;
@@ -27,6 +28,7 @@ export type HubAdmin = {
   readonly database: Database;
   readonly key: Buffer;
   readonly subject: string;
+  readonly tagLimits: TagLimits;
   readonly now: () => Date;
 };
 

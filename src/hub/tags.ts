@@ -20,6 +20,14 @@ export type TagLimits = {
   readonly tagsInExpression: number;
 };
 
+/** For what was checked when it came in. */
+export const noTagLimits: TagLimits = {
+  tagsPerDevice: Number.POSITIVE_INFINITY,
+  tagLength: Number.POSITIVE_INFINITY,
+  tagsInOrExpression: Number.POSITIVE_INFINITY,
+  tagsInExpression: Number.POSITIVE_INFINITY,
+};
+
 /** Azure's own. */
 export const azureTagLimits: TagLimits = {
   tagsPerDevice: 60,

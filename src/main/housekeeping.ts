@@ -4,6 +4,7 @@ import { forgetOldQuestions } from '../assistant/decisions/forget.ts';
 import { forgetPosted } from '../assistant/posted.ts';
 import { keepHistory } from '../deliveries/history.ts';
 import { forgetExpiredDevices } from '../hub/dead-devices.ts';
+import { forgetHubHistory } from '../hub/retention.ts';
 import { forgetOldNotices } from '../inbox/retention.ts';
 import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
@@ -32,6 +33,8 @@ export class Housekeeping {
       await forgetOldConversations(database, { now, keepDays, signal: this.#stop.signal }).catch(failed);
       await forgetPosted(database, new Date(now.getTime() - keepDays * 86_400_000)).catch(failed);
       await forgetExpiredDevices(database, now).catch(failed);
+      const history = { now, keepDays: keep.historyDays, signal: this.#stop.signal };
+      await forgetHubHistory(database, history).catch(failed);
     };
     this.#running = run();
     this.#timer = setInterval(() => {

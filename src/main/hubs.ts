@@ -10,6 +10,7 @@ import { HubJobs } from '../hub/job-worker.ts';
 import { HubLanes } from '../hub/lanes.ts';
 import { defaultRules, type HubRule, listenRuleName } from '../hub/rules.ts';
 import { HubSender } from '../hub/sender.ts';
+import type { TagLimits } from '../hub/tags.ts';
 import type { Database } from '../kit/database.ts';
 import { sealingKey } from '../kit/sealing.ts';
 import type { Signals } from '../kit/signals.ts';
@@ -45,9 +46,10 @@ export async function startHubs({ settings, config, keys, database, signals, sta
   const { emit } = signals;
   const lanes = stack.use(new HubLanes({ database, key, emit }));
   const sender = stack.use(HubSender.start({ database, lanes, emit, now }));
-  const forms = { device: deviceLine, registration: registrationLine };
+  const tagLimits = tagLimitsOf(settings);
+  const forms = { device: deviceLine(tagLimits), registration: registrationLine(tagLimits) };
   const jobs = stack.use(HubJobs.start({ database, forms, emit, now }));
-  return { lanes, sender, jobs, admin: { database, key, subject, now }, rules: rulesOf(settings, keys) };
+  return { lanes, sender, jobs, admin: { database, key, subject, tagLimits, now }, rules: rulesOf(settings, keys) };
 }
 
 /** What HTTP serves of them. */
@@ -70,6 +72,15 @@ export function hubParts(
 export function hubConnectionString(host: string, port: number, { name, primaryKey }: HubRule): string {
   const reachable = ['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host;
   return `Endpoint=sb://${reachable}:${port}/;SharedAccessKeyName=${name};SharedAccessKey=${primaryKey}`;
+}
+
+function tagLimitsOf(settings: Settings): TagLimits {
+  return {
+    tagsPerDevice: settings.hubDeviceTags,
+    tagLength: settings.hubTagLength,
+    tagsInExpression: settings.hubExpressionTags,
+    tagsInOrExpression: settings.hubOrTags,
+  };
 }
 
 /** Apps carry the Listen key. Where the operator set one key for all, it is that one, as `CARILLON_SAS_KEY` promises. */

@@ -17,6 +17,7 @@ import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { keptCertificateFiles } from '../gateways/servicebus/kept-certificate.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
 import { Handler, subscribeHandler } from '../handler/handler.ts';
+import { concealedText } from '../handler/notification.ts';
 import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
 import type { HubLanes } from '../hub/lanes.ts';
 import { InboxStream } from '../inbox/stream.ts';
@@ -235,7 +236,11 @@ function startDispatcher(
     });
   // Stopped after the dispatcher, which lets the mails under way end.
   if (email) stack.defer(() => email.stop());
-  const channels = [mobileChannel({ database, lanes }), proactive.channel, ...(email ? [email] : [])];
+  const channels = [
+    mobileChannel({ database, lanes, concealed: (name) => concealedText(config.definitions, name) }),
+    proactive.channel,
+    ...(email ? [email] : []),
+  ];
   const policy = { email: emailPolicy, mobile: mobilePolicy, conversation: conversationPolicy };
   return stack.use(Dispatcher.start({ database, channels, policy, markGone, emit: signals.emit }));
 }

@@ -106,6 +106,14 @@ export const settingsTable = {
     'CARILLON_SAS_KEY where that is set, else a key derived from the one that was made',
     'The key of DefaultListenSharedAccessSignature, which apps carry. Set it whenever you set CARILLON_SAS_KEY: everybody can read it out of an app.',
   ),
+  hubDeviceTags: given(integer(1, 1_000, 'tags'), '60', 'How many tags a device may have.'),
+  hubTagLength: given(integer(1, 1_000, 'characters'), '120', 'How long a tag may be.'),
+  hubExpressionTags: given(
+    integer(1, 1_000, 'tags'),
+    '6',
+    'How many tags an expression may name, if it has more than || between them.',
+  ),
+  hubOrTags: given(integer(1, 1_000, 'tags'), '20', 'How many tags an expression may name that only joins them by ||.'),
   linkKey: secret(
     secretKey(16),
     'made at the first start and kept in the data folder',

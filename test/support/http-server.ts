@@ -15,6 +15,7 @@ import { HubJobs } from '../../src/hub/job-worker.ts';
 import { HubLanes } from '../../src/hub/lanes.ts';
 import { defaultRules } from '../../src/hub/rules.ts';
 import { HubSender } from '../../src/hub/sender.ts';
+import { azureTagLimits } from '../../src/hub/tags.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
 import { sealingKey } from '../../src/kit/sealing.ts';
@@ -83,9 +84,14 @@ export function useServer(
     const now = () => new Date();
     const lanes = new HubLanes({ database, key: HUB_KEY, emit });
     const hubSender = HubSender.start({ database, lanes, emit, now });
-    const jobs = HubJobs.start({ database, emit, now, forms: { device: deviceLine, registration: registrationLine } });
+    const jobs = HubJobs.start({
+      database,
+      emit,
+      now,
+      forms: { device: deviceLine(azureTagLimits), registration: registrationLine(azureTagLimits) },
+    });
     const hubs = {
-      admin: { database, key: HUB_KEY, subject, now },
+      admin: { database, key: HUB_KEY, subject, tagLimits: azureTagLimits, now },
       defaultRules: defaultRules({ fullKey: 'full-key-of-the-tests', listenKey: 'listen-key-of-the-tests' }),
       push: { database, lanes, now },
       wake: () => hubSender.wake(),

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { Condition, Device } from '../../hub/devices.ts';
 import { type Installation, parseInstallation, platforms } from '../../hub/installation.ts';
+import type { TagLimits } from '../../hub/tags.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Request } from './app.ts';
 import { Nullable, Time } from './schemas.ts';
@@ -136,7 +137,7 @@ export function shownDevice(device: Device, recipientId: string | undefined) {
 type Members = Readonly<Record<string, unknown>>;
 
 /** The API's words in those of an installation. Throws Refusal('bad_request'). */
-export function installationOf(body: Members, id: string): Installation {
+export function installationOf(body: Members, id: string, limits: TagLimits): Installation {
   const { platform, address, recipientId, tags, templates, pushVariables, expiresAt } = body;
   return parseInstallation(
     {
@@ -149,11 +150,12 @@ export function installationOf(body: Members, id: string): Installation {
       expirationTime: expiresAt,
     },
     id,
+    limits,
   );
 }
 
 /** The device with the patch merged into it. Throws Refusal('bad_request'). */
-export function patchedInstallation(device: Device, patch: Members): Installation {
+export function patchedInstallation(device: Device, patch: Members, limits: TagLimits): Installation {
   const { installation } = device;
   const { address, recipientId, expiresAt, ...rest } = patch;
   const changes = {
@@ -161,7 +163,7 @@ export function patchedInstallation(device: Device, patch: Members): Installatio
     ...('recipientId' in patch ? { userId: recipientId } : {}),
     ...('expiresAt' in patch ? { expirationTime: expiresAt } : {}),
   };
-  return parseInstallation({ ...(merged(installation, rest) as Members), ...changes }, device.id);
+  return parseInstallation({ ...(merged(installation, rest) as Members), ...changes }, device.id, limits);
 }
 
 function merged(target: unknown, patch: unknown): unknown {

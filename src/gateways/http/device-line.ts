@@ -2,23 +2,26 @@
 
 import { userOf } from '../../hub/devices.ts';
 import type { LineForm } from '../../hub/job-worker.ts';
+import type { TagLimits } from '../../hub/tags.ts';
 import { freshId } from '../../kit/ids.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import { installationOf, shownDevice } from './device-json.ts';
 
-export const deviceLine: LineForm = {
-  read: (line, deletion) => {
-    const given = readObject(line);
-    if (deletion) return { id: idOf(given) ?? missingId() };
-    const kind = given.kind === 'registration' ? 'registration' : 'installation';
-    const installation = installationOf(given, idOf(given) ?? freshId('dev'));
-    if (given.label === undefined || given.label === null) return { device: { kind, installation } };
-    if (typeof given.label !== 'string' || given.label === '' || given.label.length > 200)
-      throw new Refusal('bad_request', 'label is a text of 200 characters at most.');
-    return { device: { kind, installation, label: given.label } };
-  },
-  write: (device) => JSON.stringify(shownDevice(device, userOf(device))),
-};
+export function deviceLine(limits: TagLimits): LineForm {
+  return {
+    read: (line, deletion) => {
+      const given = readObject(line);
+      if (deletion) return { id: idOf(given) ?? missingId() };
+      const kind = given.kind === 'registration' ? 'registration' : 'installation';
+      const installation = installationOf(given, idOf(given) ?? freshId('dev'), limits);
+      if (given.label === undefined || given.label === null) return { device: { kind, installation } };
+      if (typeof given.label !== 'string' || given.label === '' || given.label.length > 200)
+        throw new Refusal('bad_request', 'label is a text of 200 characters at most.');
+      return { device: { kind, installation, label: given.label } };
+    },
+    write: (device) => JSON.stringify(shownDevice(device, userOf(device))),
+  };
+}
 
 function readObject(line: string): Readonly<Record<string, unknown>> {
   const value: unknown = JSON.parse(line);

@@ -367,7 +367,7 @@ test('a rule of a hub’s own works at that hub only, and its older key until th
 });
 
 test('registrations are imported and exported by jobs, whose files lie with the hub', async () => {
-  await http.call('/v1/hubs/bulk', { method: 'PUT', json: {} });
+  expect((await http.call('/v1/hubs/bulk', { method: 'PUT', json: {} })).status).toBe(200);
   const line = (id: string, token: string, more = '') =>
     `<GcmTemplateRegistrationDescription xmlns="${connectSpace}"><RegistrationId>${id}</RegistrationId><Tags>t,u</Tags><GcmRegistrationId>${token}</GcmRegistrationId><BodyTemplate>{"a":&#10;"$(m)"}</BodyTemplate>${more}</GcmTemplateRegistrationDescription>`;
   const file = [line('r-1', 'one'), 'no registration', line('r-2', 'two'), ''].join('\n');

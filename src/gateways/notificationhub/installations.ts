@@ -15,14 +15,14 @@ export const installationOperations: readonly Operation[] = [
   { method: 'DELETE', kind: 'installations', rest: 'some', right: 'Listen', run: remove },
 ];
 
-async function put({ database, now }: HubDoorDeps, { hub, settings, rest, body }: Call): Promise<Answer> {
-  const installation = withLife(parseInstallation(readJson(body), rest), settings, now());
+async function put({ database, admin, now }: HubDoorDeps, { hub, settings, rest, body }: Call): Promise<Answer> {
+  const installation = withLife(parseInstallation(readJson(body), rest, admin.tagLimits), settings, now());
   await putDevice(database, { hub, kind: 'installation', installation }, now());
   return { status: 200 };
 }
 
-async function patch({ database, now }: HubDoorDeps, { hub, rest, body }: Call): Promise<Answer> {
-  await patchDevice(database, { hub, id: rest }, readJson(body), now());
+async function patch({ database, admin, now }: HubDoorDeps, { hub, rest, body }: Call): Promise<Answer> {
+  await patchDevice(database, { hub, id: rest }, readJson(body), now(), admin.tagLimits);
   return { status: 200 };
 }
 

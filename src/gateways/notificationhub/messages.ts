@@ -5,7 +5,7 @@ import { pushAims } from '../../hub/push.ts';
 import { selectPage } from '../../hub/selection.ts';
 import { directAims } from '../../hub/sender.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends.ts';
-import { parseTagExpression } from '../../hub/tags.ts';
+import { noTagLimits, parseTagExpression } from '../../hub/tags.ts';
 import { DoorError, detailsXml, outcomeXml } from './answers.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
 import { readBatch, readHandle, readMessage, readSchedule, readTags } from './read-send.ts';
@@ -21,7 +21,7 @@ export const sendOperations: readonly Operation[] = [
 ];
 
 async function post(deps: HubDoorDeps, call: Call): Promise<Answer> {
-  const job = readJob(call);
+  const job = readJob(deps, call);
   if (isOn(call, 'test')) return testSend(deps, call, job);
   return enqueue(deps, call, job);
 }
@@ -36,7 +36,7 @@ async function postBatch(deps: HubDoorDeps, call: Call): Promise<Answer> {
 }
 
 async function schedule(deps: HubDoorDeps, call: Call): Promise<Answer> {
-  return enqueue(deps, call, readJob(call), readSchedule(call.headers, deps.now()));
+  return enqueue(deps, call, readJob(deps, call), readSchedule(call.headers, deps.now()));
 }
 
 async function cancel({ database, now }: HubDoorDeps, { hub, rest }: Call): Promise<Answer> {
@@ -51,9 +51,9 @@ async function telemetry({ database }: HubDoorDeps, { hub, rest, origin }: Call)
   return { status: 200, body: detailsXml(send, origin) };
 }
 
-function readJob(call: Call): SendJob {
+function readJob({ admin }: HubDoorDeps, call: Call): SendJob {
   const message = readMessage(call.headers, call.body);
-  if (!isOn(call, 'direct')) return { message, tags: readTags(call.headers) };
+  if (!isOn(call, 'direct')) return { message, tags: readTags(call.headers, admin.tagLimits) };
   if (message.kind === 'template') throw new DoorError(400, 'A template cannot be sent to an address.');
   return { message, to: [readHandle(call.headers)] };
 }
@@ -83,7 +83,7 @@ async function testAims(
   message: Message,
   tags: string | undefined,
 ): Promise<Aim[]> {
-  const expression = tags === undefined ? undefined : parseTagExpression(tags);
+  const expression = tags === undefined ? undefined : parseTagExpression(tags, noTagLimits);
   const platforms = message.kind === 'native' ? [message.platform] : undefined;
   const devices = await selectPage(database, { hub, platforms, expression }, { limit: 1_000 }, now());
   return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, mostTestDevices);

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Message } from '../../hub/aims.ts';
 import type { Platform } from '../../hub/drivers/driver.ts';
 import type { PushChannel } from '../../hub/installation.ts';
-import { parseTagExpression } from '../../hub/tags.ts';
+import { parseTagExpression, type TagLimits } from '../../hub/tags.ts';
 import { DoorError, formats } from './answers.ts';
 
 /** Of a whole request: a batch carries a thousand addresses beside its notification of 64 KiB. */
@@ -29,9 +29,9 @@ export function readMessage(headers: IncomingHttpHeaders, body: string): Message
 }
 
 /** Undefined: to everybody. The expression is checked. */
-export function readTags(headers: IncomingHttpHeaders): string | undefined {
+export function readTags(headers: IncomingHttpHeaders, limits: TagLimits): string | undefined {
   const tags = text(headers, 'servicebusnotification-tags');
-  if (tags !== undefined) parseTagExpression(tags);
+  if (tags !== undefined) parseTagExpression(tags, limits);
   return tags;
 }
 

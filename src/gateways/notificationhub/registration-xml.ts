@@ -8,6 +8,7 @@ import {
   type InstallationTemplate,
   parseInstallation,
 } from '../../hub/installation.ts';
+import type { TagLimits } from '../../hub/tags.ts';
 import { child, childText, type Element, parseXml, tag, textTag } from '../../kit/xml.ts';
 import { connectNamespace, DoorError } from './answers.ts';
 import { atomEntry, atomFeed } from './atom.ts';
@@ -30,15 +31,15 @@ const never = '9999-12-31T23:59:59.9999999Z';
 const unnamed = 'template';
 
 /** Throws Refusal or DoorError 400. `id`: the registration's. */
-export function readRegistration(body: string, id: string): Installation {
-  return readDescription(child(parseXml(body), 'content')?.children[0], id);
+export function readRegistration(body: string, id: string, limits: TagLimits): Installation {
+  return readDescription(child(parseXml(body), 'content')?.children[0], id, limits);
 }
 
 /** A line of a job's file: a description, bare or in its entry; without an id of its own it gets this one. */
-export function readRegistrationLine(line: string, newId: () => string): Installation {
+export function readRegistrationLine(line: string, newId: () => string, limits: TagLimits): Installation {
   const root = parseXml(line);
   const description = root.name === 'entry' ? child(root, 'content')?.children[0] : root;
-  return readDescription(description, registrationIdOf(description) ?? newId());
+  return readDescription(description, registrationIdOf(description) ?? newId(), limits);
 }
 
 /** For deletions, whose lines may hold nothing else. */
@@ -54,7 +55,7 @@ function registrationIdOf(description: Element | undefined): string | undefined 
   return childText(description, 'RegistrationId');
 }
 
-function readDescription(description: Element | undefined, id: string): Installation {
+function readDescription(description: Element | undefined, id: string, limits: TagLimits): Installation {
   const name = typeName(description);
   const found = Object.entries(kinds).find(([, [prefix]]) => name === prefix || name === `${prefix}Template`);
   if (description === undefined || found === undefined)
@@ -63,14 +64,18 @@ function readDescription(description: Element | undefined, id: string): Installa
   const platform = found[0] as InstallationPlatform; // a key of kinds
   const tags = (childText(description, 'Tags') ?? '').split(',').map((each) => each.trim());
   const variables = childText(description, 'PushVariables');
-  return parseInstallation({
-    installationId: id,
-    platform,
-    pushChannel: readChannel(description, platform, member),
-    tags: tags.filter((each) => each !== ''),
-    templates: name === prefix ? {} : readTemplate(description, platform),
-    ...(variables === undefined ? {} : { pushVariables: variables }),
-  });
+  return parseInstallation(
+    {
+      installationId: id,
+      platform,
+      pushChannel: readChannel(description, platform, member),
+      tags: tags.filter((each) => each !== ''),
+      templates: name === prefix ? {} : readTemplate(description, platform),
+      ...(variables === undefined ? {} : { pushVariables: variables }),
+    },
+    id,
+    limits,
+  );
 }
 
 /** The Atom entry of a registration. */

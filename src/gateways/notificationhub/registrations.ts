@@ -26,13 +26,13 @@ async function makeId(_deps: HubDoorDeps, { hub, origin }: Call): Promise<Answer
   return { status: 201, headers: { Location: location } };
 }
 
-async function create({ database, now }: HubDoorDeps, { hub, settings, body, origin }: Call): Promise<Answer> {
-  const installation = withLife(readRegistration(body, newRegistrationId()), settings, now());
+async function create({ database, admin, now }: HubDoorDeps, { hub, settings, body, origin }: Call): Promise<Answer> {
+  const installation = withLife(readRegistration(body, newRegistrationId(), admin.tagLimits), settings, now());
   return entry(await putDevice(database, { hub, kind: 'registration', installation }, now()), origin);
 }
 
-async function put({ database, now }: HubDoorDeps, call: Call): Promise<Answer> {
-  const installation = withLife(readRegistration(call.body, call.rest), call.settings, now());
+async function put({ database, admin, now }: HubDoorDeps, call: Call): Promise<Answer> {
+  const installation = withLife(readRegistration(call.body, call.rest, admin.tagLimits), call.settings, now());
   const device = { hub: call.hub, kind: 'registration', installation } as const;
   return entry(await putDevice(database, device, now(), condition(call)), call.origin);
 }

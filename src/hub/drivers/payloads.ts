@@ -17,9 +17,15 @@ export type NoticeContent = {
 
 export type PlatformPayload = { readonly payload: string; readonly headers: Readonly<Record<string, string>> };
 
-/** Nothing of the card leaves the house: the push says only that something waits, the app fetches it with authorisation. */
-export function confidential(content: NoticeContent, title = 'You have a new message'): NoticeContent {
-  return { ...content, card: { title } };
+/**
+ * Nothing of what it is about leaves the house: the push says only that something waits, and under which id the app
+ * fetches it with authorisation.
+ */
+export function confidential(
+  { category: _, card: __, ...rest }: NoticeContent,
+  title = 'You have a new message',
+): NoticeContent {
+  return { ...rest, card: { title } };
 }
 
 export function apnsPayload(content: NoticeContent): PlatformPayload {

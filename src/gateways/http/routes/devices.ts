@@ -5,6 +5,7 @@ import { type Device, deleteDevice, editDevice, findDevice, putDevice, userOf } 
 import { platforms } from '../../../hub/installation.ts';
 import { deleteOwnDevice, putOwnDevice } from '../../../hub/own-devices.ts';
 import type { PushDeps } from '../../../hub/push.ts';
+import type { TagLimits } from '../../../hub/tags.ts';
 import { testPush } from '../../../hub/test-push.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import { parseRecipientId } from '../../../people/recipient.ts';
@@ -42,7 +43,12 @@ const TestAnswer = Type.Object({
   outcome: Type.String({ description: '`Success`, or what the push service said instead.', examples: ['Success'] }),
 });
 
-export function deviceRoutes(app: App, { hubs: { push } }: { readonly hubs: { readonly push: PushDeps } }): void {
+type Deps = {
+  readonly hubs: { readonly push: PushDeps; readonly admin: { readonly tagLimits: TagLimits } };
+};
+
+export function deviceRoutes(app: App, { hubs: { push, admin } }: Deps): void {
+  const limits = admin.tagLimits;
   const { database, now } = push;
   const path = '/v1/hubs/:hub/devices';
   app.get(path, { config: { access: onHub('listen') }, schema: listSchema }, async ({ params, query }) => {
@@ -60,14 +66,14 @@ export function deviceRoutes(app: App, { hubs: { push } }: { readonly hubs: { re
   );
   app.put(one, { config: { access: onHub('manage') }, schema: putSchema }, async (request, reply) => {
     const { hub, device } = request.params;
-    const installation = installationOf(request.body, device);
+    const installation = installationOf(request.body, device, limits);
     const given = { hub, kind: 'installation', installation, label: request.body.label } as const;
     return withEtag(reply, await putDevice(database, given, now(), conditionOf(request)));
   });
   app.patch(one, { config: { access: onHub('manage') }, schema: patchSchema }, async (request, reply) => {
     const { hub, device: id } = request.params;
     const edit = (device: Device) => ({
-      installation: patchedInstallation(device, request.body),
+      installation: patchedInstallation(device, request.body, limits),
       label: request.body.label,
     });
     return withEtag(reply, await editDevice(database, { hub, id }, edit, now(), conditionOf(request)));
@@ -81,10 +87,10 @@ export function deviceRoutes(app: App, { hubs: { push } }: { readonly hubs: { re
   app.post(`${one}/test`, { config: { access: onHub('send') }, schema: testSchema }, async ({ params, body }) => ({
     outcome: await testPush(push, await existing(push, params), body),
   }));
-  ownRoutes(app, push);
+  ownRoutes(app, push, limits);
 }
 
-function ownRoutes(app: App, push: PushDeps): void {
+function ownRoutes(app: App, push: PushDeps, limits: TagLimits): void {
   const { database, now } = push;
   const path = '/v1/recipients/:recipient/devices';
   app.get(path, { config: { access: onRecipient('listen') }, schema: listOwnSchema }, async ({ params }) => ({
@@ -94,7 +100,7 @@ function ownRoutes(app: App, push: PushDeps): void {
   app.put(one, { config: { access: onRecipient('send') }, schema: putOwnSchema }, async (request, reply) => {
     const { hub = 'main', label, ...body } = request.body;
     const userId = parseRecipientId(request.params.recipient);
-    const installation = installationOf({ ...body, recipientId: userId }, request.params.device);
+    const installation = installationOf({ ...body, recipientId: userId }, request.params.device, limits);
     return withEtag(
       reply,
       await putOwnDevice(database, { hub, installation, userId, label }, now(), conditionOf(request)),

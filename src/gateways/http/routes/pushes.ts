@@ -7,7 +7,7 @@ import { pushPlatforms } from '../../../hub/lanes.ts';
 import { noticeMessages } from '../../../hub/notice-sends.ts';
 import { listSends } from '../../../hub/send-list.ts';
 import { cancelSend, enqueueSend, findSend, type Send, type SendJob } from '../../../hub/sends.ts';
-import { parseTagExpression } from '../../../hub/tags.ts';
+import { parseTagExpression, type TagLimits } from '../../../hub/tags.ts';
 import { freshId } from '../../../kit/ids.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { App } from '../app.ts';
@@ -98,6 +98,7 @@ export function pushRoutes(app: App, { hubs }: HubDeps): void {
     const jobs = jobsOf(
       body,
       pushPlatforms.filter((platform) => credentials[platform] !== undefined),
+      admin.tagLimits,
     );
     const dueAt = dueAtOf(body, now());
     const ids: string[] = [];
@@ -136,9 +137,9 @@ export function pushRoutes(app: App, { hubs }: HubDeps): void {
 }
 
 /** One, but for a title without a platform: then one for each platform. */
-function jobsOf(body: Body, platforms: Parameters<typeof noticeMessages>[1]): SendJob[] {
+function jobsOf(body: Body, platforms: Parameters<typeof noticeMessages>[1], limits: TagLimits): SendJob[] {
   const { tags, to } = body;
-  if (tags !== undefined) parseTagExpression(tags);
+  if (tags !== undefined) parseTagExpression(tags, limits);
   if (to !== undefined && (tags !== undefined || body.platform === undefined))
     throw new Refusal('bad_request', '`to` wants `platform`, and no `tags`.');
   return messagesOf(body, platforms).map((message) => ({ message, ...(to === undefined ? { tags } : { to }) }));
