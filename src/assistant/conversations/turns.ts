@@ -15,8 +15,6 @@ export type TurnListener = (turn: Turn) => Promise<'taken' | undefined>;
 /** The person has opened the conversation: they see from now on what is said there. */
 export type OpenedListener = (conversation: Conversation) => Promise<void>;
 
-export type TurnSignal = { readonly name: 'assistant.turn-failed'; readonly error: unknown };
-
 export class Turns {
   readonly #listeners = new Set<TurnListener>();
   readonly #openedListeners = new Set<OpenedListener>();

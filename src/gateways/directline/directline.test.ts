@@ -1,5 +1,5 @@
 // The door by plain requests: what clients never do by themselves, or only now and then.
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, get, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { decodeJwt, SignJWT } from 'jose';
@@ -92,6 +92,20 @@ describe('tokens', () => {
       expect(json.error.message).toMatch(/\.$/);
     }
     expect((await generate(secret, { user: { id: 'hr-1' } })).status).toBe(200);
+  });
+
+  test('a person who is signed in gets a token of their own, from our own pages only', async () => {
+    const { access, url } = line.node;
+    const link = await access.createLink({ role: 'recipient', recipientId: 'ada' });
+    const { session } = await access.spendLink(link.token);
+    const cookie = `carillon_session=${session}`;
+    const generate = (origin: string, body?: unknown) =>
+      line.node.call('POST', '/tokens/generate', undefined, body, { cookie, origin });
+    const own = await generate(url);
+    expect(own.status).toBe(200);
+    expect(decodeJwt(own.json.token).user).toBe('ada');
+    expect((await generate('https://evil.example')).json.error.code).toBe('OriginNotTrusted');
+    expect((await generate(url, { user: { id: 'ben' } })).json.error.code).toBe('Forbidden');
   });
 
   test('a token is refreshed for the same page; a key, a forged and an expired one are not', async () => {
@@ -589,6 +603,19 @@ describe('files', () => {
     ] as const;
     expect(refused.map(([{ status }]) => status)).toEqual(refused.map(([, status]) => status));
     expect((await poll(token)).activities).toEqual([]);
+  });
+});
+
+describe('paths that are not there', () => {
+  test('are told in the form of the protocol', async () => {
+    for (const [method, path] of [
+      ['GET', '/nothing'],
+      ['PUT', '/conversations'],
+      ['GET', '/v3/conversations/x/nothing'],
+    ] as const) {
+      const { status, json } = await line.node.call(method, path, KEY);
+      expect({ status, code: json.error?.code }).toEqual({ status: 404, code: 'NotFound' });
+    }
   });
 });
 

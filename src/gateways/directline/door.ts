@@ -5,6 +5,7 @@
 import type { Access } from '../../access/access.ts';
 import type { ExchangeDeps } from '../../assistant/agents/exchange.ts';
 import type { SigningDeps } from '../../assistant/agents/signing.ts';
+import { Refusal } from '../../kit/refusal.ts';
 import type { Emit } from '../../kit/signals.ts';
 import { answerError, type DoorSignal } from './answers.ts';
 import type { Broadcasts } from './broadcast.ts';
@@ -12,7 +13,7 @@ import { connectorRoutes } from './connector.ts';
 import { conversationRoutes } from './conversations.ts';
 import { Limiter } from './limits.ts';
 import { allow, answerPreflight, type OriginSettings } from './origins.ts';
-import { type App, OPEN, PREFIX } from './routing.ts';
+import { type App, OPEN, PREFIX, type Request } from './routing.ts';
 import { type SocketSignal, Sockets } from './sockets.ts';
 import { tokenRoutes } from './token-routes.ts';
 import type { Tokens } from './tokens.ts';
@@ -44,6 +45,17 @@ export type Door = DirectLineDeps & {
   readonly starts: Limiter;
 };
 
+/** What is no route of ours is answered in our form as well. */
+function answerUnknown(app: App): void {
+  const method = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+  for (const url of [`${PREFIX}/*`, '/v3/conversations/*', '/v3/attachments/*']) {
+    const handler = (request: Request) => {
+      throw new Refusal('not_found', `${request.method} is not possible at this path.`);
+    };
+    app.route({ method, url, ...OPEN, handler });
+  }
+}
+
 /** For `HttpDeps.gateways`. */
 export function directLineDoor(deps: DirectLineDeps): (app: App) => void {
   return (app) => {
@@ -62,6 +74,7 @@ export function directLineDoor(deps: DirectLineDeps): (app: App) => void {
     conversationRoutes(app, door);
     uploadRoutes(app, door);
     connectorRoutes(app, door);
+    answerUnknown(app);
     app.server.on('upgrade', (request, socket, head) => door.sockets.upgrade(request, socket, head));
     app.addHook('preClose', async () => door.sockets.stop());
   };
