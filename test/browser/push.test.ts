@@ -5,6 +5,7 @@ import { ensurePages } from '../../src/main/pages.ts';
 import { Desktop } from '../standins/desktop.ts';
 import { eventually } from '../support/eventually.ts';
 import { ServerProcess } from '../support/server-process.ts';
+import { AnotherBuild } from './another-build.ts';
 import { startChromium, Visitor } from './browser.ts';
 import { Firefox } from './firefox.ts';
 import { PushServices } from './push-services.ts';
@@ -126,6 +127,34 @@ describe('a browser that is on', () => {
     await browser.context.setOffline(false);
     await browser.press('Try again');
     await browser.waitFor('Nothing yet, grace');
+  });
+
+  it('offers a new version of the page while it is open, and takes it over when it is wanted', async () => {
+    await using build = await AnotherBuild.before(server);
+    await using browser = await startPushedChromium();
+    await signIn(browser, 'hedy'); // the cookie holds for all ports of the host
+    await browser.goto(`${build.url}/me`);
+    await browser.waitFor('Nothing yet, hedy');
+    await browser.evaluate('navigator.serviceWorker.ready.then(() => true)');
+    await browser.page.reload(); // from here on the worker holds the page
+    await browser.evaluate('window.before = true');
+    build.updated = true;
+    await browser.evaluate(
+      "navigator.serviceWorker.getRegistration('/me').then((found) => found.update()).then(() => true)",
+    );
+    await browser.waitFor('There is a new version of this page.');
+    await browser.press('Reload');
+    await eventually(async () => expect(await browser.evaluate('window.before ?? null')).toBeNull());
+    await browser.waitFor('Nothing yet, hedy');
+  });
+
+  it('counts the unread ones on the icon of the app', async () => {
+    await using browser = await startPushedChromium();
+    await browser.page.addInitScript('navigator.setAppBadge = async (count) => { window.badge = count; }');
+    await signIn(browser, 'joan');
+    await joined('Ida Rhodes', 'joan');
+    await joined('Mary Cartwright', 'joan');
+    await eventually(async () => expect(await browser.evaluate('window.badge')).toBe(2));
   });
 
   it('subscribes anew when the hub has another key, and belongs to whoever signs in next', async () => {

@@ -20,6 +20,7 @@ type End = { readonly words: string; readonly tone: 'good' | 'quiet' | 'warn' | 
 const ends: Record<ChannelEnd, End> = {
   kept: { words: 'In the inbox', tone: 'good', icon: <CheckmarkCircleFilled /> },
   delivered: { words: 'Delivered', tone: 'good', icon: <CheckmarkCircleFilled /> },
+  waits: { words: 'Shown when they come', tone: 'quiet', icon: <ClockRegular /> },
   waiting: { words: 'Waiting to be sent', tone: 'warn', icon: <ClockRegular /> },
   retry: { words: 'Will be tried again', tone: 'warn', icon: <ArrowSyncRegular /> },
   dropped: { words: 'The address is gone', tone: 'bad', icon: <DismissCircleRegular /> },
@@ -33,6 +34,8 @@ const whyWords: Readonly<Record<string, string>> = {
   mandatory: 'cannot be switched off',
   'chosen for this category': 'their choice for this category',
   "the person's condition does not match": 'the condition for this category does not hold',
+  'muted for this category': 'they muted this category for a while',
+  'the conversation was never opened': 'they have never talked to the assistant',
   'switched off for this channel': 'their general switch is off',
 };
 

@@ -31,6 +31,16 @@ describe('the story of an event', () => {
     decide('grace', 'silent', "inbox off (the person's condition does not match)"),
   ]);
 
+  it('reads reasons with commas, and what waits until the person comes', () => {
+    const detail =
+      'inbox off (default), email no endpoint: the mail address is dead, 5.1.1, conversation waits: never opened';
+    expect(parseDecision(detail)).toEqual([
+      { channel: 'inbox', state: 'off', why: 'default' },
+      { channel: 'email', state: 'no endpoint', why: 'the mail address is dead, 5.1.1' },
+      { channel: 'conversation', state: 'waits', why: 'never opened' },
+    ]);
+  });
+
   it('tells what is about the event apart from what is about people', () => {
     expect(story.about.map(({ step }) => step)).toEqual(['match']);
     expect(story.people.map(({ recipient }) => recipient)).toEqual(['ada', 'alan', 'grace']);

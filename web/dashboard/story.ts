@@ -15,8 +15,20 @@ export type TraceStep = {
   readonly detail?: string;
 };
 
-/** What became of one channel for one person. `waiting`: planned, not tried yet. `kept`: in the inbox, nothing to send. */
-export type ChannelEnd = 'kept' | 'waiting' | 'retry' | 'delivered' | 'dropped' | 'dead' | 'off' | 'no endpoint';
+/**
+ * What became of one channel for one person. `waiting`: planned, not tried yet. `kept`: in the inbox, nothing to send.
+ * `waits`: until the person comes there.
+ */
+export type ChannelEnd =
+  | 'kept'
+  | 'waiting'
+  | 'waits'
+  | 'retry'
+  | 'delivered'
+  | 'dropped'
+  | 'dead'
+  | 'off'
+  | 'no endpoint';
 export type ChannelStory = {
   readonly channel: ChannelName;
   readonly end: ChannelEnd;
@@ -70,23 +82,26 @@ export function verdictOf(story: PersonStory): Verdict {
   if (story.outcome !== 'notice') return 'not told';
   const reached = story.channels.map(({ end }) => end);
   if (reached.length === 0 || reached.includes('kept') || reached.includes('delivered')) return 'told';
-  return reached.includes('waiting') || reached.includes('retry') ? 'on its way' : 'not reached';
+  return ['waiting', 'waits', 'retry'].some((end) => reached.includes(end as ChannelEnd))
+    ? 'on its way'
+    : 'not reached';
 }
 
 type Said = {
   readonly channel: ChannelName;
-  readonly state: 'on' | 'off' | 'no endpoint';
+  readonly state: 'on' | 'off' | 'no endpoint' | 'waits';
   readonly why: string | undefined;
 };
 
-/** `inbox on (default), email off (chosen for this category)`; undefined when it reads otherwise. */
+/** `inbox on (default), email no endpoint: the address is dead`; undefined when it reads otherwise. */
 export function parseDecision(detail: string): Said[] | undefined {
-  const pattern = new RegExp(`(${channelNames.join('|')}) (on|off|no endpoint)(?: \\(([^()]*)\\))?(?:, |$)`, 'y');
+  const start = `(${channelNames.join('|')}) (on|off|no endpoint|waits)`;
+  const pattern = new RegExp(`${start}(?: \\(([^()]*)\\)|: (.*?))?(?:, (?=${start})|$)`, 'y');
   const said: Said[] = [];
   while (pattern.lastIndex < detail.length) {
     const match = pattern.exec(detail);
     if (!match) return undefined;
-    said.push({ channel: match[1] as ChannelName, state: match[2] as Said['state'], why: match[3] }); // the pattern lists both
+    said.push({ channel: match[1] as ChannelName, state: match[2] as Said['state'], why: match[3] ?? match[4] }); // the pattern lists both
   }
   return said.length > 0 ? said : undefined;
 }
