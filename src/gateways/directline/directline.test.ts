@@ -752,5 +752,11 @@ describe('the connector, for an anonymous agent', () => {
       { forwarded: 'for=203.0.113.5' },
     ];
     for (const headers of passedOn) expect((await call('GET', `${path}/members`, undefined, headers)).status).toBe(401);
+    // As a page does whose name was made to lead to this machine.
+    const status = await new Promise((resolve) => {
+      const headers = { host: 'evil.example' };
+      get(`${line.node.url}${path}/members`, { headers }, (answer) => resolve(answer.resume().statusCode));
+    });
+    expect(status).toBe(401);
   });
 });
