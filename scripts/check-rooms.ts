@@ -21,6 +21,7 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
   // A decision stands in the trace of the event that asked for it.
   assistant: [
     'deliveries/channel.ts',
+    'deliveries/plan.ts',
     'deliveries/policy.ts',
     'deliveries/trace.ts',
     'inbox/notice.ts',

@@ -6,7 +6,7 @@ import { insertNotices } from '../inbox/append.ts';
 import type { Notice } from '../inbox/notice.ts';
 import { type Card, cardJson } from '../kit/card.ts';
 import type { Decision } from './cards/decision.ts';
-import { type ConversationSignal, conversationChannel, conversationEndpoints } from './channel.ts';
+import { type ConversationSignal, conversationChannel } from './channel.ts';
 import type { Activity } from './conversations/activity.ts';
 import { conversationOf, openConversation } from './conversations/conversation.ts';
 import { readAfter } from './conversations/read.ts';
@@ -63,7 +63,6 @@ async function said(conversationId: string): Promise<Activity[]> {
 }
 
 test('a person who has no conversation yet has it waiting in their standing one', async () => {
-  expect(conversationEndpoints(database, new Map([['ada', {}]])).get('ada')).toEqual([null]);
   const outcomes = await channel.deliver([await plan('ada'), await plan('ada'), await plan('ben')]);
   expect(outcomes.map(({ kind }) => kind)).toEqual(['delivered', 'delivered', 'delivered']);
   const { id } = await conversationOf(database, 'ada');

@@ -61,14 +61,6 @@ export function conversationChannel(deps: ConversationDeps): Channel {
   return { name: 'conversation', deliver: (batch) => deliver(deps, posters, batch) };
 }
 
-/** For the handler: everybody can be reached, because a notice waits for whoever is not there. */
-export function conversationEndpoints(
-  _sql: unknown,
-  people: ReadonlyMap<string, unknown>,
-): ReadonlyMap<string, readonly null[]> {
-  return new Map([...people.keys()].map((id) => [id, [null]]));
-}
-
 async function deliver(
   deps: ConversationDeps,
   posters: ReadonlyMap<Surface, Poster>,

@@ -15,6 +15,7 @@ import { SlackPoster } from '../assistant/slack/poster.ts';
 import { openTeamsLine, TeamsPoster } from '../assistant/teams/poster.ts';
 import { TeamsVerifier } from '../assistant/teams/verify.ts';
 import { turnListener } from '../assistant/turn-listener.ts';
+import { conversationEndpoints, isNewcomer, planWaiting } from '../assistant/waiting.ts';
 import { WebhookPoster } from '../assistant/webhook/poster.ts';
 import type { Channel } from '../deliveries/channel.ts';
 import { applyMapping } from '../events/ingest.ts';
@@ -39,10 +40,14 @@ export type ProactiveDeps = {
   readonly assistant: Assistant;
   readonly decisions: Decisions;
   readonly displayName: string;
+  /** Called after deliveries were planned. */
+  readonly planned: () => void;
 };
 
 export type Proactive = {
   readonly channel: Channel;
+  /** For the handler: who can be reached in a conversation. */
+  readonly endpoints: ReturnType<typeof conversationEndpoints>;
   readonly door: ReturnType<typeof assistantDoor>;
   readonly editor: CardEditor;
 };
@@ -64,9 +69,9 @@ export function openProactive(deps: ProactiveDeps): Proactive {
   });
   const posters = [
     directLinePoster({ database, wake }),
-    new TeamsPoster(teams),
-    new SlackPoster(slack),
-    new WebhookPoster(connections.webhooks),
+    ...(teams.size > 0 ? [new TeamsPoster(teams)] : []),
+    ...(slack.size > 0 ? [new SlackPoster(slack)] : []),
+    ...(connections.webhooks.size > 0 ? [new WebhookPoster(connections.webhooks)] : []),
   ];
   const editor = new CardEditor({ database, posters, decisionsOf, emit });
   const edit = () => editor.wake();
@@ -76,7 +81,11 @@ export function openProactive(deps: ProactiveDeps): Proactive {
   });
   assistant.turns.onUserActivity(turnListener({ database, decisions, wake, edit }));
   const presence = { database, wake };
-  assistant.turns.onOpened((conversation) => personCame(presence, conversation));
+  assistant.turns.onOpened(async (conversation) => {
+    const newcomer = await isNewcomer(database, conversation.recipientId);
+    await personCame(presence, conversation);
+    if (newcomer) await bringWaiting(deps, conversation.recipientId);
+  });
   assistant.streams.onClosed((id) => {
     personWent(presence, id).catch((error: unknown) => emit({ name: 'assistant.turn-failed', error } as Signal));
   });
@@ -93,7 +102,20 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     })),
     slack: mapValues(slack, (line, name) => ({ turn: { ...answering, name, line, edit, emit, seen: new Set() } })),
   });
-  return { channel: conversationChannel({ database, posters, decisionsOf, emit }), door, editor };
+  const channel = conversationChannel({ database, posters, decisionsOf, emit });
+  return { channel, endpoints: conversationEndpoints(posters), door, editor };
+}
+
+/** Batches of the handler that were under way are mostly written by the first of these, and surely by the last. */
+const AGAIN_AFTER_MS = [1_000, 10_000] as const;
+
+async function bringWaiting({ database, planned, emit }: ProactiveDeps, recipientId: string): Promise<void> {
+  const bring = async () => {
+    if ((await planWaiting(database, recipientId)) > 0) planned();
+  };
+  const fault = (error: unknown) => emit({ name: 'assistant.turn-failed', error } as Signal);
+  for (const after of AGAIN_AFTER_MS) setTimeout(() => void bring().catch(fault), after).unref();
+  await bring();
 }
 
 /** The mapping by which the original sample's events come in; what a bot is told by `BroadcastEvent` is the same event. */

@@ -2,7 +2,7 @@
 import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Access } from '../access/access.ts';
-import { conversationEndpoints, conversationPolicy } from '../assistant/channel.ts';
+import { conversationPolicy } from '../assistant/channel.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
 import type { AnswerKeys } from '../assistant/decisions/link.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
@@ -119,12 +119,12 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const hubs = await startHubs(wiring);
   let url = '';
   const assistant = await startAssistant(wiring, broker, () => url);
-  const proactive = startProactive(wiring, assistant, decisions);
+  const proactive = startProactive(wiring, assistant, decisions, wake);
   const http = stack.use(
     await startHttp(wiring, { access, broker, inbox, decisions, assistant, proactive, wake, hubs, ready: () => ready }),
   );
   url = http.url;
-  const places = { mobile: mobileEndpoints, conversation: conversationEndpoints };
+  const places = { mobile: mobileEndpoints, conversation: proactive.endpoints };
   const finders = { ...places, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
   const { definitions } = config;
   dispatcher = startDispatcher(wiring, http.url, hubs.lanes, proactive);
@@ -153,7 +153,7 @@ async function startAssistant(wiring: Wiring, broker: Broker, serviceUrl: () => 
   return stack.use(assistant);
 }
 
-function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisions): Proactive {
+function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisions, planned: () => void): Proactive {
   const { settings, config, database, signals, stack } = wiring;
   const proactive = openProactive({
     database,
@@ -164,6 +164,7 @@ function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisio
     assistant,
     decisions,
     displayName: config.branding.name ?? defaultBrand.name,
+    planned,
   });
   stack.use(proactive.editor);
   return proactive;

@@ -118,6 +118,10 @@ test('403 marks blocked: what comes then waits in the web chat, and is not lost'
   });
   expect(said.length).toBeGreaterThan(0);
   expect(teams.messagesOf(BOB)).toHaveLength(before);
+  const places = await server.call<{ items: object[] }>('GET', '/v1/recipients/bob/places');
+  expect(places.items).toContainEqual(
+    expect.objectContaining({ surface: 'teams', state: 'blocked', lastError: 'MessageWritesBlocked' }),
+  );
   teams.block(BOB, false);
   await teams.say(BOB, 'hello again'); // whoever speaks there has it open again
   await publish('hr', 'hr.employee.left', { employee: { id: 'e3', name: 'Eve' }, team: 'Sales', notify: ['bob'] });
@@ -199,6 +203,7 @@ test('a stranger of another tenant, and one whom nobody knows, can do nothing', 
 
 test('BroadcastEvent: a service with its key tells somebody something, once; a person cannot', async () => {
   await put('hal', { displayName: 'Hal' });
+  await openConversation('hal');
   const { token, conversationId } = await tokenOf('hal');
   const event = {
     type: 'event',
@@ -225,9 +230,11 @@ test('BroadcastEvent: a service with its key tells somebody something, once; a p
 
 test('what comes while a person is away waits in their conversation, and is counted when they open it', async () => {
   await put('ivy', { displayName: 'Ivy' });
-  for (const name of ['Jo', 'Kim', 'Lou'])
+  await openConversation('ivy');
+  for (const name of ['Jo', 'Kim', 'Lou']) {
     await publish('hr', 'hr.employee.joined', { employee: { id: name, name }, team: 'IT', notify: ['ivy'] });
-  await eventually(async () => expect(await directLine('ivy')).toHaveLength(3));
+    await eventually(async () => expect(JSON.stringify(await directLine('ivy'))).toContain(`${name} has`), 20_000);
+  }
   await openConversation('ivy');
   const words = await eventually(async () => {
     const said = (await directLine('ivy')).map(({ summary, text }) => summary ?? text ?? '');
@@ -239,6 +246,16 @@ test('what comes while a person is away waits in their conversation, and is coun
   await publish('hr', 'hr.employee.joined', { employee: { id: 'm', name: 'Max' }, team: 'IT', notify: ['ivy'] });
   await eventually(async () => expect(JSON.stringify(await directLine('ivy'))).toContain('Max has joined'));
   expect(JSON.stringify(await directLine('ivy')).match(/while you were away/g)).toHaveLength(1);
+});
+
+test('a person who was never in the conversation finds there what waits for them', async () => {
+  await put('mia', { displayName: 'Mia' });
+  for (const name of ['Ned', 'Ole'])
+    await publish('hr', 'hr.employee.joined', { employee: { id: name, name }, team: 'IT', notify: ['mia'] });
+  await eventually(async () => expect((await inboxOf('mia')).items).toHaveLength(2));
+  expect(await directLine('mia')).toEqual([]);
+  await openConversation('mia');
+  await eventually(async () => expect(JSON.stringify(await directLine('mia'))).toMatch(/Ned has.*Ole has/));
 });
 
 test('SendNotificationToConversation off: nothing comes into the conversation, and the trace says why', async () => {
@@ -253,6 +270,7 @@ test('SendNotificationToConversation off: nothing comes into the conversation, a
 
 test('the built-in assistant answers in the web chat, and answers to cards count there', async () => {
   await put('kay', { displayName: 'Kay' });
+  await openConversation('kay');
   await budget('kay', 'D1');
   const card = await eventually(async () => {
     const found = (await directLine('kay')).find(({ summary }) => summary?.includes('Chairs D1'));

@@ -9,6 +9,7 @@ import { markInbox } from '../../../inbox/mark-inbox.ts';
 import type { InboxEvent, InboxReader } from '../../../inbox/reader.ts';
 import type { InboxStream } from '../../../inbox/stream.ts';
 import type { Database } from '../../../kit/database.ts';
+import { Gatherer } from '../../../kit/gather.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import { parseRecipientId } from '../../../people/recipient.ts';
 import type { App } from '../app.ts';
@@ -56,6 +57,7 @@ const MarkBody = Type.Object(
 
 export function inboxRoutes(app: App, deps: InboxDeps, streams: EventStreams): void {
   const path = '/v1/recipients/:recipient/inbox';
+  const decisions = new Gatherer((ids: readonly string[]) => decisionsOf(deps.database, ids));
   app.get(path, { config: { access: onRecipient('listen') }, schema: listSchema }, async ({ params, query }) => {
     const recipient = parseRecipientId(params.recipient);
     const { filter, limit } = query;
@@ -87,7 +89,7 @@ export function inboxRoutes(app: App, deps: InboxDeps, streams: EventStreams): v
     async (request, reply) => {
       const after = resumeAfter(request, request.query.after);
       const reader = deps.inbox.reader(parseRecipientId(request.params.recipient), after);
-      await streams.serve(request, reply, framesOf(reader, deps.database));
+      await streams.serve(request, reply, framesOf(reader, deps.database, decisions));
     },
   );
 }
@@ -149,20 +151,24 @@ function whichOf({ ids, all, upTo }: { ids?: string[]; all?: true; upTo?: number
   return ids === undefined ? { all: true, upTo } : { ids };
 }
 
-function framesOf(reader: InboxReader, database: Database): FrameSource {
+/** Of all streams together: what comes in one batch is asked for at once. */
+type Decisions = Gatherer<string, Decision>;
+
+function framesOf(reader: InboxReader, database: Database, decisions: Decisions): FrameSource {
   return {
     next: async () => {
       const event = await reader.next();
-      return event && frameOf(event, database);
+      return event && frameOf(event, database, decisions);
     },
     close: () => reader.close(),
   };
 }
 
-async function frameOf(event: InboxEvent, database: Database): Promise<Frame> {
+async function frameOf(event: InboxEvent, database: Database, known: Decisions): Promise<Frame> {
   if (event.kind === 'item') {
-    const [item] = await withDecisions(database, [event.item]);
-    return { event: 'item', data: item, id: event.item.position };
+    const { item } = event;
+    const decision = item.card.actions?.length ? await known.find(item.id) : undefined;
+    return { event: 'item', data: shown(item, decision), id: item.position };
   }
   if (event.kind === 'counts') return { event: 'counts', data: event.counts };
   if (event.as !== 'settled' || event.ids === undefined)
