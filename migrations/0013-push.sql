@@ -67,6 +67,11 @@ insert into hub_send_leg (hub, send, platform, due_at, leased_until, attempt, re
       then array['apns', 'fcmv1', 'wns', 'browser'] else array['*'] end) as leg) as legs
   where ended_at is null;
 
+-- Sends that are over keep what they came to.
+insert into hub_send_leg (hub, send, platform, due_at, attempt, reached, walked, outcomes, ended_at)
+  select hub, id, coalesce(job::json -> 'message' ->> 'platform', '*'), due_at, attempt, reached, true, outcomes, ended_at
+  from hub_send where ended_at is not null;
+
 drop index hub_send_due;
 create index hub_send_open on hub_send (started_at) where ended_at is null;
 alter table hub_send drop column leased_until, drop column attempt, drop column reached, drop column outcomes;
