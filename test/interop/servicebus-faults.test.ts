@@ -4,7 +4,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { ServiceBusClient } from '@azure/service-bus';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AmqpDescribed } from '../../src/gateways/servicebus/amqp/decode.ts';
 import { eventually } from '../support/eventually.ts';
+import { CLOSE, openAndBegin, RawClient } from '../support/raw-amqp.ts';
 import { BusUnderTest, name, QUICK, receiveAll, SAS_KEY } from '../support/service-bus.ts';
 
 const PATIENT = { maxRetries: 50, timeoutInMs: 5000, retryDelayInMs: 200 };
@@ -127,12 +129,27 @@ describe('the Service Bus door', () => {
     await using small = await BusUnderTest.start(undefined, { CARILLON_AMQP_CONNECTIONS: '2' });
     const { queue, sender } = await small.queue();
     await sender.sendMessages({ body: 1 });
-    const clients = [1, 2].map(() => new ServiceBusClient(small.connectionString, { retryOptions: QUICK }));
-    await clients[0]!.createSender(queue).sendMessages({ body: 2 });
-    await expect(clients[1]!.createSender(queue).sendMessages({ body: 3 })).rejects.toThrow();
-    await clients[0]!.close();
-    await eventually(() => clients[1]!.createSender(queue).sendMessages({ body: 3 }), 15_000);
-    await clients[1]!.close();
+    const send = async (client: ServiceBusClient) => {
+      await client.createSender(queue).sendMessages({ body: 2 });
+      return client;
+    };
+    const open = () => new ServiceBusClient(small.connectionString, { retryOptions: { ...QUICK, timeoutInMs: 3000 } });
+    const second = await send(open());
+    const third = open();
+    await expect(send(third)).rejects.toThrow();
+    await third.close();
+    await second.close();
+    await eventually(async () => {
+      const client = open();
+      await send(client).finally(() => client.close());
+    }, 15_000);
+    await using raw = await RawClient.signedIn(small.server.amqpPort, SAS_KEY);
+    await using refused = await RawClient.signedIn(small.server.amqpPort, SAS_KEY);
+    raw.write(openAndBegin());
+    refused.write(openAndBegin());
+    await eventually(() => expect(refused.of(CLOSE)).toHaveLength(1));
+    const error = refused.of(CLOSE)[0]!.fields[0] as AmqpDescribed;
+    expect(String((error.value as unknown[])[0])).toBe('amqp:resource-limit-exceeded');
   });
 
   it('stays up under hostile bytes and hostile requests', async () => {

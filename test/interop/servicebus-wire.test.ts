@@ -242,6 +242,15 @@ describe('the wire', () => {
     expect(conditionOf(client.of(CLOSE)[0]!.fields[0])).toBe('amqp:connection:framing-error');
   });
 
+  it('closes a connection with the reason, when it stops', async () => {
+    await using own = await BusUnderTest.start();
+    await using client = await RawClient.signedIn(own.server.amqpPort, SAS_KEY);
+    client.write(openAndBegin());
+    await eventually(() => expect(client.of(BEGIN)).toHaveLength(1));
+    await own.server.end();
+    expect(conditionOf(client.of(CLOSE)[0]!.fields[0])).toBe('amqp:connection:forced');
+  });
+
   it.each([
     ['a frame larger than agreed', Buffer.from([0x7f, 0, 0, 0, 2, 0, 0, 0])],
     ['a list of four thousand million nulls', Buffer.from('0000001602000000005313d00000000affffffff4040', 'hex')],

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { BusUnderTest, name, receiveAll, releases } from '../support/service-bus.ts';
 
-describe.each(releases)('@azure/service-bus %s', (_release, sdk) => {
+describe.each(releases)('@azure/service-bus %s', (release, sdk) => {
   let bus: BusUnderTest;
   beforeAll(async () => {
     bus = await BusUnderTest.start(sdk);
@@ -228,17 +228,32 @@ describe.each(releases)('@azure/service-bus %s', (_release, sdk) => {
     expect(got.map((message) => message.body)).toEqual(['once', 'other']);
   });
 
-  it('deletes many at once, and all that there is', async () => {
-    const { sender, receiver } = await bus.queue();
-    const living = receiver() as unknown as {
-      deleteMessages?(options: { maxMessageCount: number }): Promise<number>;
-      purgeMessages?(): Promise<number>;
-    };
-    if (!living.deleteMessages || !living.purgeMessages) return; // Only from 7.10 on.
-    await sender.sendMessages([...Array(10).keys()].map((body) => ({ body })));
-    expect(await living.deleteMessages({ maxMessageCount: 4 })).toBe(4);
-    expect(await living.purgeMessages()).toBe(6);
-    expect(await living.deleteMessages({ maxMessageCount: 4 })).toBe(0);
+  // The current release has no call for it yet.
+  if (release !== '7.9.5')
+    it('deletes many at once, and all that there is', async () => {
+      const { sender, receiver } = await bus.queue();
+      const living = receiver() as unknown as {
+        deleteMessages(options: { maxMessageCount: number }): Promise<number>;
+        purgeMessages(): Promise<number>;
+      };
+      await sender.sendMessages([...Array(10).keys()].map((body) => ({ body })));
+      expect(await living.deleteMessages({ maxMessageCount: 4 })).toBe(4);
+      expect(await living.purgeMessages()).toBe(6);
+      expect(await living.deleteMessages({ maxMessageCount: 4 })).toBe(0);
+    });
+
+  it('shows what is scheduled on a queue, takes its repetition for a duplicate, and counts its life from its time', async () => {
+    const { sender, receiver } = await bus.queue({ requiresDuplicateDetection: true });
+    const message = { body: 'once', messageId: randomUUID(), timeToLive: 60_000 };
+    const at = new Date(Date.now() + 1500);
+    const [number] = await sender.scheduleMessages(message, at);
+    const [peeked] = await receiver().peekMessages(1);
+    expect(peeked).toMatchObject({ body: 'once', state: 'scheduled', sequenceNumber: number });
+    await sender.sendMessages(message);
+    const [received] = await receiveAll(receiver(), 1);
+    expect(received!.body).toBe('once');
+    expect(received!.expiresAtUtc!.getTime()).toBeGreaterThanOrEqual(at.getTime() + 59_000);
+    expect(await receiver().receiveMessages(1, { maxWaitTimeInMs: 500 })).toEqual([]);
   });
 
   it('works on queues as on topics', async () => {

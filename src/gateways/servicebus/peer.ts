@@ -225,6 +225,7 @@ export class Peer {
     if (connection.is_open()) {
       local.close.value[0] = errorOf(error);
       connection._write_close();
+      connection.output(); // At once: in the middle of a turn it would wait for the end of the turn.
     }
     if (connection.socket.destroySoon) connection.socket.destroySoon();
     else connection.socket.end();

@@ -68,6 +68,7 @@ export type WireConnection = InternalConnection & {
   readonly amqp_transport: { pending: unknown[] };
   _register(): void;
   _write_close(): void;
+  output(): void;
   is_open(): boolean;
   on(event: string, listener: (...args: never[]) => void): void;
 };

@@ -17,6 +17,7 @@ const DISPOSITION_STATE = 4;
 function padPerformatives(): void {
   const write = frames.write_frame;
   frames.write_frame = (frame: Frame) => {
+    if (frame instanceof EncodedFrame) return frame.bytes;
     if (frame.performative) pad(frame.performative);
     return write(frame);
   };
@@ -57,7 +58,10 @@ function writeOncePerTurn(): void {
   const writeFrame = prototype._write_frame as (...args: unknown[]) => void;
   prototype._write_frame = function (this: Turning, channel: number, performative: unknown, payload?: Buffer) {
     if (!busy.has(this)) return writeFrame.call(this, channel, performative, payload);
-    this.amqp_transport.encode(frames.amqp_frame(channel, performative, payload));
+    const frame = frames.amqp_frame(channel, performative, payload);
+    // rhea goes on changing what it has handed over: the error of a close is taken out at once.
+    const isFixed = performative instanceof PlainTransfer;
+    this.amqp_transport.encode(isFixed ? frame : new EncodedFrame(frames.write_frame(frame)));
   };
   const run = prototype._process as () => void;
   prototype._process = function (this: Turning) {
@@ -71,7 +75,7 @@ function writeOncePerTurn(): void {
   };
   frames.transfer = (fields: TransferFields) => new PlainTransfer(fields);
   const write = Transport.prototype.write as (socket: Writable) => void;
-  Transport.prototype.write = function (this: { header_sent?: unknown; pending: Frame[] }, socket: Writable) {
+  Transport.prototype.write = function (this: { header_sent?: unknown; pending: Pending[] }, socket: Writable) {
     if (!this.header_sent || this.pending.length === 0) return write.call(this, socket);
     const bytes = encodeFrames(this.pending);
     this.pending = [];
@@ -85,17 +89,25 @@ type Turning = {
   output(): void;
 };
 
-function encodeFrames(pending: readonly Frame[]): Buffer {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for (const frame of pending) {
-    const plain = frame.performative instanceof PlainTransfer ? frame.performative : undefined;
-    const head = plain ? encodeTransfer(frame.channel, plain.fields, frame.payload) : frames.write_frame(frame);
-    parts.push(head);
-    size += head.length;
-    if (!plain || !frame.payload) continue;
-    parts.push(frame.payload);
-    size += frame.payload.length;
+/** A frame as it leaves. */
+class EncodedFrame {
+  readonly bytes: Buffer;
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
   }
-  return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts, size);
+}
+
+type Pending = Frame | EncodedFrame;
+
+function encodeFrames(pending: readonly Pending[]): Buffer {
+  const parts = pending.flatMap(partsOf);
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+}
+
+function partsOf(frame: Pending): Buffer[] {
+  if (frame instanceof EncodedFrame) return [frame.bytes];
+  const { performative, channel, payload } = frame;
+  if (!(performative instanceof PlainTransfer)) return [frames.write_frame(frame)];
+  const head = encodeTransfer(channel, performative.fields, payload);
+  return payload ? [head, payload] : [head];
 }
