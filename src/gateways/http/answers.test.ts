@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../../../test/support/eventually.ts';
-import { type TestServer, UNSUBSCRIBE_KEYS, useServer } from '../../../test/support/http-server.ts';
+import { ADMIN_KEY, type TestServer, UNSUBSCRIBE_KEYS, useServer } from '../../../test/support/http-server.ts';
 import { answerPath } from '../../assistant/decisions/link.ts';
 import type { Notification } from '../../handler/notification.ts';
 
@@ -52,6 +52,19 @@ async function ask(server: TestServer, data: Asked, extensions: Record<string, s
 async function item(server: TestServer, person: string, eventId: string) {
   const page = await server.call(`/v1/recipients/${person}/inbox`);
   return page.json.items.find(({ title }: { title: string }) => title.endsWith(`(${eventId})`));
+}
+
+async function* framesOf(response: Response) {
+  let text = '';
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const parts = text.split('\n\n');
+    text = parts.pop()!;
+    for (const part of parts) {
+      const [, event] = /^event: (.*)$/m.exec(part) ?? [];
+      if (event) yield { event, data: JSON.parse(/^data: (.*)$/m.exec(part)![1]!) };
+    }
+  }
 }
 
 describe('an answer on a card', () => {
@@ -125,6 +138,23 @@ describe('an answer on a card', () => {
     await answer('ada', ada.id, 'approve');
     expect(await stream.next()).toEqual({ kind: 'changed', ids: [bob.id], as: 'settled' });
     stream.close();
+  });
+
+  it('shows on the live stream of the others with who decided', async () => {
+    const [ada, bob] = await ask(server, { approvers: ['ada', 'bob'] });
+    const abort = new AbortController();
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const url = `${server.server.url}/v1/recipients/bob/inbox/stream`;
+    const stream = await fetch(url, { headers, signal: abort.signal });
+    const frames = framesOf(stream);
+    expect(await frames.next()).toMatchObject({ value: { event: 'counts' } });
+    await answer('ada', ada.id, 'approve');
+    const { value } = await frames.next();
+    expect(value).toMatchObject({
+      event: 'decided',
+      data: { items: [{ id: bob.id, decision: { by: { id: 'ada' } } }] },
+    });
+    abort.abort();
   });
 
   it('decides for everybody of a rule, and knows where the backend waits although they are told later', async () => {
