@@ -53,14 +53,15 @@ function quantiles(all: number[]): string {
   return `p50 ${at(0.5)} p99 ${at(0.99)} max ${at(1)} ms`;
 }
 
-function publish(id: string, approver: string, answers: number[]): Promise<void> {
-  const data = { request: id, requester: { id: 'r', name: 'Rae' }, approver, amount: 10, currency: 'EUR', purpose: id };
-  const body = JSON.stringify({ specversion: '1.0', id, source: '/bench', type: 'finance.budget.requested', data });
+/** A debit: the preference of the customer, by default above 100, is evaluated on its amount. */
+function publish(id: string, customer: string, answers: number[]): Promise<void> {
+  const data = { customer, account: '4711', amount: 250, currency: 'EUR', text: id };
+  const body = JSON.stringify({ specversion: '1.0', id, source: '/bench', type: 'account.debited', data });
   const headers = { authorization, 'content-type': 'application/cloudevents+json' };
   const began = performance.now();
   sentAt.set(id, began);
   return new Promise((resolve, reject) => {
-    const post = request(`${server.url}/v1/topics/finance/events`, { method: 'POST', agent, headers }, (answer) => {
+    const post = request(`${server.url}/v1/topics/account/events`, { method: 'POST', agent, headers }, (answer) => {
       answer.resume().on('end', () => {
         answers.push(performance.now() - began);
         if (answer.statusCode === 202) resolve();
