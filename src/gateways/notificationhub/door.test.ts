@@ -273,7 +273,7 @@ test('telemetry has its members in order, and states that Java knows', async () 
     const answer = await ask('GET', path);
     expect(answer.text).toContain('<State>NoTargetFound</State>');
     return answer;
-  });
+  }, 20_000);
   const names = parseXml(details.text).children.map(({ name }) => name);
   expect(names).toEqual([
     'NotificationId',
