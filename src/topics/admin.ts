@@ -33,12 +33,12 @@ const BUMP = statement(
 );
 const NEXT_BIT = statement(
   'topics.admin.bit',
-  `select min(n)::int as bit from generate_series(0, 1000000) as n
+  `select min(n)::int as bit
+     from generate_series(0, (select (select count(*) from subscription where topic = $1)
+                                   + (select count(*) from retired_bit where topic = $1))::int) as n
     where not exists (select from subscription s where s.topic = $1 and s.bit = n)
       and not exists (select from retired_bit r where r.topic = $1 and r.bit = n
-                       and r.retired_at > $2::timestamptz - interval '5 minutes')
-      and n <= (select count(*) from subscription s where s.topic = $1)
-             + (select count(*) from retired_bit r where r.topic = $1)`,
+                       and r.retired_at > $2::timestamptz - interval '5 minutes')`,
 );
 const INSERT_SUBSCRIPTION = statement(
   'topics.admin.subscribe',
@@ -175,7 +175,7 @@ const DELETE_SUBSCRIPTION = statement(
 );
 const DELETE_RULE = statement(
   'topics.admin.unrule',
-  'delete from rule where subscription = $1 and lower(name) = lower($2) returning name',
+  'delete from rule where subscription = $1 and name = $2 returning name',
 );
 
 export async function updateSubscription(

@@ -28,6 +28,7 @@ import { cancelScheduled, countScheduled, Scheduler } from './scheduled.ts';
 import type { Seat } from './seat.ts';
 import { acceptSession, listSessions, type SessionPage } from './seats.ts';
 import type { EmitTopics } from './signals.ts';
+import { moveStragglers } from './stragglers.ts';
 import { type SettleStep, transact } from './transact.ts';
 import { WallClock } from './wall-clock.ts';
 
@@ -83,6 +84,7 @@ export class Broker {
         await parts.quotas.measure(database, parts.catalogue);
       },
       deleteIdle: () => deleteIdle(database, parts.catalogue, parts.usage, this),
+      moveStragglers: () => moveStragglers(database, parts.owners),
       clockBelievable: () => parts.clock.believable,
     });
     this.housekeeper.start();

@@ -51,7 +51,7 @@ export class Cursor {
   readonly #redeliveredBelow: number;
   readonly #closing = new AbortController();
   #current: Block | undefined;
-  #loading = false;
+  #loading: Promise<void> | undefined;
   #expiryTimer: NodeJS.Timeout | undefined;
   #expiryAt = Infinity;
   /** For messages that are older than the subscription: its bit says nothing about them. */
@@ -243,12 +243,28 @@ export class Cursor {
   }
 
   #load(): void {
-    if (this.#loading) return;
-    this.#loading = true;
-    void this.#loadFrom(this.next).then(() => {
-      this.#loading = false;
+    this.#loading ??= this.#loadFrom(this.next).then(() => {
+      this.#loading = undefined;
       this.pump();
     });
+  }
+
+  /**
+   * Reads everything up to `below` and lets it wait for receivers. False: there is more than `most`, or it cannot be
+   * read now.
+   */
+  async readTo(below: number, most: number): Promise<boolean> {
+    for (let count = 0; this.next < below && !this.closed.aborted; ) {
+      const entry = this.#readNext();
+      if (entry === 'later') await this.#loading;
+      else if (!entry) break;
+      else {
+        if (this.sessions) this.sessions.offer(entry);
+        else this.desk.offer(entry);
+        if (++count > most) return false;
+      }
+    }
+    return this.next >= below;
   }
 
   async #loadFrom(wanted: number): Promise<void> {

@@ -237,6 +237,62 @@ describe('entities', () => {
     expect((await (await start()).receiver(name).receive()).map(text)).toEqual(['next']);
   });
 
+  it('let a generation go that only stragglers keep, and lose none of them', async () => {
+    const broker = await start('one', { housekeeping: { everyMs: 3_600_000, generationBytes: 1 } });
+    for (const entry of broker.listTopics({ limit: 1000 }).items) await broker.deleteTopic(entry.name);
+    const topic = freshName();
+    await broker.createTopic(topic, { settings: { retentionMs: 0 } });
+    for (const name of ['slow', 'sessions', 'quick']) {
+      await broker.createSubscription(topic, name, { requiresSession: name === 'sessions', maxDeliveryCount: 9 });
+    }
+    const round = async (from: number, count: number) => {
+      await broker.publish(
+        topic,
+        Array.from({ length: count }, (_, i) => say(`${from + i}`, { sessionId: `s${(from + i) % 3}` })),
+      );
+      const quick = broker.receiver(`${topic}/Subscriptions/quick`, { mode: 'receiveAndDelete' });
+      for (let left = count; left > 0; ) left -= (await quick.receive({ max: left, waitMs: 1_000 })).length;
+      await broker.housekeeper.round();
+    };
+    await round(1, 9);
+    const slow = broker.receiver(`${topic}/Subscriptions/slow`);
+    const [one, two, three] = await slow.receive({ max: 3 });
+    await slow.abandon(two!);
+    await slow.complete(three!);
+    const held = (await broker.acceptSession(`${topic}/Subscriptions/sessions`, { id: 's1' }))!;
+    const firsts = await held.receive({ max: 1 });
+    await round(10, 3);
+    await slow.release(one!);
+    await held.complete(firsts);
+    await held.close();
+    for (let n = 0; n < 4; n++) await broker.housekeeper.round();
+    const [{ gen }] = (await database.query<{ gen: number }>('select min(gen) as gen from generation')) as [
+      { gen: number },
+    ];
+    expect(gen, 'the generation of the first nine').toBeGreaterThan(1);
+    expect((await broker.browse(topic))[0]?.sequence ?? 10).toBeGreaterThan(9);
+    expect(await broker.counts(topic, 'slow')).toMatchObject({ active: 11, locked: 0 });
+    expect(await broker.counts(topic, 'sessions')).toMatchObject({ active: 11 });
+    await broker.stop();
+    const restarted = await start();
+    const got = await restarted.receiver(`${topic}/Subscriptions/slow`).receive({ max: 50, waitMs: 2_000 });
+    while (got.length < 11)
+      got.push(...(await restarted.receiver(`${topic}/Subscriptions/slow`).receive({ max: 50, waitMs: 5_000 })));
+    expect(got.map((message) => [Number(text(message)), message.deliveryCount])).toEqual(
+      [1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12].map((n) => [n, n === 2 ? 1 : 0]),
+    );
+    for (const [id, numbers] of [
+      ['s0', [3, 6, 9, 12]],
+      ['s1', [4, 7, 10]],
+      ['s2', [2, 5, 8, 11]],
+    ] as const) {
+      const session = (await restarted.acceptSession(`${topic}/Subscriptions/sessions`, { id }))!;
+      const its: string[] = [];
+      while (its.length < numbers.length) its.push(...(await session.receive({ max: 9, waitMs: 5_000 })).map(text));
+      expect(its.map(Number), id).toEqual(numbers);
+    }
+  });
+
   it('change the slot of the progress table and lose nothing', async () => {
     const broker = await start('one', { housekeeping: { everyMs: 3_600_000, progressBytes: 1 } });
     const name = await queue(broker);

@@ -194,7 +194,9 @@ export class Entities {
 
   async removeRule(topic: string, subscription: string, name: string): Promise<void> {
     const entry = this.#topicOnly(topic);
-    await admin.removeRule(this.#deps.database, entry.id, subscriptionOf(entry, subscription).id, name);
+    const { id, rules } = subscriptionOf(entry, subscription);
+    const spelled = rules.find((rule) => rule.name.toLowerCase() === name.toLowerCase())?.name ?? name;
+    await admin.removeRule(this.#deps.database, entry.id, id, spelled);
     await this.changed(entry.id);
   }
 

@@ -31,6 +31,8 @@ type Deps = {
   /** Writes down how far this node's subscriptions are. */
   readonly reportReading: () => Promise<void>;
   readonly deleteIdle: () => Promise<void>;
+  /** Takes what is left of the oldest generation out of it, where that is little. */
+  readonly moveStragglers: () => Promise<unknown>;
   /** Nothing is thrown away by its age while this is false: the clock was set lately. */
   readonly clockBelievable: () => boolean;
 };
@@ -67,6 +69,7 @@ export class Housekeeper {
     await this.#try('switch the progress slot', () => this.#alone((tx) => switchSlot(tx, settings.progressBytes)));
     await this.#try('close a generation', () => rotateGeneration(database, settings));
     if (!this.#deps.clockBelievable()) return;
+    await this.#try('move stragglers', () => this.#deps.moveStragglers());
     await this.#try('delete idle entities', () => this.#deps.deleteIdle());
     await this.#try('truncate old ids', () => this.#alone((tx) => truncateIds(tx, Date.now())));
     await this.#try('drop generations', () => this.#alone(dropGenerations));

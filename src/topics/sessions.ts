@@ -136,6 +136,15 @@ export class Sessions {
     return this.#lock(session);
   }
 
+  /** Locks the session of that id, without an end, unless somebody has it. */
+  acceptIfFree(id: string): SessionLock | undefined {
+    const session = this.#byId.get(id);
+    if (session?.holder !== 0 || this.#paused) return undefined;
+    const lock = this.#lock(session);
+    this.keep(lock);
+    return lock;
+  }
+
   /** Locks the next session that has messages; undefined when there was none in time. */
   acceptNext(waitMs: number, signal?: AbortSignal): Promise<SessionLock | undefined> {
     const lock = this.#waiters.length === 0 ? this.#lockNext() : undefined;

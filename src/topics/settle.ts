@@ -156,6 +156,10 @@ function reoffer(cursor: Cursor, entry: Entry): void {
 /** Changed messages leave the log: this subscription's copy differs from it now. */
 async function keepChanged(cursor: Cursor, entries: readonly Entry[], properties: Properties): Promise<void> {
   for (const entry of entries) entry.message = changed(entry.message, properties);
+  await keepApart(cursor, entries);
+}
+
+async function keepApart(cursor: Cursor, entries: readonly Entry[]): Promise<void> {
   const put = entries.map((entry) => heldRow(messageOf(entry), 'retry', new Date()));
   await cursor.record({ done: inLog(entries), held: { put, removed: [] } });
   for (const entry of entries) {
@@ -167,6 +171,15 @@ async function keepChanged(cursor: Cursor, entries: readonly Entry[], properties
     reoffer(cursor, entry);
   }
   cursor.pump();
+}
+
+/** Moves waiting messages out of the log, unchanged, to where they do not keep a generation of it. */
+export async function setAside(cursor: Cursor, entries: readonly Entry[]): Promise<void> {
+  for (const entry of entries) entry.state = 'settling';
+  await keepApart(cursor, entries).catch((error: unknown) => {
+    offerUnsettled(cursor, entries);
+    throw error;
+  });
 }
 
 function inLog(entries: readonly Entry[]): number[] {
