@@ -67,12 +67,12 @@ function missingIn(error: unknown): ReadonlySet<string> | undefined {
 }
 
 /** `text` is the twin for whoever shows no cards; `channelData` tells pages which notice it is. */
-export function activityOf({ notice, decision }: Content): Activity {
+export function activityOf({ notice, decision, reader }: Content): Activity {
   const { card, id: noticeId } = notice;
-  const content = toAdaptiveCard(card, { surface: 'directline', noticeId, decision });
+  const content = toAdaptiveCard(card, { surface: 'directline', noticeId, decision, reader });
   return {
     type: 'message',
-    summary: toText(card, { decision }),
+    summary: toText(card, { decision, reader }),
     attachments: [{ contentType: ADAPTIVE_CARD_TYPE, content }],
     channelData: { noticeId, category: notice.category, urgency: notice.urgency },
   };

@@ -4,6 +4,7 @@ import { findNotices } from '../inbox/notice.ts';
 import { backoffMs } from '../kit/backoff.ts';
 import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
+import { findRecipients } from '../people/recipients.ts';
 import type { ConversationSignal, FindDecisions } from './channel.ts';
 import { claimEdits, type DueEdit, type EditVerdict, nextEdit, settleEdit } from './posted.ts';
 import type { Edit, Poster, Result } from './poster.ts';
@@ -86,7 +87,12 @@ export class CardEditor {
     if (due.length === 0) return 0;
     const keys = due.map(({ card }) => card);
     const ids = [...new Set(keys.map(({ noticeId }) => noticeId))];
-    const [notices, decisions] = await Promise.all([findNotices(database, keys), decisionsOf(database, ids)]);
+    const people = [...new Set(keys.map(({ recipientId }) => recipientId))];
+    const [notices, decisions, readers] = await Promise.all([
+      findNotices(database, keys),
+      decisionsOf(database, ids),
+      findRecipients(database, people),
+    ]);
     const groups = Map.groupBy(due, ({ card }) => card.channel);
     await Promise.all(
       [...groups].map(async ([surface, group]) => {
@@ -95,7 +101,8 @@ export class CardEditor {
           const { noticeId, activityId, postedAt } = each.card;
           const notice = notices.get(noticeId);
           if (!poster || !notice || activityId === undefined || each.reference.state !== 'ok') return [];
-          const content = { notice, decision: decisions.get(noticeId) };
+          const reader = readers.get(each.card.recipientId);
+          const content = { notice, decision: decisions.get(noticeId), reader };
           return [{ due: each, edit: { reference: each.reference, content, activityId, postedAt } }];
         });
         const hopeless = group.filter((each) => !edits.some(({ due }) => due === each));

@@ -2,11 +2,16 @@
 // Direct Line, Teams, Slack and workflow webhooks are posters.
 import type { Notice } from '../inbox/notice.ts';
 import type { Profile } from '../people/recipient.ts';
-import type { Decision } from './cards/decision.ts';
+import type { Decision, Reader } from './cards/decision.ts';
 import type { Capture, Reference, Surface } from './references/reference.ts';
 
 /** A notice as it stands now: what every surface renders in its own way. */
-export type Content = { readonly notice: Notice; readonly decision?: Decision | undefined };
+export type Content = {
+  readonly notice: Notice;
+  readonly decision?: Decision | undefined;
+  /** For whom dates are written. */
+  readonly reader?: Reader | undefined;
+};
 
 /** `deliveryId` is the same at every attempt: surfaces that can, use it to post once. */
 export type Post = { readonly reference: Reference; readonly content: Content; readonly deliveryId: string };

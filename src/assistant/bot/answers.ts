@@ -67,11 +67,13 @@ async function news({ database }: BotDeps, recipientId: string): Promise<Reply> 
   return { text: [head, ...lines, ...rest].join('\n'), buttons: [...asking, ...mutes] };
 }
 
-async function approvals({ database }: BotDeps, recipientId: string): Promise<Reply> {
+async function approvals(deps: BotDeps, recipientId: string): Promise<Reply> {
+  const { database } = deps;
   const keys = await openAsked(database, recipientId, SHOWN + 1);
   if (keys.length === 0) return { text: 'Nothing waits for your answer.', buttons: ['What is new'] };
   const shown = keys.slice(0, SHOWN);
-  const [notices, decisions] = await Promise.all([
+  const [reader, notices, decisions] = await Promise.all([
+    personOf(deps, recipientId),
     findNotices(database, shown),
     decisionsOf(
       database,
@@ -80,7 +82,7 @@ async function approvals({ database }: BotDeps, recipientId: string): Promise<Re
   ]);
   const cards = shown.flatMap(({ noticeId }) => {
     const notice = notices.get(noticeId);
-    return notice ? [{ notice, decision: decisions.get(noticeId) }] : [];
+    return notice ? [{ notice, decision: decisions.get(noticeId), reader }] : [];
   });
   const more = keys.length > SHOWN ? ' These are the newest.' : '';
   const head =

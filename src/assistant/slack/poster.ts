@@ -87,6 +87,6 @@ function keyOf({ reference }: { readonly reference: Reference }): string {
   return `${reference.connection} ${reference.place}`;
 }
 
-export function messageOf({ notice, decision }: Content): SlackMessage {
-  return toBlockKit(notice.card, { noticeId: notice.id, decision });
+export function messageOf({ notice, decision, reader }: Content): SlackMessage {
+  return toBlockKit(notice.card, { noticeId: notice.id, decision, reader });
 }

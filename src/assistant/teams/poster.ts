@@ -149,14 +149,17 @@ function keyOf({ reference }: { readonly reference: Reference }): string {
 }
 
 /** `summary` is what a toast and a screen reader say. */
-export function activityOf({ notice, decision }: Content): object {
+export function activityOf({ notice, decision, reader }: Content): object {
   const { card, id: noticeId } = notice;
   return {
     type: 'message',
-    summary: toText(card, { decision }),
+    summary: toText(card, { decision, reader }),
     ...(notice.urgency === 'high' && { importance: 'high' }),
     attachments: [
-      { contentType: ADAPTIVE_CARD_TYPE, content: toAdaptiveCard(card, { surface: 'teams', noticeId, decision }) },
+      {
+        contentType: ADAPTIVE_CARD_TYPE,
+        content: toAdaptiveCard(card, { surface: 'teams', noticeId, decision, reader }),
+      },
     ],
   };
 }

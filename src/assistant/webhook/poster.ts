@@ -78,12 +78,12 @@ async function postOne({ url }: WebhookConnection, content: Content): Promise<Re
 }
 
 /** `summary` is the text twin, `fallbackText` in the card as well. */
-export function messageOf({ notice, decision }: Content): object {
+export function messageOf({ notice, decision, reader }: Content): object {
   const { card, id: noticeId } = notice;
-  const content = toAdaptiveCard(card, { surface: 'link', noticeId, decision });
+  const content = toAdaptiveCard(card, { surface: 'link', noticeId, decision, reader });
   return {
     type: 'message',
-    summary: toText(card, { decision }),
+    summary: toText(card, { decision, reader }),
     attachments: [{ contentType: ADAPTIVE_CARD_TYPE, contentUrl: null, content }],
   };
 }

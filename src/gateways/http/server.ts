@@ -23,6 +23,7 @@ import { type HubDeps, hubRoutes } from './routes/hubs.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/log.ts';
+import { placeRoutes } from './routes/places.ts';
 import { pushRoutes } from './routes/pushes.ts';
 import { type QuestionDeps, questionRoutes } from './routes/questions.ts';
 import { queueRoutes } from './routes/queues.ts';
@@ -188,6 +189,7 @@ function addRoutes(
   definitionRoutes(app, deps);
   statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);
+  placeRoutes(app, deps);
   inboxRoutes(app, deps, streams);
   answerRoutes(app, deps);
   answerLinkRoutes(app, deps);
