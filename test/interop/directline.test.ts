@@ -85,6 +85,25 @@ describe('the end of a token', () => {
     return () => brief.stop();
   });
 
+  test('a page that refreshes its token in time keeps its socket; when it stops, the socket is closed', async () => {
+    const { token } = await brief.generate('cat', { conversation: 'new' });
+    const { json } = await brief.call('POST', '/conversations', token, {});
+    const socket = new WebSocket(json.streamUrl);
+    let closed = 0;
+    socket.onclose = ({ code }) => {
+      closed = code;
+    };
+    let current = json.token;
+    const outlives = Date.now() + 4_000;
+    await eventually(async () => {
+      const refreshed = await brief.call('POST', '/tokens/refresh', current);
+      expect([refreshed.status, closed]).toEqual([200, 0]);
+      current = refreshed.json.token;
+      if (Date.now() < outlives) throw new Error('it has not outlived its first token yet');
+    });
+    await eventually(() => expect(closed).toBe(1008));
+  });
+
   test('by polling: the client hears that its token has expired, gets a new one, and goes on', async () => {
     const { token, conversationId } = await brief.generate('dee', { conversation: 'new' });
     const page = open({ domain: brief.domain, token, webSocket: false });

@@ -20,7 +20,7 @@ export function polish(activity: Activity): Activity {
   return {
     ...activity,
     ...(typeof text === 'string' && activity.textFormat !== 'plain' && { text: tame(text) }),
-    ...(attachments && { attachments: cleanList(attachments, 0) as Activity['attachments'] }),
+    ...(Array.isArray(attachments) && { attachments: cleanList(attachments, 0) }),
     ...(suggestedActions !== undefined && { suggestedActions: clean(suggestedActions, 0) }),
   } as Activity; // the same fields, cleaned
 }

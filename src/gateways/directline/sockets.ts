@@ -41,6 +41,7 @@ const KEEP_ALIVE_ROUNDS = 20;
 const ROUND_MS = 1_000;
 /** What may wait for a slow client; then it is told nothing until it has caught up. */
 const MAX_WAITING_BYTES = 512 * 1024;
+const CLOSE_WITHIN_MS = 500;
 const CLOSE_OK = 1000;
 const CLOSE_GOING_AWAY = 1001;
 const CLOSE_POLICY = 1008;
@@ -61,11 +62,17 @@ export class Sockets {
     this.#timer = setInterval(() => this.#lookAfter(), ROUND_MS).unref();
   }
 
-  /** Closes all of them. */
-  stop(): void {
+  /** Closes all of them; who does not answer within half a second is cut. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
     this.#stopped = true;
     clearInterval(this.#timer);
-    for (const open of this.#opens) this.#end(open, CLOSE_GOING_AWAY, 'the server stops');
+    const opens = [...this.#opens];
+    const closed = Promise.all(opens.map(({ socket }) => new Promise((resolve) => socket.once('close', resolve))));
+    for (const open of opens) this.#end(open, CLOSE_GOING_AWAY, 'the server stops');
+    const cut = setTimeout(() => opens.map(({ socket }) => socket.terminate()), CLOSE_WITHIN_MS);
+    await closed;
+    clearTimeout(cut);
     this.#server.close();
   }
 
