@@ -217,7 +217,7 @@ test('BroadcastEvent: a service with its key tells somebody something, once; a p
   await eventually(async () => {
     const said = await directLine('hal');
     expect(said.filter(({ summary }) => summary?.includes('The lift works again'))).toHaveLength(1);
-  });
+  }, 30_000);
   const forged = { ...event, id: 'b2', value: { UserId: 'bob', Message: 'Forged' } };
   const refused = await server.fetch('POST', path, forged, { authorization: `Bearer ${token}` });
   expect(refused.status).toBe(400);
