@@ -91,14 +91,19 @@ const rival =
       : webPushLibrary('web-push', rivalSink);
 const ours: number[] = [];
 const theirs: number[] = [];
+const ourCpu: number[] = [];
+const theirCpu: number[] = [];
 if (values.selection) await selectFirstPages();
 await broadcast();
 for (let round = 0; round < Number(values.rounds); round += 1) {
   if (rival) {
     const start = performance.now();
+    const cpu = process.cpuUsage();
     const delivered = await rival.run(rivalMs);
     theirs.push((delivered / (performance.now() - start)) * 1000);
-    console.log(`${rival.name}: ${Math.round(theirs.at(-1)!)}/s`);
+    const { user, system } = process.cpuUsage(cpu);
+    theirCpu.push((user + system) / delivered);
+    console.log(`${rival.name}: ${Math.round(theirs.at(-1)!)}/s, ${theirCpu.at(-1)!.toFixed(1)} us CPU each`);
   }
   ours.push(await broadcast());
 }
@@ -107,7 +112,7 @@ console.log(
 );
 if (rival)
   console.log(
-    `${rival.name}, transport alone: ${Math.round(median(theirs))}/s; ours is ${(median(ours) / median(theirs)).toFixed(1)} x`,
+    `${rival.name}, transport alone: ${Math.round(median(theirs))}/s; ours is ${(median(ours) / median(theirs)).toFixed(1)} x as fast, with ${(median(theirCpu) / median(ourCpu)).toFixed(1)} times less CPU each`,
   );
 await sender.stop();
 await rival?.stop();
@@ -143,6 +148,7 @@ async function broadcast(): Promise<number> {
         (name) => `${name} ${Math.round(((after[name]! - before[name]!) / tookMs) * 1e5)} %`,
       );
       const cpuUs = ((after.ours! - before.ours!) / delivered) * 1e6;
+      ourCpu.push(cpuUs);
       console.log(
         `broadcast: ${delivered} in ${seconds(tookMs)} s = ${Math.round((delivered / tookMs) * 1000)}/s, ${cpuUs.toFixed(1)} us CPU each; cores: ${shares.join(', ')}; ` +
           `accepted in ${acceptedMs.toFixed(0)} ms; urgent ${urgent.map((ms) => ms.toFixed(0)).join(' ')} ms; memory ${Math.round(most / 1e6)} MB`,

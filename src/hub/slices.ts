@@ -7,7 +7,7 @@ import type { PushPage } from './selection.ts';
 /** Devices that are read at once. */
 export const pageSize = 1_000;
 /** Devices that are pushed together. */
-export const sliceSize = 250;
+export const sliceSize = 500;
 /** A page is cut down when devices are large: memory is bounded by bytes, not by their number. */
 const mostPageBytes = 2_000_000;
 
