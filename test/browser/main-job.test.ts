@@ -53,6 +53,9 @@ describe('the main job in a browser', () => {
     await row(page, 'Emmy Noether has joined').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
     await row(page, 'Emmy Noether has joined').waitFor();
+    await page.locator('main').focus();
+    await page.keyboard.press('j'); // from anywhere into the list
+    await eventually(async () => expect(await emmy.evaluate((node) => node.matches(':focus'))).toBe(true));
     expect(ada.complaints).toEqual([]);
   });
 
