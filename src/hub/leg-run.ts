@@ -1,7 +1,7 @@
 // Carries out one leg of a send: reads devices page by page, pushes them slice by slice, and settles the slices that are
 // done, in their order, as a chunk. Not more than a thousand devices are under way at a time, from the push until what
-// became of it is durable: these are what is pushed again when this process dies. With slices of a quarter of that, three
-// are on the line while one is being written down. What may be tried again is written down with the chunk and tried
+// became of it is durable: these are what is pushed again when this process dies. With slices of half of that, one
+// is on the line while another is being written down. What may be tried again is written down with the chunk and tried
 // between later ones, so that a device in trouble holds up nobody.
 
 import { setTimeout as pause } from 'node:timers/promises';
