@@ -8,15 +8,17 @@ import {
   createAppleNotification,
   createAppleRegistrationDescription,
   createAppleTemplateRegistrationDescription,
+  createBrowserInstallation,
   createFcmV1Installation,
   createFcmV1Notification,
   createTemplateNotification,
+  type NotificationHubJob,
   NotificationHubsClient,
 } from '@azure/notification-hubs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Standins, startStandins } from '../standins/start.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort, ServerProcess } from '../support/server-process.ts';
+import { ADMIN_KEY, freePort, ServerProcess } from '../support/server-process.ts';
 
 const sasKey = 'a-shared-access-key-of-this-test';
 const configFile = join(tmpdir(), `carillon-hub-${process.pid}.config.ts`);
@@ -67,6 +69,10 @@ const titles = (token: string) =>
   standins.apns.pushes.items
     .filter((push) => push.token?.toLowerCase() === token.toLowerCase())
     .map(({ payload }) => (payload as { aps: { alert: unknown } }).aps.alert);
+
+async function readText(path: string): Promise<string> {
+  return (await fetch(server.url + path, { headers: { authorization: `Bearer ${ADMIN_KEY}` } })).text();
+}
 
 async function completed(id: string) {
   return eventually(async () => {
@@ -238,6 +244,73 @@ test('direct, batch, test and scheduled sends', async () => {
   expect((await completed(cancelled.notificationId!)).state).toBe('Canceled');
   await eventually(() => expect(titles(apple(9))).toEqual(['later']), 15_000);
   await expect(client.cancelScheduledNotification(soon.notificationId!)).rejects.toMatchObject({ statusCode: 404 });
+});
+
+test('jobs export registrations and import them again; files lie with the hub', async () => {
+  for (const n of [21, 22, 23])
+    await client.createRegistration(
+      createAppleRegistrationDescription({ deviceToken: apple(n), tags: ['bulk', `no-${n}`] }),
+    );
+  const container = `https://127.0.0.1:${tlsPort}/main/files`;
+  // The client's poller is a promise too: waiting for it is waiting for the end of the job.
+  const job = (await client.beginSubmitNotificationHubJob({
+    type: 'ExportRegistrations',
+    outputContainerUrl: container,
+  })) as unknown as NotificationHubJob;
+  expect(job).toMatchObject({ type: 'ExportRegistrations', status: 'Completed', progress: 100 });
+  const file = new URL(job.outputProperties!.OutputFilePath!).pathname.replace('/main/', '/v1/hubs/main/');
+  const exported = await readText(file);
+  expect(exported.trim().split('\n').length).toBeGreaterThanOrEqual(3);
+  expect(exported).toContain(apple(22).toUpperCase());
+  const seen: string[] = [];
+  for await (const { registrationId } of client.listRegistrationsByTag('bulk')) seen.push(registrationId!);
+  for (const id of seen) await client.deleteRegistration(id);
+  await server.call('DELETE', '/v1/hubs/main/files/in.xml');
+  await fetch(`${server.url}/v1/hubs/main/files/in.xml`, {
+    method: 'PUT',
+    body: exported,
+    headers: { 'content-type': 'text/plain', authorization: `Bearer ${ADMIN_KEY}` },
+  });
+  const submitted = await client.submitNotificationHubJob({
+    type: 'ImportCreateRegistrations',
+    outputContainerUrl: container,
+    importFileUrl: `${container}/in.xml`,
+  });
+  await eventually(async () =>
+    expect(await client.getNotificationHubJob(submitted.jobId!)).toMatchObject({ status: 'Completed' }),
+  );
+  const again: string[] = [];
+  for await (const { registrationId } of client.listRegistrations({ top: 2 })) again.push(registrationId!);
+  expect(again).toEqual(expect.arrayContaining(seen));
+  expect((await client.listNotificationHubJobs()).map(({ jobId }) => jobId)).toEqual([submitted.jobId, job.jobId]);
+  await expect(
+    client.submitNotificationHubJob({ type: 'ExportRegistrations', outputContainerUrl: 'https://blob.example/c' }),
+  ).rejects.toMatchObject({ statusCode: 400 });
+});
+
+test('feedback lies at an address that carries its own permission', async () => {
+  const address = new URL(await client.getFeedbackContainerUrl());
+  const list = await fetch(`${server.url}${address.pathname}${address.search}&restype=container&comp=list`);
+  expect([list.status, await list.text()]).toEqual([200, expect.stringContaining('feedback-')]);
+});
+
+test('browsers and their subscriptions, everybody and the tags that everybody has', async () => {
+  const pushChannel = { endpoint: 'https://push.example/b1', p256dh: 'BKey', auth: 'a' };
+  await client.createOrUpdateInstallation(
+    createBrowserInstallation({ installationId: 'b-1', pushChannel, userId: 'bea' }),
+  );
+  expect(await client.getInstallation('b-1')).toMatchObject({ platform: 'browser', pushChannel, userId: 'bea' });
+  await client.createOrUpdateInstallation(
+    createAppleInstallation({ installationId: 'u-1', pushChannel: apple(31), userId: 'Uma' }),
+  );
+  const hello = createAppleNotification({ body: '{"aps":{"alert":"hello user"}}', headers: {} });
+  const { notificationId } = await client.sendNotification(hello, { tagExpression: '$UserId:{uma}' });
+  expect((await completed(notificationId!)).apnsOutcomeCounts).toEqual([{ state: 'Success', count: 1 }]);
+  const all = await client.sendBroadcastNotification(
+    createAppleNotification({ body: '{"aps":{"alert":"all"}}', headers: {} }),
+  );
+  await completed(all.notificationId!);
+  expect(titles(apple(31))).toEqual(['hello user', 'all']);
 });
 
 test('wrong keys, missing rights and unknown hubs are refused as the vendor does', async () => {

@@ -52,7 +52,7 @@ export async function startStandins(ports: StandinPorts = {}, certificate = make
       return {
         apns: { ...apns.credentials, environment: 'sandbox', endpoint: at(apns.service) },
         fcmv1: { ...fcm.account, endpoint: at(fcm.service) },
-        wns: { ...wns.credentials, tokenUrl: wns.tokenUrl, allowedHosts: ['localhost', '127.0.0.1'], ca },
+        wns: { ...wns.credentials, tokenUrl: wns.tokenUrl, allowedHosts: [`127.0.0.1:${wns.service.port}`], ca },
         browser: { allowPrivate: true, ca },
       };
     },
