@@ -66,6 +66,11 @@ export class HubLanes {
     return lanes;
   }
 
+  /** For who changed the hub on this node; the others see it within seconds. */
+  changed(hub: string): void {
+    this.#looked.delete(hub);
+  }
+
   /** Running pushes may finish for a moment. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();

@@ -106,20 +106,24 @@ export function hubRoutes(app: App, deps: Deps): void {
     if (browser === undefined) throw new Refusal('not_found', `The hub "${params.hub}" has no keys for Web Push.`);
     return { publicKey: browser.publicKey };
   });
-  credentialRoutes(app, admin);
+  credentialRoutes(app, deps.hubs);
   ruleRoutes(app, deps);
 }
 
-function credentialRoutes(app: App, admin: HubAdmin): void {
+function credentialRoutes(app: App, { admin, push }: HubDeps['hubs']): void {
   const path = '/v1/hubs/:hub/credentials/:platform';
   const config = { access: onHub('manage') };
   app.put(path, { config, schema: putCredentialsSchema }, async ({ params, body }) => {
     const platform = parsePlatform(params.platform);
-    return shown(await setCredentials(admin, params.hub, platform, readCredentials(platform, body)));
+    const changed = await setCredentials(admin, params.hub, platform, readCredentials(platform, body));
+    push.lanes.changed(params.hub);
+    return shown(changed);
   });
-  app.delete(path, { config, schema: deleteCredentialsSchema }, async ({ params }) =>
-    shown(await setCredentials(admin, params.hub, parsePlatform(params.platform), undefined)),
-  );
+  app.delete(path, { config, schema: deleteCredentialsSchema }, async ({ params }) => {
+    const changed = await setCredentials(admin, params.hub, parsePlatform(params.platform), undefined);
+    push.lanes.changed(params.hub);
+    return shown(changed);
+  });
 }
 
 function ruleRoutes(app: App, { hubs, publicUrl, tlsPort }: Deps): void {
