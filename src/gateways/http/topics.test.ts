@@ -103,6 +103,22 @@ describe('subscriptions', () => {
     expect((await http.call(`${path}/one/rules/none`, { method: 'DELETE' })).json.code).toBe('not_found');
     expect((await rule('b', { filter: { type: 'correlation' } })).status).toBe(400);
   });
+
+  it('rules are added many at once, all or none of a call, and listed in pages', async () => {
+    await http.call(`${path}/bulk`, { method: 'PUT', json: { rules: {} } });
+    const add = (rules: object) => http.call(`${path}/bulk/rules`, { method: 'POST', json: { rules } });
+    const many = Object.fromEntries(Array.from({ length: 250 }, (_, n) => [`r${n}`, { filter: `x = ${n}` }]));
+    expect((await add(many)).json).toEqual({ added: 250 });
+    expect((await add({ fresh: { filter: 'x = 1' }, r7: { filter: 'x = 1' } })).status).toBe(409);
+    expect((await add({ fresh: { filter: 'x =' } })).status).toBe(400);
+    const entry = (await http.call(`${path}/bulk`)).json;
+    expect(entry.ruleCount).toBe(250);
+    expect(entry.rules).toHaveLength(100);
+    const first = (await http.call(`${path}/bulk/rules?limit=200`)).json;
+    const rest = (await http.call(`${path}/bulk/rules?limit=200&cursor=${first.next}`)).json;
+    expect(first.items.length + rest.items.length).toBe(250);
+    expect(rest.next).toBe(null);
+  });
 });
 
 describe('the log and the trace', () => {
