@@ -88,7 +88,13 @@ export class HubLanes {
   }
 
   async #look(name: string): Promise<Lanes> {
-    const hub = await findHub(this.#deps.database, this.#deps.key, name);
+    const before = this.#kept.get(name);
+    const hub = await findHub(this.#deps.database, this.#deps.key, name).catch((error: unknown) => {
+      // An outage of the database: what is known goes on, or pushes that have left could not be settled after it.
+      if (before === undefined || error instanceof Refusal) throw error;
+      return 'away' as const;
+    });
+    if (hub === 'away') return before!.lanes;
     if (hub === undefined) throw new Refusal('not_found', `There is no hub "${name}".`);
     const kept = this.#kept.get(name);
     if (kept?.version === hub.version) return kept.lanes;

@@ -1,7 +1,7 @@
 // Pushes aims through the hub's lanes, prunes the devices that turn out dead, and says of each aim what it came to.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Database } from '../kit/database.ts';
+import { type Database, sqlState } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import type { Aim } from './aims.ts';
 import { type DeadDevice, pruneDevices } from './dead-devices.ts';
@@ -89,7 +89,10 @@ export async function pushChunk(
       else gathered.take(group, lane.platform, await pushGroup(lane, group, options), options);
     }),
   );
-  await pruneDevices(deps.database, gathered.deadOf(hub), deps.now());
+  // What was pushed must be told even in an outage of the database; a device that is dead is found dead again.
+  await pruneDevices(deps.database, gathered.deadOf(hub), deps.now()).catch((error: unknown) => {
+    if (!/^(08|40|53|57)/.test(sqlState(error) ?? '08')) throw error;
+  });
   return gathered;
 }
 
