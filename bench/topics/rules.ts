@@ -3,7 +3,7 @@
 //   node bench/topics/rules.ts [--correlation 100000] [--sql 2000] [--seconds 3]
 import { parseArgs } from 'node:util';
 import { Broker } from '../../src/topics/broker.ts';
-import type { Rule } from '../../src/topics/rule.ts';
+import type { Rule } from '../../src/topics/entities/rule.ts';
 import { openPlace, percentile } from './place.ts';
 
 const { values } = parseArgs({

@@ -2,9 +2,9 @@
 // whole tables, never by deleting them one by one, so that nothing bloats. Each job is one short transaction under an
 // advisory lock; a job that cannot get a table lock at once gives up until the next time.
 import { type Database, statement, type Tx } from '../kit/database.ts';
-import { isOutage, waitFor } from './connection.ts';
-import { CLASSES } from './dedup.ts';
-import { dropGenerations, rotateGeneration } from './generations.ts';
+import { isOutage, waitFor } from './log/connection.ts';
+import { CLASSES } from './log/dedup.ts';
+import { dropGenerations, rotateGeneration } from './log/generations.ts';
 import type { EmitTopics } from './signals.ts';
 
 export type HousekeepingSettings = {

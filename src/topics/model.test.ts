@@ -6,7 +6,7 @@ import { say, text } from '../../test/support/broker.ts';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { Broker } from './broker.ts';
-import type { Received, Receiver } from './receiver.ts';
+import type { Received, Receiver } from './receive/receiver.ts';
 
 const MOST_DELIVERIES = 3;
 

@@ -1,7 +1,7 @@
 // Every error of this gateway leaves here, as the protocols want it: { error: { code, message } }. The codes are those of
 // the Bot Framework, so that a client or an agent needs one handler for us and for its cloud.
 import { Refusal, type RefusalCode, refusals } from '../../kit/refusal.ts';
-import { isOutage } from '../../topics/connection.ts';
+import { isOutage } from '../../topics/log/connection.ts';
 import type { Reply, Request } from './routing.ts';
 
 const codes: Partial<Record<RefusalCode, string>> = {

@@ -77,7 +77,14 @@ describe('publishing', () => {
 describe('keys', () => {
   it('nothing answers without one but health, the description and the pages', async () => {
     const { json: document } = await http.call('/v1/openapi.json', { key: '' });
-    const open = new Set(['/healthz', '/readyz', '/metrics', '/v1/sign-in/{token}', '/v1/unsubscribe/{token}', '/v1/answers/{token}']);
+    const open = new Set([
+      '/healthz',
+      '/readyz',
+      '/metrics',
+      '/v1/sign-in/{token}',
+      '/v1/unsubscribe/{token}',
+      '/v1/answers/{token}',
+    ]);
     for (const [path, methods] of Object.entries(document.paths)) {
       if (open.has(path)) continue;
       for (const method of Object.keys(methods as object)) {

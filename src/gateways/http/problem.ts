@@ -3,7 +3,7 @@
 // bug, told to the log in full and to the caller not at all.
 import { STATUS_CODES } from 'node:http';
 import { Refusal, type RefusalCode, refusals } from '../../kit/refusal.ts';
-import { isOutage, tellDiskFull } from '../../topics/connection.ts';
+import { isOutage, tellDiskFull } from '../../topics/log/connection.ts';
 
 export type FieldFault = { readonly field: string; readonly problem: string };
 

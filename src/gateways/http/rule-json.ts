@@ -1,7 +1,7 @@
 // Rules in JSON: a filter is SQL text, or an object that says its type.
 import { Type } from 'typebox';
+import { CORRELATION_FIELDS, type CorrelationFilter, type Rule, type RuleFilter } from '../../topics/entities/rule.ts';
 import type { PropertyValue } from '../../topics/message.ts';
-import { CORRELATION_FIELDS, type CorrelationFilter, type Rule, type RuleFilter } from '../../topics/rule.ts';
 import { PropertiesSchema, propertiesFromJson, propertiesToJson } from './property-json.ts';
 
 const correlationFields = Object.fromEntries(

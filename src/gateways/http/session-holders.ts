@@ -2,7 +2,7 @@
 // the session's lock: renewing keeps it, letting it lapse lets another one in.
 import { randomBytes } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
-import type { Receiver } from '../../topics/receiver.ts';
+import type { Receiver } from '../../topics/receive/receiver.ts';
 
 type Holder = { readonly receiver: Receiver; readonly path: string };
 

@@ -6,7 +6,7 @@ import type { HandlerSignal } from '../../handler/handler.ts';
 import type { Database } from '../../kit/database.ts';
 import type { Signal } from '../../kit/signals.ts';
 import type { Broker } from '../../topics/broker.ts';
-import type { SubscriptionEntry, TopicEntry } from '../../topics/catalogue.ts';
+import type { SubscriptionEntry, TopicEntry } from '../../topics/entities/catalogue.ts';
 import type { TopicSignal } from '../../topics/signals.ts';
 import type { Frame, FrameSource } from './event-stream.ts';
 

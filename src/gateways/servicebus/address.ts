@@ -1,6 +1,11 @@
 // Addresses as clients write them. JavaScript sends a path, .NET an absolute path with percent signs, Python a whole URI;
 // all of them compare without regard to case. An address is normalised for looking things up and echoed as it came.
-import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, subscriptionOf, type TopicEntry } from '../../topics/catalogue.ts';
+import {
+  QUEUE_SUBSCRIPTION,
+  type SubscriptionEntry,
+  subscriptionOf,
+  type TopicEntry,
+} from '../../topics/entities/catalogue.ts';
 import { missingEntity } from './errors.ts';
 
 export type Address = {

@@ -4,7 +4,7 @@
 //                                                     `--drain--> what is there is sent, then the drain is answered
 import { Refusal } from '../../kit/refusal.ts';
 import type { Broker } from '../../topics/broker.ts';
-import type { Received, Receiver } from '../../topics/receiver.ts';
+import type { Received, Receiver } from '../../topics/receive/receiver.ts';
 import type { Entity } from './address.ts';
 import * as to from './amqp/encode.ts';
 import { echoAttach, filtersOf, isPending, linkProperties, sourceWithFilter, type WireLink } from './amqp/link.ts';

@@ -1,7 +1,7 @@
 // What a client says about a delivery, in the words of the broker (AMQP 1.0, part 3.4; Service Bus's use of it).
 import { Refusal } from '../../kit/refusal.ts';
 import type { PropertyValue } from '../../topics/message.ts';
-import type { Settlement } from '../../topics/settle.ts';
+import type { Settlement } from '../../topics/receive/settle.ts';
 import { AmqpDescribed, type AmqpValue, textEntries } from './amqp/decode.ts';
 import { toProperty } from './amqp/incoming.ts';
 import { ACCEPTED, MODIFIED, REJECTED, RELEASED, TRANSACTIONAL } from './outcomes.ts';

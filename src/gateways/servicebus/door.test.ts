@@ -20,8 +20,8 @@ import {
   transfer,
 } from '../../../test/support/raw-amqp.ts';
 import { Access } from '../../access/access.ts';
-import { createTopic } from '../../topics/admin.ts';
 import type { Broker } from '../../topics/broker.ts';
+import { createTopic } from '../../topics/entities/admin.ts';
 import * as to from './amqp/encode.ts';
 import { ServiceBusDoor } from './door.ts';
 

@@ -1,8 +1,8 @@
 // Dispositions of one link, gathered per turn of the event loop: those that say the same are settled together, in one
 // call and one commit, and every delivery gets its answer, known or not, because clients wait a minute for one.
 import { Refusal } from '../../kit/refusal.ts';
-import type { Receiver } from '../../topics/receiver.ts';
-import type { Settlement } from '../../topics/settle.ts';
+import type { Receiver } from '../../topics/receive/receiver.ts';
+import type { Settlement } from '../../topics/receive/settle.ts';
 import { forgetDelivery } from './amqp/mend.ts';
 import { type Delivery, type Typed, unbox } from './amqp/rhea-internals.ts';
 import { readVerdict, type Verdict } from './disposition.ts';

@@ -5,7 +5,7 @@ import type { CardPolicy } from '../../assistant/cards/policy.ts';
 import type { IngestMapping } from '../../events/ingest.ts';
 import type { Category, Notification } from '../../handler/notification.ts';
 import type { HubCredentials } from '../../hub/hubs.ts';
-import type { TopicSettings } from '../../topics/settings.ts';
+import type { TopicSettings } from '../../topics/entities/settings.ts';
 import type { AssistantConfig } from './assistant.ts';
 
 export type Config = {

@@ -8,7 +8,7 @@ import { type Category, compileDefinitions, type Definitions, type Notification 
 import { type HubCredentials, hubNamePattern } from '../../hub/hubs.ts';
 import { checkCredentials } from '../../hub/lanes.ts';
 import { Refusal } from '../../kit/refusal.ts';
-import { checkEntityName, mergeSettings, type TopicSettings, topicDefaults } from '../../topics/settings.ts';
+import { checkEntityName, mergeSettings, type TopicSettings, topicDefaults } from '../../topics/entities/settings.ts';
 import { projectFolder } from '../version.ts';
 import { type LoadedAssistant, readAssistant } from './assistant.ts';
 import type { Branding } from './define.ts';

@@ -1,10 +1,10 @@
 // The other side of the link: one connection per node that owns something this node's consumers want.
 import { connect, type TLSSocket } from 'node:tls';
 import { Refusal, type RefusalCode, refusals } from '../../kit/refusal.ts';
-import type { Counts } from '../counts.ts';
-import type { DeadSelection } from '../redrive.ts';
-import type { Handed, Hold, Peeked, ReceiveOptions, Seat, SessionGrant } from '../seat.ts';
-import type { Settlement } from '../settle.ts';
+import type { Counts } from '../owner/counts.ts';
+import type { DeadSelection } from '../receive/redrive.ts';
+import type { Handed, Hold, Peeked, ReceiveOptions, Seat, SessionGrant } from '../receive/seat.ts';
+import type { Settlement } from '../receive/settle.ts';
 import { type Call, type Frame, LINK_IDENTITY, LINK_TLS, Peer } from './frames.ts';
 
 type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void };

@@ -2,8 +2,8 @@
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Refusal } from '../../kit/refusal.ts';
-import type { Owners } from '../owners.ts';
-import { LocalSeat, type ReceiveOptions, type Seat, type SessionGrant } from '../seat.ts';
+import type { Owners } from '../owner/owners.ts';
+import { LocalSeat, type ReceiveOptions, type Seat, type SessionGrant } from '../receive/seat.ts';
 import { type Call, type Frame, LINK_IDENTITY, LINK_TLS, Peer, quiet } from './frames.ts';
 
 type Deps = {

@@ -1,7 +1,7 @@
 // Sessions over HTTP: accept one (the next that has messages, or by its id), receive with its token, keep state with it.
 import { Type } from 'typebox';
 import { Refusal } from '../../../kit/refusal.ts';
-import type { Receiver } from '../../../topics/receiver.ts';
+import type { Receiver } from '../../../topics/receive/receiver.ts';
 import type { App } from '../app.ts';
 import { brokerPath, type EntityBase, type EntityParams, entityBases } from '../entity-paths.ts';
 import { Nullable, responses, Time } from '../schemas.ts';

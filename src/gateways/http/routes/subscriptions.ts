@@ -2,8 +2,8 @@
 import { type TProperties, Type } from 'typebox';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
-import type { SubscriptionEntry } from '../../../topics/catalogue.ts';
-import type { SubscriptionSettings } from '../../../topics/settings.ts';
+import type { SubscriptionEntry } from '../../../topics/entities/catalogue.ts';
+import type { SubscriptionSettings } from '../../../topics/entities/settings.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { SubscriptionParams } from '../entity-paths.ts';

@@ -2,8 +2,8 @@
 import { Type } from 'typebox';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
-import type { DeadSelection } from '../../../topics/redrive.ts';
-import type { ReplayFrom } from '../../../topics/replay.ts';
+import type { ReplayFrom } from '../../../topics/owner/replay.ts';
+import type { DeadSelection } from '../../../topics/receive/redrive.ts';
 import type { App, Request } from '../app.ts';
 import {
   brokerPath,

@@ -2,9 +2,9 @@
 // settings of the broker, some are kept for the client and given back as they came, the rest is told by us.
 
 import { child, childText, type Element, tag, textTag } from '../../../kit/xml.ts';
-import type { SubscriptionEntry, TopicEntry } from '../../../topics/catalogue.ts';
-import type { Counts } from '../../../topics/counts.ts';
-import type { EntityStatus } from '../../../topics/settings.ts';
+import type { SubscriptionEntry, TopicEntry } from '../../../topics/entities/catalogue.ts';
+import type { EntityStatus } from '../../../topics/entities/settings.ts';
+import type { Counts } from '../../../topics/owner/counts.ts';
 import type { EntityRecord } from '../entity-records.ts';
 import { printRules } from './authorization-rules.ts';
 import { printDuration } from './duration.ts';

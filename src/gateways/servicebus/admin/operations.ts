@@ -2,9 +2,9 @@
 // and deleted. A PUT creates, unless it carries If-Match: then it changes what must be there.
 import { Refusal } from '../../../kit/refusal.ts';
 import { child, childText, type Element, parseXml, textTag } from '../../../kit/xml.ts';
-import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, type TopicEntry } from '../../../topics/catalogue.ts';
-import type { Counts } from '../../../topics/counts.ts';
-import { DEFAULT_RULE, type Rule } from '../../../topics/rule.ts';
+import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, type TopicEntry } from '../../../topics/entities/catalogue.ts';
+import { DEFAULT_RULE, type Rule } from '../../../topics/entities/rule.ts';
+import type { Counts } from '../../../topics/owner/counts.ts';
 import type { DoorDeps } from '../door.ts';
 import { type EntityRecord, recordKey } from '../entity-records.ts';
 import { missingEntity } from '../errors.ts';

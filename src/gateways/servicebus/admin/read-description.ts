@@ -1,7 +1,7 @@
 // What a description sets: its fields as settings of the broker. Fields that it leaves out stay as they are.
 import { Refusal } from '../../../kit/refusal.ts';
 import { childText, type Element } from '../../../kit/xml.ts';
-import type { EntityStatus, SubscriptionSettings, TopicSettings } from '../../../topics/settings.ts';
+import type { EntityStatus, SubscriptionSettings, TopicSettings } from '../../../topics/entities/settings.ts';
 import { STATUSES } from './description.ts';
 import { parseDuration } from './duration.ts';
 

@@ -1,8 +1,8 @@
 // Rules of a subscription in their XML form.
 import { Refusal } from '../../../kit/refusal.ts';
 import { child, childText, type Element, escapeXml, tag, textTag } from '../../../kit/xml.ts';
+import { CORRELATION_FIELDS, type Rule, type RuleFilter } from '../../../topics/entities/rule.ts';
 import type { PropertyValue } from '../../../topics/message.ts';
-import { CORRELATION_FIELDS, type Rule, type RuleFilter } from '../../../topics/rule.ts';
 import { correlationFilter, sqlFilter } from '../amqp/rules.ts';
 import { describe } from './description.ts';
 

@@ -1,8 +1,13 @@
 // Rules as AMQP has them. In a listing they are described lists whose descriptors are numbers of Microsoft's (a filter's
 // has one hexadecimal zero fewer than a rule's or an action's); in a request to add one they are plain maps.
 import { Refusal } from '../../../kit/refusal.ts';
+import {
+  CORRELATION_FIELDS,
+  type CorrelationFilter,
+  type Rule,
+  type RuleFilter,
+} from '../../../topics/entities/rule.ts';
 import type { PropertyValue } from '../../../topics/message.ts';
-import { CORRELATION_FIELDS, type CorrelationFilter, type Rule, type RuleFilter } from '../../../topics/rule.ts';
 import { type AmqpValue, textEntries } from './decode.ts';
 import * as to from './encode.ts';
 import { toProperty } from './incoming.ts';

@@ -2,7 +2,7 @@
 // they are found by name, the right is checked, and what they answer or refuse becomes a reply.
 import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
-import type { Receiver } from '../../../topics/receiver.ts';
+import type { Receiver } from '../../../topics/receive/receiver.ts';
 import type { Entity } from '../address.ts';
 import type { AmqpValue } from '../amqp/decode.ts';
 import * as to from '../amqp/encode.ts';

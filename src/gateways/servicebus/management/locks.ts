@@ -1,6 +1,6 @@
 // Operations on the locks of messages: renewing them, and settling by token from another link or after a reconnect.
 import { Refusal } from '../../../kit/refusal.ts';
-import type { Settlement } from '../../../topics/settle.ts';
+import type { Settlement } from '../../../topics/receive/settle.ts';
 import * as to from '../amqp/encode.ts';
 import { toProperties } from '../disposition.ts';
 import { type ManagementContext, type Operation, type Result, receiverFor } from './answer.ts';

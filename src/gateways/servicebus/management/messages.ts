@@ -1,8 +1,8 @@
 // Operations on messages: looking, scheduling, taking deferred ones, deleting many.
 import { Refusal } from '../../../kit/refusal.ts';
 import type { OutgoingMessage } from '../../../topics/message.ts';
-import type { Receiver } from '../../../topics/receiver.ts';
-import type { Peeked } from '../../../topics/seat.ts';
+import type { Receiver } from '../../../topics/receive/receiver.ts';
+import type { Peeked } from '../../../topics/receive/seat.ts';
 import * as to from '../amqp/encode.ts';
 import { toOutgoing } from '../amqp/incoming.ts';
 import { toWire } from '../amqp/outgoing.ts';

@@ -1,6 +1,6 @@
 // Operations on the rules of a subscription.
 import { Refusal } from '../../../kit/refusal.ts';
-import type { Rule } from '../../../topics/rule.ts';
+import type { Rule } from '../../../topics/entities/rule.ts';
 import type { AmqpValue } from '../amqp/decode.ts';
 import * as to from '../amqp/encode.ts';
 import { encodeRule, readRule } from '../amqp/rules.ts';

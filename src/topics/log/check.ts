@@ -1,0 +1,59 @@
+// What a message must be before it may enter the queue to the log.
+import { Refusal } from '../../kit/refusal.ts';
+import type { TopicEntry } from '../entities/catalogue.ts';
+import type { OutgoingMessage, PropertyValue } from '../message.ts';
+
+const SHORT = ['messageId', 'sessionId', 'partitionKey'] as const;
+const LONG = ['correlationId', 'replyTo', 'replyToSessionId', 'to', 'subject', 'contentType'] as const;
+
+/** Refuses what the topic does not take. */
+export function checkMessages(topic: TopicEntry, messages: readonly OutgoingMessage[]): void {
+  const { status, maxMessageBytes } = topic.settings;
+  if (status === 'disabled' || status === 'sendDisabled') {
+    throw new Refusal('entity_disabled', `"${topic.name}" does not accept messages now.`);
+  }
+  const sessions = topic.kind === 'queue' && topic.subscriptions[0]?.settings.requiresSession;
+  for (const message of messages) {
+    checkMessage(message, maxMessageBytes);
+    if (sessions && message.sessionId === undefined) {
+      throw new Refusal('bad_request', `"${topic.name}" requires sessions: every message needs a session id.`);
+    }
+  }
+}
+
+function checkMessage(message: OutgoingMessage, maxBytes: number): void {
+  for (const field of SHORT) {
+    const value = message[field];
+    if (value !== undefined && (value.length > 128 || (value.length === 0 && field !== 'messageId'))) {
+      throw new Refusal('bad_request', `${field} has 1 to 128 characters.`, { field });
+    }
+  }
+  const { sessionId, partitionKey, timeToLiveMs } = message;
+  if (sessionId !== undefined && partitionKey !== undefined && sessionId !== partitionKey) {
+    throw new Refusal('bad_request', 'A message with a session id has that as its partition key, or none.');
+  }
+  if (timeToLiveMs !== undefined && !(Number.isSafeInteger(timeToLiveMs) && timeToLiveMs > 0)) {
+    throw new Refusal('bad_request', 'timeToLiveMs is a positive whole number of milliseconds.');
+  }
+  const size = sizeOf(message);
+  if (size > maxBytes) {
+    throw new Refusal('too_large', `The message has ${size} bytes; the limit is ${maxBytes}.`, {
+      size,
+      limit: maxBytes,
+    });
+  }
+}
+
+/** Bytes of content and fields, about. */
+export function sizeOf(message: OutgoingMessage): number {
+  let size = message.body.length;
+  for (const field of SHORT) size += message[field]?.length ?? 0;
+  for (const field of LONG) size += message[field]?.length ?? 0;
+  for (const [name, value] of Object.entries(message.properties ?? {})) size += name.length + valueSize(value);
+  return size;
+}
+
+function valueSize(value: PropertyValue): number {
+  if (typeof value === 'string' || value instanceof Uint8Array) return value.length;
+  return 8;
+}
