@@ -54,7 +54,13 @@ async function makeHub(name: string, devices: number): Promise<void> {
   }
 }
 
-function startSender(now = () => start): HubSender {
+/** A clock that goes on from `from`: what is tried again comes due. */
+function goingOn(from: Date): () => Date {
+  const began = performance.now();
+  return () => new Date(from.getTime() + performance.now() - began);
+}
+
+function startSender(now = goingOn(start)): HubSender {
   const emit = (signal: SenderSignal) => void failures.push(signal);
   const sender = HubSender.start({ database: db.database, lanes, now, emit });
   senders.push(sender);
@@ -88,7 +94,7 @@ test('a node that takes over goes on after the last chunk that was settled, and 
   expect(await settleChunk(db.database, dead, half, start)).toBe(true);
   expect(await claimLeg(db.database, later(5_000))).toBeUndefined();
   const before = apns.pushes.total;
-  startSender(() => later(120_000));
+  startSender(goingOn(later(120_000)));
   expect(await ended('takeover', id)).toMatchObject({ state: 'Completed', outcomes: { apns: { Success: 6 } } });
   expect(apns.pushes.total - before).toBe(3);
   expect(reachedTokens()).toEqual([token(3), token(4), token(5)]);
@@ -113,7 +119,7 @@ test('what is scheduled waits for its time, unless it is cancelled', async () =>
   expect(await claimLeg(db.database, later(9_000))).toBeUndefined();
   expect(await cancelSend(db.database, 'scheduled', cancelled, start)).toBe(true);
   expect(await cancelSend(db.database, 'scheduled', cancelled, start)).toBe(false);
-  startSender(() => later(11_000));
+  startSender(goingOn(later(11_000)));
   expect(await ended('scheduled', id)).toMatchObject({ state: 'Completed', outcomes: { apns: { Success: 1 } } });
   expect(await findSend(db.database, 'scheduled', cancelled)).toMatchObject({ state: 'Canceled' });
 });
@@ -124,8 +130,7 @@ test('a passing trouble of the push service is waited out; an address that comes
   await putDevice(db.database, { hub: 'trouble', kind: 'installation', installation: twin }, start);
   apns.service.fail({ kind: 'answer', answer: { status: 503, body: '{"reason":"ServiceUnavailable"}' }, times: 1 });
   const id = await enqueueSend(db.database, 'trouble', job, start);
-  const began = performance.now();
-  startSender(() => later(performance.now() - began));
+  startSender();
   expect(await ended('trouble', id)).toMatchObject({ outcomes: { apns: { Success: 1, Skipped: 1 } } });
 });
 
