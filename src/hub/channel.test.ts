@@ -95,6 +95,26 @@ test('a notice reaches every device of a person, each in its platform’s form',
   expect(standins.webpush.shown('a-browser')).toMatchObject([{ text: expect.stringContaining('Hello') }]);
 });
 
+test('of a confidential notice no word reaches a push service, only that something waits and under which id', async () => {
+  await put('c-phone', 'cy', 'apns', 'cc'.repeat(32));
+  await put('c-tablet', 'cy', 'fcmv1', 'tablet-of-cy');
+  await put('c-desk', 'cy', 'wns', standins.wns.channel('desk-of-cy'));
+  const places = (await mobileEndpoints(db.database, people('cy'))).get('cy')!;
+  const batch = await plan('cy', places, 'Your salary rises');
+  const concealed = (notification: string) => (notification === 'n' ? 'Something waits for you' : undefined);
+  const outcomes = await mobileChannel({ database: db.database, lanes, concealed }).deliver(batch);
+  expect(outcomes.map(({ kind }) => kind)).toEqual(['delivered', 'delivered', 'delivered']);
+  const push = standins.apns.pushes.items.at(-1)!;
+  expect(push.payload).toMatchObject({
+    aps: { alert: { title: 'Something waits for you' } },
+    notice: batch[0]!.noticeId,
+  });
+  for (const said of [push.payload, standins.fcm.messages.items.at(-1), standins.wns.pushes.items.at(-1)]) {
+    expect(JSON.stringify(said)).toContain('Something waits for you');
+    expect(JSON.stringify(said)).not.toMatch(/A line|"hr"/);
+  }
+});
+
 test('an address that its service calls dead is pruned; the rest of the batch is delivered', async () => {
   await put('b-dead', 'bob', 'apns', `dead${'00'.repeat(30)}`);
   await put('b-alive', 'bob', 'apns', 'bb'.repeat(32));
