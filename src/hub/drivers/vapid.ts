@@ -51,7 +51,10 @@ export class Vapid {
 export function makeVapidKeys(): { readonly publicKey: string; readonly privateKey: string } {
   const ecdh = createECDH('prime256v1');
   const publicKey = ecdh.generateKeys().toString('base64url');
-  return { publicKey, privateKey: ecdh.getPrivateKey().toString('base64url').padStart(43, 'A') };
+  // A number that begins with zero bytes (one in 256 does) comes without them.
+  const number = ecdh.getPrivateKey();
+  const privateKey = Buffer.concat([Buffer.alloc(32 - number.length), number]).toString('base64url');
+  return { publicKey, privateKey };
 }
 
 function readVapidKey({ publicKey, privateKey }: VapidCredentials): KeyObject {

@@ -101,6 +101,16 @@ test('one VAPID token serves an origin for hours, and a new one comes in time', 
   expect(() => new Vapid({ ...credentials, privateKey: makeVapidKeys().privateKey })).toThrow(/key pair/);
 });
 
+test('every key pair that is made can be used, also one whose private number begins with zeros', () => {
+  let short = 0;
+  for (let n = 0; n < 20_000 && short < 2; n += 1) {
+    const keys = makeVapidKeys();
+    expect(() => new Vapid({ ...keys, subject: 'mailto:push@example.com' })).not.toThrow();
+    if (Buffer.from(keys.privateKey, 'base64url')[0] === 0) short += 1;
+  }
+  expect(short).toBe(2);
+});
+
 test('a key that nobody knows stops that service’s lane with an alarm', async () => {
   const stranger = service.subscribe('ada', makeVapidKeys().publicKey);
   expect(await send(stranger)).toMatchObject({ kind: 'down', cause: 'vapid:403', alarm: true });
