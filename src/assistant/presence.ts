@@ -4,11 +4,12 @@ import { type Database, type Sql, statement } from '../kit/database.ts';
 import { derivedId } from '../kit/ids.ts';
 import { appendActivities } from './conversations/append.ts';
 import type { Conversation } from './conversations/conversation.ts';
-import { captureReference } from './references/references.ts';
 
 export type PresenceDeps = {
   readonly database: Database;
   readonly wake: (conversationIds: readonly string[]) => void;
+  /** `Newcomers.seen`. */
+  readonly seen: (conversation: Conversation) => Promise<void>;
 };
 
 const LAST_SEEN = statement(
@@ -29,18 +30,11 @@ const WENT = statement(
 );
 
 /** The person has opened the conversation. */
-export async function personCame({ database, wake }: PresenceDeps, conversation: Conversation): Promise<void> {
-  const { id: place, recipientId, agent: connection } = conversation;
+export async function personCame({ database, wake, seen }: PresenceDeps, conversation: Conversation): Promise<void> {
+  const { id: place } = conversation;
   const lastSeen = await lastSeenAt(database, conversation);
   const count = await postedSince(database, conversation, lastSeen);
-  await captureReference(database, {
-    recipientId,
-    channel: 'directline',
-    connection,
-    place,
-    address: {},
-    seenAt: new Date(),
-  });
+  await seen(conversation);
   if (count === 0) return;
   const text = count === 1 ? 'One notice came while you were away.' : `${count} notices came while you were away.`;
   // Two pages that open at once say it once.
@@ -52,7 +46,7 @@ export async function personCame({ database, wake }: PresenceDeps, conversation:
 }
 
 /** The last page of the conversation has closed. */
-export async function personWent({ database }: PresenceDeps, conversationId: string): Promise<void> {
+export async function personWent({ database }: Pick<PresenceDeps, 'database'>, conversationId: string): Promise<void> {
   await database.query(WENT, [conversationId, new Date()]);
 }
 

@@ -5,19 +5,21 @@
 import { type AnswerDeps, takeAnswer } from './answering.ts';
 import { readAnswer } from './cards/answer-data.ts';
 import { appendActivities } from './conversations/append.ts';
+import type { Conversation } from './conversations/conversation.ts';
 import type { Turn, TurnListener } from './conversations/turns.ts';
 import { requestEdits } from './posted.ts';
-import { captureReference } from './references/references.ts';
 
 export type TurnDeps = AnswerDeps & {
   readonly wake: (conversationIds: readonly string[]) => void;
   /** After edits were asked for. */
   readonly edit: () => void;
+  /** `Newcomers.seen`. */
+  readonly seen: (conversation: Conversation) => Promise<void>;
 };
 
 export function turnListener(deps: TurnDeps): TurnListener {
   return async (turn) => {
-    await capture(deps, turn);
+    await deps.seen(turn.conversation);
     const read = turn.activity.type === 'message' ? readAnswer(turn.activity.value) : undefined;
     if (!read) return undefined;
     const { recipientId } = turn.conversation;
@@ -35,19 +37,6 @@ export function turnListener(deps: TurnDeps): TurnListener {
     await say(deps, turn, refusal!.message);
     return 'taken';
   };
-}
-
-async function capture({ database }: TurnDeps, { conversation }: Turn): Promise<void> {
-  const { id: place, recipientId, agent: connection, locale } = conversation;
-  const address = locale === undefined ? {} : { locale };
-  await captureReference(database, {
-    recipientId,
-    channel: 'directline',
-    connection,
-    place,
-    address,
-    seenAt: new Date(),
-  });
 }
 
 async function say({ database, wake }: TurnDeps, { conversation, activity }: Turn, text: string): Promise<void> {

@@ -6,32 +6,36 @@ import { planDeliveries } from '../deliveries/plan.ts';
 import { textArray } from '../kit/arrays.ts';
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import type { Profile } from '../people/recipient.ts';
+import type { Conversation } from './conversations/conversation.ts';
 import type { Poster } from './poster.ts';
+import { captureReference } from './references/references.ts';
 
 const WAITS = { unreachable: 'waits: the conversation was never opened' } as const;
 /** How far back a newcomer is told, and of how many notices at most. */
 const BACK_MS = 30 * 86_400_000;
 const MOST = 20;
+/** When it is looked at again: a batch of the handler that was under way may not have known of the newcomer yet. */
+const AGAIN_AFTER_MS: readonly number[] = [1_000, 10_000];
 
 const KNOWN = statement(
   'assistant.known-people',
   `select id from unnest($1::text[]) as given (id)
    where exists (select from conversation_reference r where r.recipient_id = given.id)`,
 );
-const IS_KNOWN = statement(
-  'assistant.is-known',
-  `select from conversation_reference where recipient_id = $1 and channel = 'directline' limit 1`,
-);
+// Only of the newest is asked what is there already, or each look would bring older ones.
 const WAITING = statement(
   'assistant.waiting-notices',
   `select notice_id as "noticeId", urgency from (
-     select distinct on (t.notice_id) t.notice_id, t.at, n.urgency from trace t
-       join notice n on n.recipient_id = t.recipient_id and n.id = t.notice_id
-      where t.recipient_id = $1 and t.at > $2 and t.step = 'decide' and t.outcome = 'notice'
-        and t.detail like '%conversation ' || $3 || '%'
-        and not exists (select from posted_card p where p.recipient_id = t.recipient_id and p.notice_id = t.notice_id)
-      order by t.notice_id, t.at) as waiting
-   order by at desc limit $4`,
+     select * from (
+       select distinct on (t.notice_id) t.recipient_id, t.notice_id, t.at, n.urgency from trace t
+         join notice n on n.recipient_id = t.recipient_id and n.id = t.notice_id
+        where t.recipient_id = $1 and t.at > $2 and t.step = 'decide' and t.outcome = 'notice'
+          and t.detail like '%conversation ' || $3 || '%'
+        order by t.notice_id, t.at) as every
+     order by at desc limit $4) as waiting
+   where not exists (
+     select from posted_card p where p.recipient_id = waiting.recipient_id and p.notice_id = waiting.notice_id)
+   order by at desc`,
 );
 
 type Reached = ReadonlyMap<string, readonly null[] | typeof WAITS>;
@@ -50,15 +54,64 @@ export function conversationEndpoints(
   };
 }
 
-/** Whether the person was never in the conversation. Ask before their coming is captured. */
-export async function isNewcomer(sql: Sql, recipientId: string): Promise<boolean> {
-  return (await sql.query(IS_KNOWN, [recipientId])).length === 0;
+export type NewcomersDeps = {
+  readonly database: Database;
+  /** Called after deliveries were planned. */
+  readonly planned: () => void;
+  readonly fault: (error: unknown) => void;
+  readonly againAfterMs?: readonly number[];
+};
+
+/** Remembers where people were seen on Direct Line; who is seen there for the first time gets what waits for them. */
+export class Newcomers {
+  readonly #deps: NewcomersDeps;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #bringing = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(deps: NewcomersDeps) {
+    this.#deps = deps;
+  }
+
+  /** They opened the conversation, or said something there. */
+  async seen({ id: place, recipientId, agent: connection, locale }: Conversation): Promise<void> {
+    const address = locale === undefined ? {} : { locale };
+    const where = { recipientId, channel: 'directline', connection, place } as const;
+    if (!(await captureReference(this.#deps.database, { ...where, address, seenAt: new Date() }))) return;
+    await this.#bring(recipientId);
+    for (const afterMs of this.#stopped ? [] : (this.#deps.againAfterMs ?? AGAIN_AFTER_MS)) {
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        void this.#bring(recipientId);
+      }, afterMs).unref();
+      this.#timers.add(timer);
+    }
+  }
+
+  /** Lets what is under way end. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    await Promise.all(this.#bringing);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Never fails: it is tried again. */
+  #bring(recipientId: string): Promise<void> {
+    const { database, planned, fault } = this.#deps;
+    const bringing = planWaiting(database, recipientId)
+      .then((count) => (count > 0 ? planned() : undefined), fault)
+      .finally(() => this.#bringing.delete(bringing));
+    this.#bringing.add(bringing);
+    return bringing;
+  }
 }
 
-/**
- * Plans what waits for a newcomer, and returns how much that is. Call it once their coming is captured, and again when
- * batches that were under way then are written: they may not have known of it. What is there already is passed over.
- */
+/** Plans what waits for somebody who has come, and returns how much that is; what is there already is passed over. */
 export async function planWaiting(database: Database, recipientId: string, now = new Date()): Promise<number> {
   const since = new Date(now.getTime() - BACK_MS);
   return database.transaction(async (tx) => {

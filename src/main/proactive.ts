@@ -3,7 +3,7 @@
 import { builtInAgent, openBot } from '../assistant/bot/bot.ts';
 import { openShower } from '../assistant/bot/show.ts';
 import { conversationChannel } from '../assistant/channel.ts';
-import { DEFAULT_AGENT } from '../assistant/conversations/conversation.ts';
+import { type Conversation, DEFAULT_AGENT } from '../assistant/conversations/conversation.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
 import { decisionsOf } from '../assistant/decisions/question.ts';
 import { directLinePoster } from '../assistant/directline-poster.ts';
@@ -15,7 +15,7 @@ import { SlackPoster } from '../assistant/slack/poster.ts';
 import { openTeamsLine, TeamsPoster } from '../assistant/teams/poster.ts';
 import { TeamsVerifier } from '../assistant/teams/verify.ts';
 import { turnListener } from '../assistant/turn-listener.ts';
-import { conversationEndpoints, isNewcomer, planWaiting } from '../assistant/waiting.ts';
+import { conversationEndpoints, Newcomers } from '../assistant/waiting.ts';
 import { WebhookPoster } from '../assistant/webhook/poster.ts';
 import type { Channel } from '../deliveries/channel.ts';
 import { applyMapping } from '../events/ingest.ts';
@@ -50,6 +50,7 @@ export type Proactive = {
   readonly endpoints: ReturnType<typeof conversationEndpoints>;
   readonly door: ReturnType<typeof assistantDoor>;
   readonly editor: CardEditor;
+  readonly newcomers: Newcomers;
 };
 
 /** Listens to turns and decisions from now on; start the editor when the decisions start. */
@@ -79,16 +80,12 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     await requestEdits(database, notices);
     edit();
   });
-  assistant.turns.onUserActivity(turnListener({ database, decisions, wake, edit }));
-  const presence = { database, wake };
-  assistant.turns.onOpened(async (conversation) => {
-    const newcomer = await isNewcomer(database, conversation.recipientId);
-    await personCame(presence, conversation);
-    if (newcomer) await bringWaiting(deps, conversation.recipientId);
-  });
-  assistant.streams.onClosed((id) => {
-    personWent(presence, id).catch((error: unknown) => emit({ name: 'assistant.turn-failed', error } as Signal));
-  });
+  const fault = (error: unknown) => emit({ name: 'assistant.turn-failed', error } as Signal);
+  const newcomers = new Newcomers({ database, planned: deps.planned, fault });
+  const seen = (conversation: Conversation) => newcomers.seen(conversation);
+  assistant.turns.onUserActivity(turnListener({ database, decisions, wake, edit, seen }));
+  assistant.turns.onOpened((conversation) => personCame({ database, wake, seen }, conversation));
+  assistant.streams.onClosed((id) => void personWent({ database }, id).catch(fault));
   const hear = openBot({ database, ...categoriesOf(deps.definitions) }, emit);
   const show = openShower(database, posters);
   if (!assistant.agents.has(DEFAULT_AGENT))
@@ -103,19 +100,7 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     slack: mapValues(slack, (line, name) => ({ turn: { ...answering, name, line, edit, emit, seen: new Set() } })),
   });
   const channel = conversationChannel({ database, posters, decisionsOf, emit });
-  return { channel, endpoints: conversationEndpoints(posters), door, editor };
-}
-
-/** Batches of the handler that were under way are mostly written by the first of these, and surely by the last. */
-const AGAIN_AFTER_MS = [1_000, 10_000] as const;
-
-async function bringWaiting({ database, planned, emit }: ProactiveDeps, recipientId: string): Promise<void> {
-  const bring = async () => {
-    if ((await planWaiting(database, recipientId)) > 0) planned();
-  };
-  const fault = (error: unknown) => emit({ name: 'assistant.turn-failed', error } as Signal);
-  for (const after of AGAIN_AFTER_MS) setTimeout(() => void bring().catch(fault), after).unref();
-  await bring();
+  return { channel, endpoints: conversationEndpoints(posters), door, editor, newcomers };
 }
 
 /** The mapping by which the original sample's events come in; what a bot is told by `BroadcastEvent` is the same event. */

@@ -14,7 +14,7 @@ import { registerBodyFormat } from '../events/body-formats.ts';
 import { HttpServer } from '../gateways/http/server.ts';
 import { contentOfAmqp } from '../gateways/servicebus/amqp/content.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
-import { keptCertificateFiles } from '../gateways/servicebus/kept-certificate.ts';
+import { keptCertificate } from '../gateways/servicebus/kept-certificate.ts';
 import { emailEndpoints } from '../handler/endpoints.ts';
 import { Handler, subscribeHandler } from '../handler/handler.ts';
 import { concealedText } from '../handler/notification.ts';
@@ -167,6 +167,7 @@ function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisio
     planned,
   });
   stack.use(proactive.editor);
+  stack.use(proactive.newcomers);
   return proactive;
 }
 
@@ -267,7 +268,7 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
   const metrics = stack.use(new Metrics());
   stack.defer(signals.listen(metrics.listener));
   const { host, port, tlsPort, publicUrl, corsOrigins } = settings;
-  const certificate = await keptCertificateFiles(join(wiring.folder, 'servicebus'), host, new Date());
+  const { cert, key } = await keptCertificate(join(wiring.folder, 'servicebus'), host, new Date());
   const { access, broker, inbox, decisions, wake } = parts;
   const { hubs, door } = hubParts(parts.hubs, signals);
   const deps = {
@@ -295,7 +296,7 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     corsOrigins,
     version,
     webFolder: pagesFolder,
-    tls: { port: tlsPort, ...certificate },
+    tls: { port: tlsPort, cert, key },
     stopWithinMs,
   }).catch((error: NodeJS.ErrnoException & { port?: number }) =>
     error.port === tlsPort && tlsPort !== port

@@ -28,7 +28,8 @@ const CAPTURE = statement(
      last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at), last_error = null, updated_at = excluded.updated_at
    where known.state <> 'ok' or known.address is distinct from known.address || excluded.address
      or (excluded.person is not null and known.person is distinct from excluded.person)
-     or known.last_seen_at is null or excluded.last_seen_at > known.last_seen_at + interval '10 seconds'`,
+     or known.last_seen_at is null or excluded.last_seen_at > known.last_seen_at + interval '10 seconds'
+   returning created_at = $8 as fresh`,
 );
 
 const COLUMNS = `r.recipient_id, r.channel, r.connection, r.place, r.person, r.address, r.state, r.last_seen_at,
@@ -60,11 +61,13 @@ const THROTTLE = statement(
 const FORGET = statement('assistant.forget-references', 'delete from conversation_reference where recipient_id = $1');
 const FORGET_POSTED = statement('assistant.forget-posted', 'delete from posted_card where recipient_id = $1');
 
-/** Remembers where a person can be reached; a place that was blocked or gone is usable again. */
-export async function captureReference(sql: Sql, capture: Capture, now = new Date()): Promise<void> {
+/** Remembers where a person can be reached; a place that was blocked or gone is usable again. True: it is a new one. */
+export async function captureReference(sql: Sql, capture: Capture, now = new Date()): Promise<boolean> {
   const { recipientId, channel, connection, place, person, address, seenAt } = capture;
   const address_ = JSON.stringify(address);
-  await sql.query(CAPTURE, [recipientId, channel, connection, place, person ?? null, address_, seenAt ?? null, now]);
+  const values = [recipientId, channel, connection, place, person ?? null, address_, seenAt ?? null, now];
+  const [row] = await sql.query<{ fresh: boolean }>(CAPTURE, values);
+  return row?.fresh ?? false;
 }
 
 /** The places of each of these people, in the order in which they are to be tried; the unusable ones as well. */
