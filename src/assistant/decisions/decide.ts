@@ -11,6 +11,7 @@ import { cardVersion } from '../cards/answer-data.ts';
 import type { Decision } from '../cards/decision.ts';
 import { acceptInputs } from './inputs.ts';
 import { decisionOf, QUESTION_COLUMNS, type QuestionRow } from './question.ts';
+import { follow } from './work.ts';
 
 export type Answer = {
   /** The notice whose card was answered; of any of the people who were asked. */
@@ -65,15 +66,6 @@ const FRESH = statement(
    where q.state = 'open' and q.topic = $1 and q.key = $2 order by q.created_at desc limit 1`,
 );
 
-/** In the transaction that settles questions. Where nobody said where to, there is no reply. */
-export const FOLLOW = statement(
-  'decisions.follow',
-  `insert into question_work (question_id, kind, due_at)
-   select q.id, kind, $2 from question q, unnest(array['reply', 'tell']) as kinds (kind)
-   where q.id = any($1::text[]) and (kind = 'tell' or q.reply_to is not null)
-   on conflict do nothing`,
-);
-
 const RECORD = statement(
   'decisions.record',
   `insert into answer (at, question_id, notice_id, actor_id, action_id, surface, via, outcome, reason)
@@ -126,7 +118,7 @@ async function judge(tx: Tx, found: Found, answer: Answer, now: Date): Promise<V
     if (!row) return settledBefore(tx, (await tx.query<QuestionRow>(AGAIN, [found.id]))[0]!, notice, answer, now);
     const [name] = await Promise.all([
       nameOf(tx, answer.actorId),
-      tx.query(FOLLOW, [[row.id], now]),
+      follow(tx, [row], now),
       writeTrace(tx, [traceOf(row, notice, action, now)]),
     ]);
     return { decided: { questionId: row.id, notice, decision: decisionOf(row, name, now), fresh: true } };

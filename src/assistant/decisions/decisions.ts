@@ -185,16 +185,18 @@ export class Decisions {
     const { database, emit } = this.#deps;
     const { question, deciderName } = work;
     const decision = decisionOf(question, deciderName, question.settled_at!);
+    let told = 0;
     for (let afterId = work.afterId; ; ) {
       const notices = await database.query<Settled['notices'][number]>(ASKED, [question.id, afterId, TOLD_AT_ONCE]);
       const settled = { questionId: question.id, notification: question.notification, decision, notices };
       if (notices.length > 0) await Promise.all([...this.#listeners].map((listener) => listener(settled)));
+      told += notices.length;
       if (notices.length < TOLD_AT_ONCE) break;
       afterId = notices.at(-1)!.recipientId;
       await postponeWork(database, { ...work, afterId }, new Date(Date.now() + LEASE_MS));
     }
     await workDone(database, work, new Date());
-    emit({ name: 'decision.told', notification: question.notification, notices: 1 });
+    emit({ name: 'decision.told', notification: question.notification, notices: told });
   }
 
   #pause(): Promise<void> {

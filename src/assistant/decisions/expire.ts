@@ -1,7 +1,7 @@
 // Ends questions that nobody answered in time. Answers are refused from that moment on by the time itself; this writes it
 // down, so that the backend and the surfaces hear of it.
 import { type Database, statement } from '../../kit/database.ts';
-import { FOLLOW } from './decide.ts';
+import { follow } from './work.ts';
 
 const EXPIRE = statement(
   'decisions.expire',
@@ -13,10 +13,5 @@ const EXPIRE = statement(
 
 /** Expires what is due, at most 100 at a time; returns how many. */
 export async function expireQuestions(database: Database, now: Date): Promise<number> {
-  // Nearly always there is nothing to do, and then one statement is enough.
-  return database.transaction(async (tx) => {
-    const rows = await tx.query<{ id: string }>(EXPIRE, [now]);
-    if (rows.length > 0) await tx.query(FOLLOW, [rows.map(({ id }) => id), now]);
-    return rows.length;
-  });
+  return database.transaction(async (tx) => follow(tx, await tx.query<{ id: string }>(EXPIRE, [now]), now));
 }

@@ -1,6 +1,6 @@
 // Questions end: with the people who are forgotten, and after their time.
 import { type Database, statement, type Tx } from '../../kit/database.ts';
-import { FOLLOW } from './decide.ts';
+import { follow } from './work.ts';
 
 /** Stands where a person's id stood. What was decided stays; who it was does not. */
 const SOMEBODY = 'forgotten';
@@ -50,14 +50,10 @@ export async function forgetOldQuestions(
   { now, keepDays, signal }: QuestionRetention,
 ): Promise<number> {
   const before = new Date(now.getTime() - keepDays * 86_400_000);
-  await untilNone(signal, () => database.transaction((tx) => withdrawOld(tx, before, now)));
+  await untilNone(signal, () =>
+    database.transaction(async (tx) => follow(tx, await tx.query<{ id: string }>(WITHDRAW_OLD, [before, now]), now)),
+  );
   return untilNone(signal, () => database.transaction((tx) => deleteOld(tx, before)));
-}
-
-async function withdrawOld(tx: Tx, before: Date, now: Date): Promise<number> {
-  const rows = await tx.query<{ id: string }>(WITHDRAW_OLD, [before, now]);
-  if (rows.length > 0) await tx.query(FOLLOW, [rows.map(({ id }) => id), now]);
-  return rows.length;
 }
 
 async function deleteOld(tx: Tx, before: Date): Promise<number> {

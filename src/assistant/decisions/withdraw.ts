@@ -1,9 +1,9 @@
 // Withdraws questions that are no longer asked: a newer event of the topic is about the same thing (it has the same key),
 // or somebody says so. Whoever answers an old card is told so, instead of deciding on an amount that has changed.
 import { int4Array, int8Array, textArray } from '../../kit/arrays.ts';
-import { type Sql, statement, type Tx } from '../../kit/database.ts';
+import { statement, type Tx } from '../../kit/database.ts';
 import { Refusal } from '../../kit/refusal.ts';
-import { FOLLOW } from './decide.ts';
+import { follow } from './work.ts';
 
 /** An event that takes the place of earlier ones of its topic. */
 export type Replacement = {
@@ -50,9 +50,4 @@ export async function withdrawQuestion(tx: Tx, id: string, now: Date): Promise<v
   const [found] = await tx.query<{ state: string }>(STATE, [id]);
   if (!found) throw new Refusal('not_found', `There is no question ${id}.`);
   throw new Refusal('conflict', `The question is ${found.state} already.`, { state: found.state });
-}
-
-async function follow(sql: Sql, rows: readonly { id: string }[], now: Date): Promise<number> {
-  if (rows.length > 0) await sql.query(FOLLOW, [rows.map(({ id }) => id), now]);
-  return rows.length;
 }

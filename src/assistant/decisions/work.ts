@@ -1,7 +1,7 @@
 // What follows from settled questions, as rows: claimed under a lease, done or postponed.
 //   due --claim--> under way (due again when the lease ends) --done--> done
 //                       |--postpone--> due later        `--give up--> has a cause, until it is redriven
-import { type Sql, statement } from '../../kit/database.ts';
+import { type Sql, statement, type Tx } from '../../kit/database.ts';
 import { QUESTION_COLUMNS, type QuestionRow } from './question.ts';
 
 export type WorkKind = 'reply' | 'tell';
@@ -25,6 +25,14 @@ type WorkRow = QuestionRow & {
   after_id: string;
   display_name: string | null;
 };
+
+const FOLLOW = statement(
+  'decisions.follow',
+  `insert into question_work (question_id, kind, due_at)
+   select q.id, kind, $2 from question q, unnest(array['reply', 'tell']) as kinds (kind)
+   where q.id = any($1::text[]) and (kind = 'tell' or q.reply_to is not null)
+   on conflict do nothing`,
+);
 
 const CLAIM = statement(
   'decisions.claim-work',
@@ -57,6 +65,13 @@ const REDRIVE = statement(
   `update question_work set cause = null, attempts = 0, due_at = $1 where cause is not null and done_at is null
    returning question_id`,
 );
+
+/** Call it in the transaction that settles questions; returns how many. Where nobody said where to, there is no reply. */
+export async function follow(tx: Tx, settled: readonly { readonly id: string }[], now: Date): Promise<number> {
+  if (settled.length > 0) await tx.query(FOLLOW, [settled.map(({ id }) => id), now]);
+  return settled.length;
+}
+
 /** Takes what is due until `leaseUntil`: whoever dies with it gives it back by that. */
 export async function claimWork(sql: Sql, now: Date, leaseUntil: Date, limit: number): Promise<Work[]> {
   const rows = await sql.query<WorkRow>(CLAIM, [now, leaseUntil, limit]);
