@@ -25,7 +25,15 @@ const toEveryone: Notification = {
   when: "type = 'all'",
   audience: () => ({ everyone: true }),
 };
-const definitions = compileDefinitions([{ ...told, when: "type = 'told'" }, toEveryone]);
+const asks: Notification = {
+  ...told,
+  name: 'asks',
+  when: "type = 'ask'",
+  channels: ['inbox'],
+  content: ({ id }) => ({ title: id, actions: [{ id: 'yes', label: 'Yes' }] }),
+  answers: { key: ({ data }) => (data as string[])[0] },
+};
+const definitions = compileDefinitions([{ ...told, when: "type = 'told'" }, toEveryone, asks]);
 let sequence = 0;
 
 function message(to: readonly string[], type = 'told'): Message {
@@ -77,11 +85,44 @@ describe('a batch', () => {
     );
     const batch = [message(['again']), message(['again', 'other'])];
     expect(await write(batch)).toMatchObject({ deliveries: 2 });
-    expect(await write(batch)).toMatchObject({ deliveries: 0, appended: [] });
-    expect(await write([...batch, message(['again'])])).toMatchObject({ deliveries: 1 });
+    expect(await write(batch)).toMatchObject({ deliveries: 0, appended: [], refused: [] });
+    expect(await write([...batch, message(['again'])])).toMatchObject({ deliveries: 1, refused: [] });
     expect(await listInbox(database, 'again')).toMatchObject({ unread: 3, position: 3 });
     expect(await count('delivery', 'again')).toBe(3);
     expect(await count('notice', 'other')).toBe(1);
+  });
+
+  it('of old and new events, with questions and walks, makes of the new ones what they make alone', async () => {
+    await database.query(`insert into recipient (id, email, created_at, updated_at) values ('m', 'm@b', now(), now())`);
+    const old = [message(['m', 'n']), message(['m'], 'ask'), message([], 'all'), message(['n', 'm'], 'ask')];
+    expect(await write(old)).toMatchObject({ deliveries: 1, walks: 1, withdrawn: 0 });
+    const fresh = [message(['m', 'n'], 'ask'), message(['n', 'm']), message([], 'all'), message(['m', 'n'], 'ask')];
+    const mixed = [old[0]!, fresh[0]!, old[1]!, fresh[1]!, old[2]!, fresh[2]!, old[3]!, fresh[3]!];
+    const written = await write(mixed);
+    expect(written).toMatchObject({ refused: [], deliveries: 1, walks: 1, withdrawn: 2 });
+    const places = written.appended.map(
+      ({ given: { notice }, position }) => `${notice.eventId} ${notice.recipientId} ${position}`,
+    );
+    const [first, second, , third] = fresh.map(({ sequence }) => `e${sequence}`);
+    expect(places).toEqual([
+      `${first} m 4`,
+      `${first} n 3`,
+      `${second} n 4`,
+      `${second} m 5`,
+      `${third} m 6`,
+      `${third} n 5`,
+    ]);
+    const questions = await database.query<{ event_id: string; state: string; asked: number }>(
+      `select event_id, state, (select count(*)::int from asked where question_id = question.id) as asked from question
+       where key in ('m', 'n') order by sequence`,
+    );
+    expect(questions).toEqual([
+      { event_id: `e${old[1]!.sequence}`, state: 'withdrawn', asked: 1 },
+      { event_id: `e${old[3]!.sequence}`, state: 'open', asked: 2 },
+      { event_id: `e${fresh[0]!.sequence}`, state: 'withdrawn', asked: 2 },
+      { event_id: `e${fresh[3]!.sequence}`, state: 'open', asked: 2 },
+    ]);
+    await database.query('delete from audience_walk');
   });
 
   it('that fails leaves nothing behind, and is whole when it comes again', async () => {

@@ -72,9 +72,11 @@ async function writeNew(
   drafts: readonly Draft[],
   trace: readonly TraceRow[],
 ): Promise<Pick<Written, 'appended' | 'deliveries'>> {
-  const inserting = insertNotices(tx, drafts);
-  const [fresh, followed] = await together([inserting, writeFollowing(tx, drafts, trace)]);
-  if (fresh.length < drafts.length) throw new Replayed();
+  // Told by the first part: of a notice that is there already what follows may be there too, and then fails for itself.
+  const inserting = insertNotices(tx, drafts).then((fresh) => {
+    if (fresh.length < drafts.length) throw new Replayed();
+  });
+  const [, followed] = await together([inserting, writeFollowing(tx, drafts, trace)]);
   return followed;
 }
 
@@ -108,7 +110,8 @@ async function writeFollowing(
 
 /**
  * Waits for all of `parts`, also when one fails: nothing of a failed part may be on its way when its savepoint is rolled
- * back. Throws what failed first; the parts behind it fail only because the transaction is aborted (SQLSTATE 25P02).
+ * back. Throws what the first of them failed from, in their order; those that failed only because the transaction was
+ * aborted by then (SQLSTATE 25P02) do not count.
  */
 async function together<T extends readonly unknown[]>(parts: { readonly [K in keyof T]: Promise<T[K]> }): Promise<T> {
   const settled = await Promise.allSettled(parts);
