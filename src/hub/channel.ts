@@ -9,16 +9,8 @@ import { type Database, type Sql, statement } from '../kit/database.ts';
 import { pruneDevices } from './dead-devices.ts';
 import { type Device, type DeviceRow, deviceOf, handleOf } from './devices.ts';
 import type { Platform, PushOutcome } from './drivers/driver.ts';
-import {
-  apnsPayload,
-  confidential,
-  fcmPayload,
-  type NoticeContent,
-  type PlatformPayload,
-  webPushPayload,
-  wnsPayload,
-} from './drivers/payloads.ts';
-import type { ChunkOutcome } from './fan-out.ts';
+import { confidential, type NoticeContent, payloads } from './drivers/payloads.ts';
+import { type ChunkOutcome, outcomeCode } from './fan-out.ts';
 import { type HubLanes, pushPlatform, pushPlatforms } from './lanes.ts';
 import { outcomeName } from './outcome-name.ts';
 
@@ -32,9 +24,6 @@ export type MobileDeps = {
 
 /** The lane's way of driving this channel. */
 export const mobilePolicy: Partial<LanePolicy> = { batchSize: 200, concurrency: 4 };
-
-type Payloads = Readonly<Record<Platform, (content: NoticeContent) => PlatformPayload>>;
-const payloads: Payloads = { apns: apnsPayload, fcmv1: fcmPayload, wns: wnsPayload, browser: webPushPayload };
 
 /** A delivery with all that its push needs. */
 type Ready = {
@@ -66,7 +55,11 @@ export async function mobileEndpoints(
   const values = [[...people.keys()], pushPlatforms, new Date()];
   const rows = await sql.query<{ user_id: string; hub: string; id: string }>(findPlaces, values);
   const found = new Map<string, string[]>();
-  for (const { user_id, hub, id } of rows) found.set(user_id, [...(found.get(user_id) ?? []), `${hub}/${id}`]);
+  for (const { user_id, hub, id } of rows) {
+    const known = found.get(user_id);
+    if (known === undefined) found.set(user_id, [`${hub}/${id}`]);
+    else known.push(`${hub}/${id}`);
+  }
   return found;
 }
 
@@ -142,12 +135,12 @@ function outcomeOf(
   exception: PushOutcome | undefined,
   down: ChunkOutcome['down'],
 ): Outcome {
-  if (code === 0) {
+  if (code === outcomeCode.waiting) {
     const cause = `${platform}_down:${down?.cause ?? 'stopped'}`;
     return { kind: 'retry', cause, retryAfterMs: down?.retryAfterMs };
   }
   if (exception === undefined) return { kind: 'delivered', providerId: undefined };
-  // Of the exceptions only `down` is a stranger to deliveries, and its code is 0.
+  // Of the exceptions only `down` is a stranger to deliveries, and its code is `waiting`.
   return exception as Outcome;
 }
 

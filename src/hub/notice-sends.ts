@@ -2,7 +2,7 @@
 
 import type { Message } from './aims.ts';
 import type { Platform } from './drivers/driver.ts';
-import { payloads } from './test-push.ts';
+import { payloads } from './drivers/payloads.ts';
 
 /** `platforms`: those that the hub has credentials for. */
 export function noticeMessages(

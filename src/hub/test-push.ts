@@ -1,27 +1,11 @@
 // One push to one device, to see whether its way works: the answer is what the push service said.
 
 import { Refusal } from '../kit/refusal.ts';
-import type { Device } from './devices.ts';
-import { handleOf } from './devices.ts';
-import type { Platform } from './drivers/driver.ts';
-import {
-  apnsPayload,
-  fcmPayload,
-  type NoticeContent,
-  type PlatformPayload,
-  webPushPayload,
-  wnsPayload,
-} from './drivers/payloads.ts';
+import { type Device, handleOf } from './devices.ts';
+import { payloads } from './drivers/payloads.ts';
 import { pushPlatform } from './lanes.ts';
 import type { OutcomeName } from './outcome-name.ts';
 import { type PushDeps, pushAims } from './push.ts';
-
-export const payloads: Readonly<Record<Platform, (content: NoticeContent) => PlatformPayload>> = {
-  apns: apnsPayload,
-  fcmv1: fcmPayload,
-  wns: wnsPayload,
-  browser: webPushPayload,
-};
 
 /** Refuses (`conflict`) a device whose platform cannot be pushed to. A dead one is pruned, as with any push. */
 export async function testPush(

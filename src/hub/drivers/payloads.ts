@@ -2,6 +2,7 @@
 // wrote as a neutral card. Texts are shortened to what the platform takes, never the structure.
 
 import type { Card } from '../../kit/card.ts';
+import type { Platform } from './driver.ts';
 
 export type NoticeContent = {
   /** What the app fetches by, and what collapses. */
@@ -16,6 +17,13 @@ export type NoticeContent = {
 };
 
 export type PlatformPayload = { readonly payload: string; readonly headers: Readonly<Record<string, string>> };
+
+export const payloads: Readonly<Record<Platform, (content: NoticeContent) => PlatformPayload>> = {
+  apns: apnsPayload,
+  fcmv1: fcmPayload,
+  wns: wnsPayload,
+  browser: webPushPayload,
+};
 
 /**
  * Nothing of what it is about leaves the house: the push says only that something waits, and under which id the app
