@@ -44,6 +44,16 @@ export function aimsAt(message: Message, expression: TagExpression | undefined, 
   return aims;
 }
 
+/** Straight to addresses, whether they are known or not. */
+export function directAims(message: Message, addresses: readonly Aim['address'][]): Aim[] {
+  if (message.kind === 'template') return [];
+  const { platform, body: payload, headers } = message;
+  return addresses.map((address) => {
+    const handle = typeof address === 'string' ? address : address.endpoint;
+    return { platform, address, handle, payload, headers, deviceId: undefined };
+  });
+}
+
 export class Aimer {
   readonly #message: Message;
   readonly #expression: TagExpression | undefined;

@@ -5,17 +5,17 @@
 // between later ones, so that a device in trouble holds up nobody.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { crc32 } from 'node:zlib';
 import { sqlState } from '../kit/database.ts';
-import { type Aim, Aimer, aimsAt } from './aims.ts';
+import { type Aim, Aimer, aimsAt, directAims } from './aims.ts';
+import { type Done, dueAtOf, failuresOf, marksOf, type Running, takeDone, together } from './chunk.ts';
 import type { Platform } from './drivers/driver.ts';
 import { outcomeCode } from './fan-out.ts';
 import { pushPlatforms } from './lanes.ts';
 import {
   type DueFailure,
   endLeg,
-  type FailureRow,
   findDueFailures,
+  giveUpMs,
   type Leg,
   leaseMs,
   nextRetry,
@@ -26,21 +26,17 @@ import {
   settleRetried,
   splitLeg,
 } from './legs.ts';
-import { type Failed, type PushDeps, type PushedChunk, pushChunk } from './push.ts';
+import { type PushDeps, type PushedChunk, pushChunk } from './push.ts';
 import { favoursTags, findPushDevices, type PushPage, selectPushPage } from './selection.ts';
 import { addCount, type OutcomeCounts } from './sends.ts';
-import { addressSlices, deviceSlices, directAims, pageSize, type Slice, sliceSize } from './slices.ts';
+import { addressSlices, deviceSlices, pageSize, type Slice, sliceSize } from './slices.ts';
 import { noTagLimits, parseTagExpression, type TagExpression } from './tags.ts';
 
 const slicesUnderWay = pageSize / sliceSize;
 const mostTries = 5;
-/** A lane that takes nothing for so long loses the send; as with Azure. */
-const giveUpMs = 30 * 60_000;
 /** So long a run waits for its own next try; for longer it gives the leg back. */
 const shortWaitMs = 3_000;
 const retriesAtOnce = 1_000;
-/** One refusal of a message looks like another: these are kept as examples, the rest as bytes. */
-const refusedPerChunk = 20;
 /** How long an outage of the database may last before the run is given up; what is pushed is then pushed again. */
 const outageMs = 60_000;
 
@@ -49,9 +45,6 @@ export type RunOptions = {
   /** Asked before each chunk but the first: false gives the leg back, because others wait. */
   readonly mayGoOn: () => boolean;
 };
-
-/** A slice on its way. */
-type Running = { readonly slice: Slice; readonly pushed: Promise<void>; result: PushedChunk | undefined };
 
 export class LegRun {
   readonly #deps: PushDeps;
@@ -209,7 +202,7 @@ export class LegRun {
     const now = this.#deps.now();
     const { job } = this.#leg;
     const { aims, pushed, reached, walked } = together(done);
-    const failures = failuresOf(aims, pushed.failed, now, job.to && Number(this.#reached));
+    const failures = failuresOf(aims, pushed, now, job.to && Number(this.#reached));
     this.#count(aims, pushed);
     const settled = {
       chunk: this.#chunks,
@@ -323,81 +316,3 @@ export class LegRun {
 }
 
 const noPage: PushPage = { devices: [], last: undefined, bytes: 0 };
-
-type Done = { readonly slice: Slice; readonly result: PushedChunk };
-
-/** Takes out the slices at the head that have been pushed. */
-function takeDone(running: Running[]): Done[] {
-  const done: Done[] = [];
-  for (let head = running[0]; head?.result !== undefined; head = running[0]) {
-    done.push({ slice: head.slice, result: head.result });
-    running.shift();
-  }
-  return done;
-}
-
-/** Slices that are settled together, as the one chunk that is written down. */
-function together(done: readonly Done[]): Slice & { readonly pushed: PushedChunk } {
-  const { reached, walked } = done.at(-1)!.slice;
-  if (done.length === 1) return { ...done[0]!.slice, pushed: done[0]!.result };
-  const aims = done.flatMap(({ slice }) => slice.aims);
-  const failed: Failed[] = [];
-  let before = 0;
-  for (const { slice, result } of done) {
-    for (const each of result.failed) failed.push({ ...each, index: each.index + before });
-    before += slice.aims.length;
-  }
-  const down = done.find(({ result }) => result.down)?.result.down;
-  return {
-    aims,
-    reached,
-    walked,
-    pushed: { codes: Buffer.concat(done.map(({ result }) => result.codes)), failed, down },
-  };
-}
-
-function failuresOf(
-  aims: readonly Aim[],
-  failed: readonly Failed[],
-  now: Date,
-  base: number | undefined,
-): FailureRow[] {
-  let refused = 0;
-  const rows: FailureRow[] = [];
-  for (const failure of failed) {
-    const { index, outcome, cause, retryInMs } = failure;
-    const { platform, deviceId, part = '' } = aims[index]!;
-    if (retryInMs === undefined && !prunes.has(outcome) && ++refused > refusedPerChunk) continue;
-    rows.push({
-      place: index,
-      platform,
-      deviceId,
-      part: base === undefined ? part : String(base + index),
-      outcome,
-      cause,
-      dueAt: dueAtOf(failure, 1, now),
-    });
-  }
-  return rows;
-}
-
-/** Outcomes that end a device. */
-const prunes: ReadonlySet<string> = new Set(['ExpiredChannel', 'BadChannel', 'WrongToken']);
-
-function dueAtOf({ retryInMs, innocent }: Failed, tries: number, now: Date): Date | undefined {
-  if (retryInMs === undefined) return undefined;
-  return new Date(now.getTime() + retryInMs * (innocent ? 1 : 2 ** (tries - 1)));
-}
-
-/** Four bytes per push that tell its device, if one asks for it. */
-export function deviceMark(id: string): number {
-  return crc32(id);
-}
-
-function marksOf(aims: readonly Aim[]): Buffer {
-  const marks = Buffer.allocUnsafe(aims.length * 4);
-  aims.forEach(({ deviceId, handle }, i) => {
-    marks.writeUInt32BE(deviceMark(deviceId ?? handle), i * 4);
-  });
-  return marks;
-}

@@ -67,6 +67,8 @@ export type RetriedFailure = Pick<DueFailure, 'chunk' | 'place' | 'tries'> &
 
 /** Long enough for a pause of the database, short enough for whoever takes over. */
 export const leaseMs = 10_000;
+/** A leg whose lane takes nothing, or that fails, for so long loses the send; as with Azure. */
+export const giveUpMs = 30 * 60_000;
 
 // A send that was cancelled gives its leg back without a job. Whoever cancels touches the send alone, and so does whoever
 // closes it: nobody holds a send while waiting for a leg.
@@ -169,7 +171,7 @@ const closeForgotten = statement(
      and not exists (select from hub_send_leg as leg where leg.hub = hub_send.hub and leg.send = hub_send.id and leg.ended_at is null)`,
 );
 
-type LegRow = Omit<LegKey, never> & {
+type LegRow = LegKey & {
   readonly reached: string;
   readonly walked: boolean;
   readonly chunks: number;

@@ -5,11 +5,11 @@ import { eventually } from '../../test/support/eventually.ts';
 import { addManyDevices } from '../../test/support/many-devices.ts';
 import { makeCertificate } from '../kit/certificate.ts';
 import { sealingKey } from '../kit/sealing.ts';
+import { deviceMark } from './chunk.ts';
 import { putDevice } from './devices.ts';
 import { ensureHub, type HubCredentials } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
 import { HubLanes } from './lanes.ts';
-import { deviceMark } from './leg-run.ts';
 import { claimLeg, type Leg, settleChunk } from './legs.ts';
 import { HubSender, type SenderSignal } from './sender.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from './sends.ts';
@@ -188,6 +188,16 @@ test('a device in trouble holds up nobody: the others are done while it waits fo
     ['d001x', 'ServiceUnavailable', false],
     ['d001y', 'Unregistered', true],
   ]);
+});
+
+test('refusals of one kind are counted, and a few of them kept as examples', async () => {
+  await makeHub('refusals', 0);
+  // Until a push has got through, this is also Apple's word for tokens of its other environment: nobody is pruned.
+  const to = Array.from({ length: 60 }, (_, n) => `badd${token(n).slice(4)}`);
+  const id = await enqueueSend(db.database, 'refusals', { ...job, to }, start);
+  startSender();
+  expect(await ended('refusals', id)).toMatchObject({ outcomes: { apns: { BadChannel: 60 } } });
+  expect(await rowsOf('hub_send_failure', id)).toHaveLength(20);
 });
 
 test('a lane that is stopped burns no device: the send waits, and goes on once the credentials are right', async () => {

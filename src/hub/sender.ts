@@ -3,10 +3,8 @@
 
 import type { Emit } from '../kit/signals.ts';
 import { LegRun } from './leg-run.ts';
-import { claimLeg, closeForgottenSends, endLeg, type Leg, releaseLeg } from './legs.ts';
+import { claimLeg, closeForgottenSends, endLeg, giveUpMs, type Leg, releaseLeg } from './legs.ts';
 import type { PushDeps } from './push.ts';
-
-export { directAims } from './slices.ts';
 
 export type SenderSignal = { readonly name: 'hub.failed'; readonly error: unknown };
 export type SenderDeps = PushDeps & { readonly emit: Emit<SenderSignal> };
@@ -15,9 +13,8 @@ const shortAtOnce = 4;
 const longAtOnce = 4;
 const pollMs = 1_000;
 const lookForForgottenMs = 30_000;
-/** A leg that fails waits so long for its next run, and is not worth another one after half an hour. */
+/** A leg that fails waits so long for its next run. */
 const pauseAfterFailureMs = 5_000;
-const giveUpMs = 30 * 60_000;
 
 export class HubSender {
   readonly #deps: SenderDeps;

@@ -1,7 +1,7 @@
 // What a leg pushes, in slices: devices page by page, or a list of addresses. The next page is being read and rendered
 // while the slices of this one are on their way; nothing else is held, however many devices there are.
 
-import type { Aim, Aimer, Message } from './aims.ts';
+import { type Aim, type Aimer, directAims, type Message } from './aims.ts';
 import type { PushPage } from './selection.ts';
 
 /** Devices that are read at once. */
@@ -69,14 +69,4 @@ export async function* addressSlices(
     yield { aims: directAims(message, addresses), reached: String(at + addresses.length), walked };
     if (walked) return;
   }
-}
-
-/** Straight to addresses, whether they are known or not. */
-export function directAims(message: Message, addresses: readonly Aim['address'][]): Aim[] {
-  if (message.kind === 'template') return [];
-  const { platform, body: payload, headers } = message;
-  return addresses.map((address) => {
-    const handle = typeof address === 'string' ? address : address.endpoint;
-    return { platform, address, handle, payload, headers, deviceId: undefined };
-  });
 }

@@ -1,9 +1,8 @@
 // Sends: to tags, to everybody, to one address, as a test, for later; and what became of them.
 
-import { type Aim, aimsAt, type Message } from '../../hub/aims.ts';
+import { type Aim, aimsAt, directAims, type Message } from '../../hub/aims.ts';
 import { pushAims } from '../../hub/push.ts';
 import { selectPage } from '../../hub/selection.ts';
-import { directAims } from '../../hub/sender.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends.ts';
 import { noTagLimits, parseTagExpression } from '../../hub/tags.ts';
 import { DoorError, detailsXml, outcomeXml } from './answers.ts';

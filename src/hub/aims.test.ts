@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { aimsAt, type Message } from './aims.ts';
+import { parseInstallation } from './installation.ts';
+
+const message: Message = { kind: 'template', properties: { title: 'Hello', end: '2026-11-22T10:00:00Z' } };
+
+function aimsOf(platform: string, template: object, sent = message) {
+  const templates = { t: template };
+  const installation = parseInstallation({ installationId: 'd', platform, pushChannel: 'token', templates });
+  return aimsAt(sent, undefined, { id: 'd', kind: 'installation', installation });
+}
+
+const apple = { body: '{"aps":{"alert":"$(title)"}}' };
+const headersOf = (template: object, sent?: Message) => aimsOf('apns', { ...apple, ...template }, sent)[0]!.headers;
+
+test.each([
+  ['a time', '2026-11-22T10:00:00Z', '1795341600'],
+  ['seconds since 1970', '1795341600', '1795341600'],
+  ['an expression', '$(end)', '1795341600'],
+])('the expiry of an Apple template, as %s, is when Apple gives the push up', (_, expiry, seconds) => {
+  expect(headersOf({ expiry })).toEqual({ 'apns-expiration': seconds });
+});
+
+test('an Apple template without an expiry says nothing of it, and a header of its own wins', () => {
+  expect(headersOf({})).toEqual({});
+  expect(headersOf({ expiry: '$(end)', headers: { 'apns-expiration': '0' } })).toEqual({ 'apns-expiration': '0' });
+});
+
+test('an expiry is of Apple alone', () => {
+  const [aim] = aimsOf('fcmv1', { body: '{"message":{"notification":{"title":"$(title)"}}}', expiry: '$(end)' });
+  expect(aim).toMatchObject({ payload: '{"message":{"notification":{"title":"Hello"}}}', headers: {} });
+});
+
+test('of two sends that end at different times each has its own', () => {
+  const later: Message = { kind: 'template', properties: { ...message.properties, end: '2026-11-22T11:00:00Z' } };
+  expect(headersOf({ expiry: '$(end)' }, later)).toEqual({ 'apns-expiration': '1795345200' });
+  expect(headersOf({ expiry: '$(end)' })).toEqual({ 'apns-expiration': '1795341600' });
+});
