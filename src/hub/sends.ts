@@ -4,7 +4,7 @@
 // They are carried out in legs, see legs.ts. A request id that came before is the same send again: a client repeats a
 // request whose answer it did not get.
 
-import { type Database, type Sql, statement } from '../kit/database.ts';
+import { type Sql, statement } from '../kit/database.ts';
 import { freshId } from '../kit/ids.ts';
 import type { Message } from './aims.ts';
 import type { Platform } from './drivers/driver.ts';
@@ -49,11 +49,12 @@ const insertSend = statement(
    insert into hub_send_leg (hub, send, platform, due_at) select hub, id, $8, due_at from send returning send`,
 );
 const findByRequest = statement('hub.send-by-request', 'select id from hub_send where hub = $1 and request_id = $2');
-const findOne = statement(
-  'hub.send-find',
-  `select hub, id, state, job, enqueued_at, started_at, ended_at,
-     array(select outcomes from hub_send_leg as leg where leg.hub = hub_send.hub and leg.send = hub_send.id) as outcomes
-   from hub_send where hub = $1 and id = $2`,
+const columns = `hub, id, state, job, enqueued_at, started_at, ended_at,
+  array(select outcomes from hub_send_leg as leg where leg.hub = hub_send.hub and leg.send = hub_send.id) as outcomes`;
+const findOne = statement('hub.send-find', `select ${columns} from hub_send where hub = $1 and id = $2`);
+const newest = statement(
+  'hub.send-list',
+  `select ${columns} from hub_send where hub = $1 and id < $2 order by id desc limit $3`,
 );
 const cancelOne = statement(
   'hub.send-cancel',
@@ -71,9 +72,9 @@ type SendRow = {
   readonly ended_at: Date | null;
 };
 
-/** Durable when it returns. The id of the send, or of the earlier one with the same `requestId`. */
+/** Durable when it returns, or with the caller's transaction. The id of the send, or of the earlier one with the same `requestId`. */
 export async function enqueueSend(
-  database: Database,
+  sql: Sql,
   hub: string,
   job: SendJob,
   now: Date,
@@ -84,9 +85,9 @@ export async function enqueueSend(
   const state = dueAt > now ? 'Scheduled' : 'Enqueued';
   const platform = job.message.kind === 'native' ? job.message.platform : '*';
   const values = [hub, id, requestId, state, JSON.stringify(job), dueAt, now, platform];
-  const [made] = await database.query(insertSend, values);
+  const [made] = await sql.query(insertSend, values);
   if (made !== undefined) return id;
-  const [earlier] = await database.query<{ id: string }>(findByRequest, [hub, requestId]);
+  const [earlier] = await sql.query<{ id: string }>(findByRequest, [hub, requestId]);
   return earlier!.id;
 }
 
@@ -95,13 +96,18 @@ export async function findSend(sql: Sql, hub: string, id: string): Promise<Send 
   return row && sendOf(row);
 }
 
+/** The newest first; ids begin with their time. `before`: the id where the page before ended. */
+export async function listSends(sql: Sql, hub: string, before: string | undefined, limit: number): Promise<Send[]> {
+  return (await sql.query<SendRow>(newest, [hub, before ?? 'nh_~', limit])).map(sendOf);
+}
+
 /** Whether it was still to come. */
 export async function cancelSend(sql: Sql, hub: string, id: string, now: Date): Promise<boolean> {
   return (await sql.query(cancelOne, [hub, id, now])).length > 0;
 }
 
 /** Adds `counts` to `sum`. */
-export function addCounts(sum: OutcomeCounts, counts: OutcomeCounts): void {
+function addCounts(sum: OutcomeCounts, counts: OutcomeCounts): void {
   for (const [platform, names] of Object.entries(counts) as [Platform, Readonly<Record<string, number>>][])
     for (const [name, count] of Object.entries(names)) addCount(sum, platform, name as OutcomeName, count);
 }

@@ -5,9 +5,9 @@ import { parsePlatform } from '../../../hub/credentials.ts';
 import { getHub } from '../../../hub/hub-admin.ts';
 import { pushPlatforms } from '../../../hub/lanes.ts';
 import { noticeMessages } from '../../../hub/notice-sends.ts';
-import { listSends } from '../../../hub/send-list.ts';
-import { cancelSend, enqueueSend, findSend, type Send, type SendJob } from '../../../hub/sends.ts';
+import { cancelSend, enqueueSend, findSend, listSends, type Send, type SendJob } from '../../../hub/sends.ts';
 import { parseTagExpression, type TagLimits } from '../../../hub/tags.ts';
+import type { Tx } from '../../../kit/database.ts';
 import { freshId } from '../../../kit/ids.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { App } from '../app.ts';
@@ -101,11 +101,12 @@ export function pushRoutes(app: App, { hubs }: HubDeps): void {
       admin.tagLimits,
     );
     const dueAt = dueAtOf(body, now());
-    const ids: string[] = [];
-    for (const [i, job] of jobs.entries()) {
+    const enqueue = (tx: Tx, job: SendJob, i: number) => {
       const requestId = body.requestId && (i === 0 ? body.requestId : `${body.requestId}/${i}`);
-      ids.push(await enqueueSend(database, params.hub, job, now(), { requestId, dueAt }));
-    }
+      return enqueueSend(tx, params.hub, job, now(), { requestId, dueAt });
+    };
+    // To all of the platforms or to none: who gets no answer sends it again.
+    const ids = await database.transaction((tx) => Promise.all(jobs.map((job, i) => enqueue(tx, job, i))));
     wake();
     return reply.code(202).send({ sends: ids });
   });
