@@ -42,10 +42,6 @@ const listInfos = statement(
   `select ${infoColumns} from hub_file where hub = $1 group by path order by path limit ${mostFilesListed}`,
 );
 const removeFile = statement('hub.file-remove', 'delete from hub_file where hub = $1 and path = $2');
-const removeTail = statement(
-  'hub.file-remove-tail',
-  'delete from hub_file where hub = $1 and path = $2 and part >= $3',
-);
 
 type InfoRow = Omit<FileInfo, 'createdAt'> & { readonly created_at: Date };
 
@@ -110,11 +106,6 @@ export async function listFiles(sql: Sql, hub: string): Promise<FileInfo[]> {
 
 export async function deleteFile(sql: Sql, hub: string, path: string): Promise<void> {
   await sql.query(removeFile, [hub, path]);
-}
-
-/** Takes back parts from this one on: a worker that takes over begins them anew. */
-export async function cutFile(sql: Sql, hub: string, path: string, from: number): Promise<void> {
-  await sql.query(removeTail, [hub, path, from]);
 }
 
 /** The bytes of a file, part after part. */

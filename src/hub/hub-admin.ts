@@ -124,7 +124,7 @@ function keysOf(browser: HubCredentials['browser']): object {
 }
 
 /** Throws Refusal('bad_request'). */
-export function checkSettings(settings: HubSettings): HubSettings {
+function checkSettings(settings: HubSettings): HubSettings {
   const { registrationTtlMs: ttl, userMetadata } = settings;
   if (ttl !== undefined && !(ttl >= dayMs)) throw new Refusal('bad_request', 'Registrations live a day at least.');
   if ((userMetadata?.length ?? 0) > 1024) throw new Refusal('bad_request', 'UserMetadata has at most 1024 characters.');

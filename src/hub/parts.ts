@@ -4,7 +4,7 @@ import { Refusal } from '../kit/refusal.ts';
 
 /** In bytes. A line that is longer is no device. */
 export const mostPartBytes = 8 * 1024 * 1024;
-export const goodPartBytes = 1024 * 1024;
+const goodPartBytes = 1024 * 1024;
 
 /** Cuts a stream at ends of lines, into parts of about goodPartBytes. The last one may be empty. */
 export async function* partsOf(

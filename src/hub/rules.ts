@@ -26,7 +26,7 @@ export type HubSettings = {
 
 export type HubAccess = { readonly rules: readonly HubRule[]; readonly settings: HubSettings };
 
-export const fullRuleName = 'DefaultFullSharedAccessSignature';
+const fullRuleName = 'DefaultFullSharedAccessSignature';
 export const listenRuleName = 'DefaultListenSharedAccessSignature';
 const mostRules = 12;
 

@@ -42,27 +42,6 @@ export async function selectPage(
   return rows.map(deviceOf);
 }
 
-/** Page after page; the next one is being read while the caller works on this one. */
-export async function* selectPages(
-  sql: Sql,
-  selection: Selection,
-  range: { readonly after?: string | undefined; readonly pageSize: number },
-  now: () => Date,
-): AsyncGenerator<Device[]> {
-  const read = (after: string | undefined) => selectPage(sql, selection, { after, limit: range.pageSize }, now());
-  let next = read(range.after);
-  for (;;) {
-    const devices = await next;
-    if (devices.length === 0) return;
-    const last = devices.length < range.pageSize;
-    next = last ? Promise.resolve([]) : read(devices.at(-1)!.id);
-    // Whoever stops early must not leave a rejection behind.
-    next.catch(() => {});
-    yield devices;
-    if (last) return;
-  }
-}
-
 /** A page for pushing: nothing but what that needs. `installation.expirationTime` is left as its text. */
 export type PushPage = {
   readonly devices: readonly AimDevice[];
