@@ -6,12 +6,13 @@ import type { AmqpValue } from './amqp/decode.ts';
 import * as to from './amqp/encode.ts';
 import type { WireReply, WireRequest } from './amqp/request.ts';
 import { type Authority, type Grant, pathOfUri } from './authority.ts';
-import { statusOf, toAmqpError } from './errors.ts';
+import { statusOf, type Tell } from './errors.ts';
 
 export type CbsDeps = {
   readonly authority: Authority;
   readonly topics: Topics;
   readonly grant: (grant: Grant) => void;
+  readonly tell: Tell;
 };
 
 /** Handles `put-token`; the grant is in force when the reply is made. */
@@ -26,7 +27,7 @@ export async function answerCbs(deps: CbsDeps, request: WireRequest): Promise<Wi
     if (address.entity !== '') await seekEntity(deps.topics, address);
     return reply(202, 'Accepted');
   } catch (error) {
-    const { condition, description } = toAmqpError(error);
+    const { condition, description } = deps.tell(error);
     return reply(statusOf(error), description, condition);
   }
 }

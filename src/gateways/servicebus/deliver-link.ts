@@ -10,7 +10,7 @@ import * as to from './amqp/encode.ts';
 import { echoAttach, filtersOf, isPending, linkProperties, sourceWithFilter, type WireLink } from './amqp/link.ts';
 import { hook } from './amqp/mend.ts';
 import { toWire } from './amqp/outgoing.ts';
-import { type AmqpError, toAmqpError } from './errors.ts';
+import type { Tell } from './errors.ts';
 import { tagOf } from './lock-token.ts';
 import { type SessionLocks, sessionKey } from './session-locks.ts';
 import { Settling } from './settling.ts';
@@ -22,7 +22,7 @@ export type DeliverDeps = {
   readonly entity: () => Entity;
   readonly sessions: SessionLocks;
   readonly transactions: Transactions;
-  readonly refused: (error: AmqpError) => void;
+  readonly tell: Tell;
 };
 
 const SESSION_FILTER = 'com.microsoft:session-filter';
@@ -133,7 +133,7 @@ class Delivery {
 
   start(entity: Entity): void {
     const link = this.#link;
-    const settling = new Settling(this.#receiver, this.#deps.transactions);
+    const settling = new Settling(this.#receiver, this.#deps);
     hook(link as never, { onDisposition: (delivery, state, settled) => settling.heard(delivery, state, settled) });
     link.on('sender_flow', () => this.#flow());
     this.#closed.signal.addEventListener('abort', () => this.#end(entity));
@@ -229,9 +229,7 @@ class Delivery {
 
   #fail(error: unknown): void {
     if (!this.#open) return;
-    const told = toAmqpError(error);
-    this.#deps.refused(told);
-    this.#link.close(told);
+    this.#link.close(this.#deps.tell(error));
     this.#closed.abort();
   }
 

@@ -4,6 +4,7 @@ import { hkdfSync } from 'node:crypto';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Access } from '../../access/access.ts';
 import type { Database } from '../../kit/database.ts';
 import type { Broker } from '../../topics/broker.ts';
@@ -12,7 +13,7 @@ import { answerHttp } from './admin/answer.ts';
 import { acceptAmqp } from './amqp/engine.ts';
 import type { WireConnection } from './amqp/link.ts';
 import { Authority } from './authority.ts';
-import { connectionString, publicHost } from './connection-string.ts';
+import { connectionString } from './connection-string.ts';
 import { EntityRecords } from './entity-records.ts';
 import { type KeptCertificate, keptCertificate } from './kept-certificate.ts';
 import { Peer } from './peer.ts';
@@ -57,7 +58,9 @@ const SWEEP_MS = 15_000;
 export class ServiceBusDoor {
   readonly #deps: DoorDeps;
   readonly #options: StartOptions;
-  readonly #certificate: KeptCertificate;
+  readonly #context: SecureContext;
+  /** The file that clients must trust, as in NODE_EXTRA_CA_CERTS. */
+  readonly caFile: string;
   readonly #peers = new Set<Peer>();
   readonly #sockets = new Set<Socket>();
   readonly #http: HttpServer;
@@ -78,7 +81,8 @@ export class ServiceBusDoor {
     this.#deps = { broker, topics, records, authority, rootKeys: ring, emit, now };
     this.#options = options;
     this.#primaryKey = options.rootKey;
-    this.#certificate = certificate;
+    this.#context = createSecureContext(certificate);
+    this.caFile = certificate.caFile;
     this.#http = createHttpServer((request, response) => void answerHttp(this.#deps, request, response));
     const webSockets = new WebSocketDoor((stream) => this.#accept(stream));
     this.#http.on('upgrade', (request, socket, head) => webSockets.upgrade(request, socket, head));
@@ -90,9 +94,7 @@ export class ServiceBusDoor {
 
   /** Listens when it returns. Throws the error of a port that is taken, with its `port`. */
   static async start(options: StartOptions): Promise<ServiceBusDoor> {
-    const named = publicHost(options.host);
-    const hosts = ['localhost', '127.0.0.1', '::1', ...(named === undefined ? [] : [named])];
-    const certificate = await keptCertificate(options.folder, hosts, options.now?.() ?? new Date());
+    const certificate = await keptCertificate(options.folder, options.host, options.now?.() ?? new Date());
     const door = new ServiceBusDoor(options, certificate);
     try {
       door.#primaryKey = (await door.#deps.rootKeys.current()).primary;
@@ -111,10 +113,6 @@ export class ServiceBusDoor {
 
   get httpPort(): number | undefined {
     return (this.#servers[1]?.address() as AddressInfo | undefined)?.port;
-  }
-
-  get caFile(): string {
-    return this.#certificate.caFile;
   }
 
   /** What programs put into their configuration, with the primary key as it was at the start. */
@@ -137,7 +135,7 @@ export class ServiceBusDoor {
     sniff(socket, {
       amqp: (inner) => this.#accept(inner),
       http: (inner) => this.#http.emit('connection', inner),
-      secureContext: () => this.#certificate.context,
+      secureContext: () => this.#context,
       broken: (error) => this.#deps.emit({ name: 'servicebus.malformed', reason: error.message }),
     });
   }

@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { Refusal, type RefusalCode } from '../../kit/refusal.ts';
 
 export type AmqpError = { readonly condition: string; readonly description: string };
+/** `toAmqpError` that tells our listeners as well: a fault of ours must stand in the log. */
+export type Tell = (error: unknown) => AmqpError;
 
 const conditions: Partial<Readonly<Record<RefusalCode, string>>> = {
   amqp_malformed: 'amqp:decode-error',

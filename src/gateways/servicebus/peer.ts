@@ -17,7 +17,7 @@ import { type Authority, type Grant, isGranted, type Right } from './authority.t
 import { answerCbs } from './cbs.ts';
 import { serveDelivery } from './deliver-link.ts';
 import type { DoorDeps } from './door.ts';
-import { type AmqpError, toAmqpError } from './errors.ts';
+import { type AmqpError, type Tell, toAmqpError } from './errors.ts';
 import { answerManagement } from './management/answer.ts';
 import { servePublishing } from './publish-link.ts';
 import { ReplyLinks, serveRequests } from './request-link.ts';
@@ -102,7 +102,7 @@ export class Peer {
     const incoming = link.is_receiver();
     const { source, target } = link.remote.attach;
     if (incoming && isCoordinator(target)) {
-      serveCoordinator(link, this.#transactions);
+      serveCoordinator(link, this.#transactions, this.#tell('transaction'));
       return;
     }
     const text = addressOf(incoming ? target : source);
@@ -124,8 +124,9 @@ export class Peer {
 
   #routeCbs(link: WireLink): void {
     const grant = (given: Grant) => this.granted([given]);
-    const deps = { authority: this.#deps.authority, topics: this.#deps.topics, grant };
-    serveRequests(link, (request) => answerCbs(deps, request), this.#replies);
+    const tell = this.#tell('cbs');
+    const deps = { authority: this.#deps.authority, topics: this.#deps.topics, grant, tell };
+    serveRequests(link, (request) => answerCbs(deps, request), this.#replies, tell);
   }
 
   #routeManagement(link: WireLink, address: Address): void {
@@ -136,8 +137,9 @@ export class Peer {
     const need = (right: Right) => {
       if (!allowed(right)) throw missingRight(right, path);
     };
-    const context = { ...this.#deps, entity, need, sessions: this.sessions };
-    serveRequests(link, (request) => answerManagement(context, request), this.#replies);
+    const tell = this.#tell('management');
+    const context = { ...this.#deps, entity, need, sessions: this.sessions, tell };
+    serveRequests(link, (request) => answerManagement(context, request), this.#replies, tell);
   }
 
   #routePublishing(link: WireLink, address: Address): void {
@@ -152,8 +154,7 @@ export class Peer {
       entity,
       publish: (topic, messages) => this.#deps.broker.publish(topic, messages),
       transactions: this.#transactions,
-      refused: (error) => this.#refused('send', error),
-      failed: (error) => this.#deps.emit({ name: 'servicebus.failed', where: 'send', error }),
+      tell: this.#tell('send'),
     });
   }
 
@@ -175,7 +176,7 @@ export class Peer {
       entity,
       sessions: this.sessions,
       transactions: this.#transactions,
-      refused: (error) => this.#refused('receive', error),
+      tell: this.#tell('receive'),
     }).catch((error: unknown) => this.#refuse(link, error));
   }
 
@@ -189,14 +190,17 @@ export class Peer {
   }
 
   #refuse(link: WireLink, error: unknown): void {
-    if (!(error instanceof Refusal)) this.#deps.emit({ name: 'servicebus.failed', where: 'attach', error });
-    const told = toAmqpError(error);
-    this.#refused('attach', told);
-    refuseLink(link, told);
+    refuseLink(link, this.#tell('attach')(error));
   }
 
-  #refused(where: string, { condition }: AmqpError): void {
-    this.#deps.emit({ name: 'servicebus.refused', where, condition });
+  #tell(where: string): Tell {
+    const { emit } = this.#deps;
+    return (error) => {
+      if (!(error instanceof Refusal)) emit({ name: 'servicebus.failed', where, error });
+      const told = toAmqpError(error);
+      emit({ name: 'servicebus.refused', where, condition: told.condition });
+      return told;
+    };
   }
 
   /** Ends links whose token has expired, and connections that never had one. */

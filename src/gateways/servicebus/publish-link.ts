@@ -7,7 +7,7 @@ import { BATCH_FORMAT, toOutgoing, unpackBatch } from './amqp/incoming.ts';
 import { echoAttach, type LinkContext, type WireLink } from './amqp/link.ts';
 import { hook, isOversize, stateOf } from './amqp/mend.ts';
 import { unbox } from './amqp/rhea-internals.ts';
-import { type AmqpError, toAmqpError } from './errors.ts';
+import type { Tell } from './errors.ts';
 import { accepted, boxed, inTransaction, rejected, TRANSACTIONAL } from './outcomes.ts';
 import type { Transactions } from './transactions.ts';
 
@@ -20,8 +20,7 @@ export type PublishDeps = {
   readonly entity: () => Entity;
   readonly publish: (topic: string, messages: readonly OutgoingMessage[]) => Promise<Receipt[]>;
   readonly transactions: Transactions;
-  readonly refused: (error: AmqpError) => void;
-  readonly failed: (error: unknown) => void;
+  readonly tell: Tell;
 };
 
 export function servePublishing(link: WireLink, deps: PublishDeps): void {
@@ -48,10 +47,7 @@ async function take(context: LinkContext, deps: PublishDeps, limit: number): Pro
     else await deps.publish(topic.name, messages);
     delivery.update(true, transaction ? boxed(inTransaction(transaction, accepted())) : ACCEPTED);
   } catch (error) {
-    if (!(error instanceof Refusal)) deps.failed(error);
-    const told = toAmqpError(error);
-    deps.refused(told);
-    delivery.update(true, boxed(rejected(told)));
+    delivery.update(true, boxed(rejected(deps.tell(error))));
   }
 }
 

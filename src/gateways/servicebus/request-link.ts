@@ -6,7 +6,7 @@ import { addressOf, echoAttach, isPending, type LinkContext, type WireLink } fro
 import { hook, isOversize } from './amqp/mend.ts';
 import type { WireReply, WireRequest } from './amqp/request.ts';
 import { readRequest, writeReply } from './amqp/request.ts';
-import { toAmqpError } from './errors.ts';
+import type { Tell } from './errors.ts';
 import { accepted, boxed, rejected } from './outcomes.ts';
 
 /** Clients wait a second for credit and fail; they never have this many requests open. */
@@ -18,14 +18,20 @@ const MAX_WAITING = 500;
 export type Answer = (request: WireRequest) => Promise<WireReply>;
 
 /** Opens the link on which requests come. */
-export function serveRequests(link: WireLink, answer: Answer, replies: ReplyLinks): void {
+export function serveRequests(link: WireLink, answer: Answer, replies: ReplyLinks, tell: Tell): void {
   echoAttach(link);
   hook(link, { maxMessageSize: MAX_REQUEST_BYTES });
-  link.on('message', (context) => void respond(context, link, answer, replies));
+  link.on('message', (context) => void respond(context, link, answer, replies, tell));
   link.flow(CREDIT);
 }
 
-async function respond(context: LinkContext, link: WireLink, answer: Answer, replies: ReplyLinks): Promise<void> {
+async function respond(
+  context: LinkContext,
+  link: WireLink,
+  answer: Answer,
+  replies: ReplyLinks,
+  tell: Tell,
+): Promise<void> {
   link.flow(1);
   try {
     if (isOversize(context.delivery))
@@ -35,7 +41,7 @@ async function respond(context: LinkContext, link: WireLink, answer: Answer, rep
     const reply = writeReply(request, await answer(request));
     replies.find(link, request.replyTo)?.send(reply);
   } catch (error) {
-    context.delivery.update(true, boxed(rejected(toAmqpError(error))));
+    context.delivery.update(true, boxed(rejected(tell(error))));
   }
 }
 

@@ -6,7 +6,7 @@ import type { Settlement } from '../../topics/receive/settle.ts';
 import { forgetDelivery } from './amqp/mend.ts';
 import { type Delivery, type Typed, unbox } from './amqp/rhea-internals.ts';
 import { readVerdict, type Verdict } from './disposition.ts';
-import { toAmqpError } from './errors.ts';
+import type { Tell } from './errors.ts';
 import { lockTokenOf } from './lock-token.ts';
 import * as outcomes from './outcomes.ts';
 import type { Transactions } from './transactions.ts';
@@ -17,11 +17,13 @@ type WireDelivery = Delivery & { update(settled: boolean, state?: unknown): void
 export class Settling {
   readonly #receiver: Receiver;
   readonly #transactions: Transactions;
+  readonly #tell: Tell;
   #said: Said[] = [];
 
-  constructor(receiver: Receiver, transactions: Transactions) {
+  constructor(receiver: Receiver, deps: { readonly transactions: Transactions; readonly tell: Tell }) {
     this.#receiver = receiver;
-    this.#transactions = transactions;
+    this.#transactions = deps.transactions;
+    this.#tell = deps.tell;
   }
 
   heard(delivery: Delivery, state: Typed | undefined, settled: boolean): void {
@@ -33,7 +35,7 @@ export class Settling {
       else if (verdict) this.#gather({ delivery: wire, settled, verdict });
       else if (settled) forgetDelivery(delivery);
     } catch (error) {
-      answer(wire, outcomes.rejected(toAmqpError(error)));
+      answer(wire, this.#rejected(error));
     }
   }
 
@@ -58,17 +60,21 @@ export class Settling {
         : await this.#receiver.trySettle(tokens, how);
       for (const [i, each] of said.entries()) this.#answer(each, held[i]!, transaction);
     } catch (error) {
-      for (const each of said) if (!each.settled) answer(each.delivery, outcomes.rejected(toAmqpError(error)));
+      const told = this.#rejected(error);
+      for (const { delivery, settled } of said)
+        if (settled) forgetDelivery(delivery);
+        else answer(delivery, told);
     }
   }
 
   #answer({ delivery, settled, verdict }: Said, held: boolean, transaction: Buffer | undefined): void {
-    if (settled) {
-      forgetDelivery(delivery);
-      return;
-    }
-    const outcome = held ? outcomes.confirmation(verdict.code) : outcomes.rejected(toAmqpError(this.#lost()));
-    answer(delivery, transaction && held ? outcomes.inTransaction(transaction, outcome) : outcome);
+    if (settled) forgetDelivery(delivery);
+    else if (!held) answer(delivery, this.#rejected(this.#lost()));
+    else answer(delivery, verdict === COMPLETE ? CONFIRMED : confirmed(verdict.code, transaction));
+  }
+
+  #rejected(error: unknown): Typed {
+    return outcomes.boxed(outcomes.rejected(this.#tell(error)));
   }
 
   #lost(): Refusal {
@@ -89,12 +95,15 @@ function isAccepted(state: Typed | undefined): boolean {
   return state?.descriptor?.value === outcomes.ACCEPTED;
 }
 
-const CONFIRMED_BYTES = outcomes.confirmation(outcomes.ACCEPTED);
-const CONFIRMED = outcomes.boxed(CONFIRMED_BYTES);
+const CONFIRMED = outcomes.boxed(outcomes.confirmation(outcomes.ACCEPTED));
 
-function answer(delivery: WireDelivery, outcome: Buffer): void {
-  const accepted = outcome.length === CONFIRMED_BYTES.length && outcome.equals(CONFIRMED_BYTES);
-  delivery.update(true, accepted ? CONFIRMED : outcomes.boxed(outcome));
+function confirmed(code: number, transaction: Buffer | undefined): Typed {
+  const outcome = outcomes.confirmation(code);
+  return outcomes.boxed(transaction ? outcomes.inTransaction(transaction, outcome) : outcome);
+}
+
+function answer(delivery: WireDelivery, outcome: Typed): void {
+  delivery.update(true, outcome);
   delivery.remote_settled = true;
   forgetDelivery(delivery);
 }

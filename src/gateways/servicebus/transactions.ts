@@ -1,6 +1,6 @@
 // Local transactions (AMQP 1.0, part 4) of one connection. What a client sends and settles under a transaction is kept
 // aside until it is discharged; then all of it becomes one transaction of the database, whatever entities it is about: it
-// happens as a whole or not at all. (topics/transact.ts tells what holds when another node owns what was received.)
+// happens as a whole or not at all. (topics/log/transact.ts tells what holds when another node owns what was received.)
 import { randomBytes } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Broker } from '../../topics/broker.ts';
@@ -11,7 +11,7 @@ import { AmqpDescribed, type AmqpValue } from './amqp/decode.ts';
 import { echoAttach, type LinkContext, type WireLink } from './amqp/link.ts';
 import { hook } from './amqp/mend.ts';
 import { AMQP_VALUE, decodeSection, splitSections } from './amqp/sections.ts';
-import { toAmqpError } from './errors.ts';
+import type { Tell } from './errors.ts';
 import { accepted, boxed, declared, rejected } from './outcomes.ts';
 
 const COORDINATOR = 0x30;
@@ -43,18 +43,23 @@ export function isCoordinator(target: unknown): boolean {
 }
 
 /** Opens the control link. Its transactions end with it. */
-export function serveCoordinator(link: WireLink, transactions: Transactions): void {
+export function serveCoordinator(link: WireLink, transactions: Transactions, tell: Tell): void {
   echoAttach(link);
   hook(link, { maxMessageSize: MAX_REQUEST_BYTES });
   const mine = new Set<string>();
-  link.on('message', (context) => void control(context, transactions, mine));
+  link.on('message', (context) => void control(context, transactions, mine, tell));
   link.on('receiver_close', () => {
     for (const id of mine) transactions.rollBack(id);
   });
   link.flow(CREDIT);
 }
 
-async function control({ message, delivery, receiver }: LinkContext, transactions: Transactions, mine: Set<string>) {
+async function control(
+  { message, delivery, receiver }: LinkContext,
+  transactions: Transactions,
+  mine: Set<string>,
+  tell: Tell,
+): Promise<void> {
   receiver.flow(1);
   try {
     const body = decodeSection(splitSections(message), AMQP_VALUE);
@@ -70,7 +75,7 @@ async function control({ message, delivery, receiver }: LinkContext, transaction
     await transactions.discharge(fields[0], fields[1] === true);
     delivery.update(true, boxed(accepted()));
   } catch (error) {
-    delivery.update(true, boxed(rejected(toAmqpError(error))));
+    delivery.update(true, boxed(rejected(tell(error))));
   }
 }
 

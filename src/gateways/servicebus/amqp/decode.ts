@@ -85,18 +85,19 @@ export class Reader {
   }
 
   value(depth = 0): AmqpValue {
-    if (depth > MAX_DEPTH) throw malformed(`Values are nested deeper than ${MAX_DEPTH}.`);
+    if (depth > MAX_DEPTH) throw tooDeep();
     const code = this.byte();
     if (code === 0x00) return new AmqpDescribed(this.value(depth + 1), this.value(depth + 1));
     return this.body(code, depth);
   }
 
   /** Moves past one value without decoding it. */
-  skip(): void {
+  skip(depth = 0): void {
+    if (depth > MAX_DEPTH) throw tooDeep();
     const code = this.byte();
     if (code === 0x00) {
-      this.skip();
-      this.skip();
+      this.skip(depth + 1);
+      this.skip(depth + 1);
     } else this.take(widthOf(code, this));
   }
 
@@ -217,6 +218,10 @@ function widthOf(code: number, reader: Reader): number {
   const width = [0, 1, 2, 4, 8, 16][kind - 4];
   if (width === undefined) throw malformed(`0x${code.toString(16)} is no AMQP type.`);
   return width;
+}
+
+function tooDeep(): Refusal {
+  return malformed(`Values are nested deeper than ${MAX_DEPTH}.`);
 }
 
 export function malformed(why: string): Refusal {

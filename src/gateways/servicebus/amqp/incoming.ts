@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { derivedId } from '../../../kit/ids.ts';
 import type { OutgoingMessage, PropertyValue } from '../../../topics/message.ts';
-import { AmqpDescribed, AmqpSymbol, AmqpUuid, type AmqpValue, textEntries } from './decode.ts';
+import { AmqpDescribed, AmqpSymbol, AmqpUuid, type AmqpValue, malformed, textEntries } from './decode.ts';
 import {
   APPLICATION_PROPERTIES,
   DELIVERY_ANNOTATIONS,
@@ -90,7 +90,13 @@ function applicationProperties(sections: Sections): Record<string, PropertyValue
   if (!findSection(sections, APPLICATION_PROPERTIES)) return undefined;
   const entries = textEntries(decodeSection(sections, APPLICATION_PROPERTIES));
   if (entries.length === 0) return undefined;
-  return Object.fromEntries(entries.map(([name, value]) => [name, toProperty(value)]));
+  return Object.fromEntries(entries.map(([name, value]) => [name, tellable(toProperty(value))]));
+}
+
+/** A timestamp has 64 bits; what is no date in JavaScript would fail whoever reads the message as JSON. */
+function tellable(value: PropertyValue): PropertyValue {
+  if (value instanceof Date && Number.isNaN(value.getTime())) throw malformed('A property is a time out of range.');
+  return value;
 }
 
 /** A property as rules see it: symbols and UUIDs are text there, and what has no scalar form is text too. */

@@ -188,8 +188,7 @@ function within(ids: Iterable<number>, first: number, last: number): number[] {
 
 /** The outcome `rejected` with an error, ready for a disposition. */
 export function rejectedState(condition: string, description: string): unknown {
-  const { rejected } = message as unknown as { rejected(fields: object): { described(): Typed } };
-  return rejected({ error: { condition, description } }).described();
+  return message.rejected({ error: { condition, description } }).described();
 }
 
 // rhea decodes a message before anybody asks for it. Our links keep the bytes. A transfer that grows beyond the link's
@@ -206,7 +205,7 @@ function takeRawMessages(): void {
     frame.payload ??= Buffer.alloc(0); // rhea would hand out nothing at all for a transfer without a payload.
     noteState(link, performative.value[TRANSFER_STATE]);
     transfer.call(this, frame);
-    keepWithin(link, limit);
+    keepWithin(link, frame.payload.length, limit);
   };
 }
 
@@ -236,12 +235,15 @@ export function isOversize(delivery: object): boolean {
 }
 
 const oversize = new WeakSet<object>();
+/** How many bytes of an incomplete transfer have come. Counted, because a client may send them one by one. */
+const received = new WeakMap<object, number>();
 
-function keepWithin(link: InternalLink, limit: number): void {
+function keepWithin(link: InternalLink, more: number, limit: number): void {
   const incomplete = link._incomplete;
   if (!incomplete) return;
-  const held = incomplete.frames.reduce((sum, part) => sum + part.length, 0);
-  if (held <= limit) return;
+  const length = (received.get(incomplete) ?? 0) + more;
+  received.set(incomplete, length);
+  if (length <= limit) return;
   oversize.add(incomplete);
   incomplete.frames.length = 0;
 }

@@ -32,7 +32,6 @@ export type InternalLink = {
   name: string;
   credit: number;
   delivery_count: number;
-  issue_flow: boolean;
   _draining: boolean;
   _drained: boolean;
   _incomplete?: { frames: Buffer[] };
@@ -61,7 +60,6 @@ type Outgoing = {
   next_pending_delivery: number;
   deliveries: DeliveryStore;
   on_disposition: (fields: DispositionFields) => void;
-  transfer_window(): number;
 };
 
 export type InternalSession = {
@@ -107,14 +105,11 @@ export const frames = require('rhea/lib/frames.js') as {
 export const types = require('rhea/lib/types.js') as {
   Null(): Typed;
   Reader: Constructor<Replaceable>;
-  wrap_symbolic_map(map: Record<string, unknown>): Typed;
-  wrap_error(fields: Record<string, unknown>): Typed;
 };
 export const terminus = require('rhea/lib/terminus.js') as {
   unwrap(field: Typed | undefined): unknown;
-  source(fields: Record<string, unknown>): { described(): Typed };
 };
-export const message = require('rhea/lib/message.js') as { unwrap_outcome(outcome: Typed): unknown };
+export const message = require('rhea/lib/message.js') as { rejected(fields: object): { described(): Typed } };
 export const Session = require('rhea/lib/session.js') as Constructor<InternalSession & Replaceable>;
 export const links = require('rhea/lib/link.js') as {
   Sender: Constructor<InternalLink & Replaceable>;

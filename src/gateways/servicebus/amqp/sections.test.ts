@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import rhea from 'rhea';
 import { describe, expect, it } from 'vitest';
 import { AmqpDescribed, AmqpSymbol, AmqpUuid, type AmqpValue, Reader } from './decode.ts';
-import { encode } from './encode.ts';
+import * as to from './encode.ts';
+import { toOutgoing } from './incoming.ts';
 import { APPLICATION_PROPERTIES, contentOf, decodeSection, MESSAGE_ANNOTATIONS, splitSections } from './sections.ts';
 
 const leaf = fc.oneof(
@@ -34,7 +35,7 @@ describe('AMQP values', () => {
   it('come back as they were encoded, and are skipped to the same place', () => {
     fc.assert(
       fc.property(anyValue, (value) => {
-        const bytes = encode(value);
+        const bytes = to.encode(value);
         const reader = new Reader(bytes);
         expect(reader.value()).toEqual(value);
         expect(reader.done).toBe(true);
@@ -90,6 +91,19 @@ describe('message sections', () => {
     const content = (body: unknown) => contentOf(splitSections(rhea.message.encode({ body }))).toString();
     expect(content('hello')).toBe('hello');
     expect(JSON.parse(content({ a: 1, b: ['x'] }))).toEqual({ a: 1, b: ['x'] });
+  });
+
+  it('whose descriptors describe descriptors without end are refused', () => {
+    const endless = Buffer.concat([Buffer.from([0x00, 0x53, 0x77]), Buffer.alloc(1_000_000)]);
+    expect(() => splitSections(endless)).toThrow(expect.objectContaining({ code: 'amqp_malformed' }));
+  });
+
+  it('with a property that is no time of this world are refused, so that nobody fails at reading them', () => {
+    const late = Buffer.alloc(9);
+    late[0] = 0x83;
+    late.writeBigInt64BE(2n ** 62n, 1);
+    const message = to.section(APPLICATION_PROPERTIES, to.map([to.string('when'), late]));
+    expect(() => toOutgoing(message)).toThrow(expect.objectContaining({ code: 'amqp_malformed' }));
   });
 
   it('that are cut short are refused', () => {

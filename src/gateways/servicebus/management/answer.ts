@@ -8,9 +8,8 @@ import type { AmqpValue } from '../amqp/decode.ts';
 import * as to from '../amqp/encode.ts';
 import type { WireReply, WireRequest } from '../amqp/request.ts';
 import type { Right } from '../authority.ts';
-import { statusOf, toAmqpError } from '../errors.ts';
+import { statusOf, type Tell } from '../errors.ts';
 import { type SessionLocks, sessionKey } from '../session-locks.ts';
-import type { EmitServiceBus } from '../signals.ts';
 import { Fields } from './fields.ts';
 import { locks } from './locks.ts';
 import { messages } from './messages.ts';
@@ -23,7 +22,7 @@ export type ManagementContext = {
   readonly need: (right: Right) => void;
   /** Sessions that links of the same connection hold. */
   readonly sessions: SessionLocks;
-  readonly emit: EmitServiceBus;
+  readonly tell: Tell;
 };
 
 export type Result =
@@ -47,8 +46,7 @@ export async function answerManagement(context: ManagementContext, request: Wire
     if (result.status === 200) return reply(request, 200, 'OK', undefined, result.body);
     return reply(request, 204, 'No Content', result.condition, to.nothing());
   } catch (error) {
-    if (!(error instanceof Refusal)) context.emit({ name: 'servicebus.failed', where: 'management', error });
-    const { condition, description } = toAmqpError(error);
+    const { condition, description } = context.tell(error);
     return reply(request, statusOf(error), description, condition, to.nothing());
   }
 }
