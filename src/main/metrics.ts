@@ -160,6 +160,21 @@ const FAULTS: ReadonlySet<string> = new Set([
   'topics.owner_lost',
   'topics.database_away',
   'topics.task_failed',
+  'servicebus.failed',
+  'hub.failed',
+  'push.lane-stopped',
+  'push.lane-paused',
+  'directline.failed',
+  'agent.failed',
+  'assistant.stream-fault',
+  'assistant.keys-failed',
+  'assistant.turn-failed',
+  'assistant.door-failed',
+  'conversation.stopped',
+  'conversation.edit-failed',
+  'decision.reply-given-up',
+  'handler.walk-failed',
+  'housekeeping.failed',
 ]);
 
 function gauge(name: string, help: string, value: number, labels = '', type = 'gauge'): string {
