@@ -1,4 +1,4 @@
-// Topics, as the people who run them see them. What the settings mean and may be, topics/settings.ts says.
+// Topics, as the people who run them see them. What the settings mean and may be, topics/entities/settings.ts says.
 import { type TProperties, Type } from 'typebox';
 import { isAllowed } from '../../../access/rights.ts';
 import { Refusal } from '../../../kit/refusal.ts';
