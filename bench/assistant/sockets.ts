@@ -77,7 +77,7 @@ function addressesOf(node: DirectLineNode, ids: readonly string[], people: reado
   const base = node.domain.replace('http', 'ws');
   return Promise.all(
     ids.map(async (conversationId, n) => {
-      const { token } = await tokens.issue({ conversationId, user: people[n]! });
+      const { token } = await tokens.issue({ conversationId, user: people[n]!, sid: crypto.randomUUID() });
       return `${base}/conversations/${conversationId}/stream?watermark=0&t=${token}`;
     }),
   );

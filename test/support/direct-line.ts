@@ -125,7 +125,10 @@ export class DirectLineNode {
 
   /** A token for a conversation that is there, as its page would have refreshed it in time. */
   async tokenFor(conversationId: string, user: string): Promise<Token> {
-    return { conversationId, ...(await new Tokens(LINK_KEY, 30).issue({ conversationId, user })) };
+    return {
+      conversationId,
+      ...(await new Tokens(LINK_KEY, 30).issue({ conversationId, user, sid: crypto.randomUUID() })),
+    };
   }
 
   /** A token for a person, by the key. */

@@ -9,7 +9,7 @@ import { callerOf, speakerOf } from './callers.ts';
 import type { Door } from './door.ts';
 import { activityOfUser } from './read-activity.ts';
 import { type App, baseOf, OPEN, PREFIX, type Request } from './routing.ts';
-import { begin } from './token-routes.ts';
+import { begin, freshSid } from './token-routes.ts';
 import type { Claims } from './tokens.ts';
 import { numberOf, placeOf } from './watermark.ts';
 
@@ -21,7 +21,7 @@ type WatermarkQuery = { readonly watermark?: string };
 export function conversationRoutes(app: App, door: Door): void {
   app.post(`${PREFIX}/conversations`, OPEN, async (request, reply) => {
     const caller = await callerOf(door, request);
-    const claims = caller.kind === 'token' ? caller.claims : (await begin(door, caller.identity, request.body)).claims;
+    const claims = caller.kind === 'token' ? caller.claims : await begin(door, caller.identity, request.body);
     door.starts.take(claims.sid);
     const isNew = await start(door, claims.conversationId, localeOf(request.body));
     return reply.code(isNew ? 201 : 200).send(await opened(door, request, claims, undefined));
@@ -58,13 +58,17 @@ export function shown({ id, answer }: Said): Record<string, unknown> {
 /** True the first time. The agent is told beside the answer, which does not wait for it. */
 async function start(door: Door, conversationId: string, locale: string | undefined): Promise<boolean> {
   const isNew = await calmly(noteOpened(door.exchange.database, conversationId, locale));
-  const hello = async () => {
-    const conversation = await findConversation(door.exchange.database, conversationId);
-    await greet(door.exchange, conversation);
-    await door.exchange.turns.opened(conversation);
-  };
-  hello().catch((error: unknown) => door.emit({ name: 'directline.failed', route: 'greeting', error }));
+  const hello = sayHello(door, conversationId)
+    .catch((error: unknown) => door.emit({ name: 'directline.failed', route: 'greeting', error }))
+    .finally(() => door.hellos.delete(hello));
+  door.hellos.add(hello);
   return isNew ?? false;
+}
+
+async function sayHello({ exchange }: Door, conversationId: string): Promise<void> {
+  const conversation = await findConversation(exchange.database, conversationId);
+  await greet(exchange, conversation);
+  await exchange.turns.opened(conversation);
 }
 
 /** The result, or undefined where the database does not answer; a refusal remains one. */
@@ -79,7 +83,7 @@ async function calmly<T>(work: Promise<T>): Promise<T | undefined> {
 
 async function opened(door: Door, request: Request, claims: Omit<Claims, 'expiresAt'>, watermark: string | undefined) {
   const { conversationId, sid } = claims;
-  const issued = await door.tokens.issue({ ...claims, sid: sid === '' ? crypto.randomUUID() : sid });
+  const issued = await door.tokens.issue({ ...claims, sid: sid === '' ? freshSid() : sid });
   const at = numberOf(watermark) === undefined ? '' : `watermark=${watermark}&`;
   const path = `${PREFIX}/conversations/${conversationId}/stream?${at}t=${issued.token}`;
   return { conversationId, ...issued, streamUrl: `${baseOf(door, request).replace(/^http/, 'ws')}${path}` };

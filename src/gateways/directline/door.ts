@@ -2,6 +2,7 @@
 // the Bot Connector for agents under /v3/conversations, and the keys by which agents check us under /v3/auth/local.
 // Sources: the Direct Line 3.0 and Bot Connector REST references, and what botframework-directlinejs 0.15, Web Chat 4.18,
 // agents-hosting 1.8 and botbuilder 4.23 do.
+import { setTimeout } from 'node:timers/promises';
 import type { Access } from '../../access/access.ts';
 import type { ExchangeDeps } from '../../assistant/agents/exchange.ts';
 import type { SigningDeps } from '../../assistant/agents/signing.ts';
@@ -43,7 +44,12 @@ export type Door = DirectLineDeps & {
   readonly sockets: Sockets;
   readonly posts: Limiter;
   readonly starts: Limiter;
+  /** Under way beside the answers; the end waits for them, but not long. */
+  readonly hellos: Set<Promise<void>>;
 };
+
+/** An agent may take longer for a greeting than a stop can wait. */
+const HELLOS_END_WITHIN_MS = 2_000;
 
 /** What is no route of ours is answered in our form as well. */
 function answerUnknown(app: App): void {
@@ -64,6 +70,7 @@ export function directLineDoor(deps: DirectLineDeps): (app: App) => void {
       sockets: new Sockets(deps),
       posts: new Limiter('messages', { ratePerSecond: deps.limits.postsPerMinute / 60, burst: 30 }),
       starts: new Limiter('starts of a conversation', { ratePerSecond: 0.5, burst: 20 }),
+      hellos: new Set(),
     };
     app.setErrorHandler((error, request, reply) => answerError(deps.emit, error, request, reply));
     app.addHook('onRequest', async (request, reply) => {
@@ -77,5 +84,11 @@ export function directLineDoor(deps: DirectLineDeps): (app: App) => void {
     answerUnknown(app);
     app.server.on('upgrade', (request, socket, head) => door.sockets.upgrade(request, socket, head));
     app.addHook('preClose', async () => door.sockets.stop());
+    app.addHook('onClose', async () => {
+      const enough = new AbortController();
+      const late = setTimeout(HELLOS_END_WITHIN_MS, undefined, { signal: enough.signal }).catch(() => {}); // aborted
+      await Promise.race([Promise.all(door.hellos), late]);
+      enough.abort();
+    });
   };
 }

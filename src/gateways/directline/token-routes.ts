@@ -13,7 +13,7 @@ import { callerOf } from './callers.ts';
 import type { Door } from './door.ts';
 import { checkKeyOrigin } from './origins.ts';
 import { type App, OPEN, PREFIX, type Request } from './routing.ts';
-import type { Claims, Issued } from './tokens.ts';
+import type { Claims } from './tokens.ts';
 
 /** Whom and what a token is for, as the body of a request says. */
 export type Wanted = {
@@ -31,8 +31,8 @@ export function tokenRoutes(app: App, door: Door): void {
     const identity = identityOf(request);
     if (identity.kind === 'key') checkKeyOrigin(door.origins, request);
     else door.starts.take(`sign-in ${identity.kind === 'recipient' ? identity.recipientId : 'admin'}`);
-    const { claims, issued } = await begin(door, identity, request.body);
-    return { conversationId: claims.conversationId, ...issued };
+    const claims = await begin(door, identity, request.body);
+    return { conversationId: claims.conversationId, ...(await door.tokens.issue(claims)) };
   });
   app.post(`${PREFIX}/tokens/refresh`, OPEN, async (request) => {
     const caller = await callerOf(door, request);
@@ -56,12 +56,8 @@ function identityOf({ identity }: Request & { identity?: Identity | undefined })
   return identity;
 }
 
-/** A conversation for the person whom the body names, and a token for it. */
-export async function begin(
-  door: Door,
-  identity: Identity,
-  body: unknown,
-): Promise<{ claims: Omit<Claims, 'expiresAt'>; issued: Issued }> {
+/** A conversation for the person whom the body names: what a token for it says. */
+export async function begin(door: Door, identity: Identity, body: unknown): Promise<Omit<Claims, 'expiresAt'>> {
   const wanted = read(body, identity, (name) => door.exchange.agents.has(name));
   authorize(identity, 'send', `recipient:${wanted.user}`);
   const { database } = door.exchange;
@@ -70,18 +66,17 @@ export async function begin(
     ? await openConversation(database, { recipientId: wanted.user, agent: wanted.agent })
     : await conversationOf(database, wanted.user, wanted.agent);
   const { user, userName, origins } = wanted;
-  const sid = freshSid();
-  const claims = {
+  return {
     conversationId: conversation.id,
     user,
-    sid,
+    sid: freshSid(),
     ...(userName && { userName }),
     ...(origins && { origins }),
   };
-  return { claims, issued: await door.tokens.issue(claims) };
 }
 
-function freshSid(): string {
+/** Of a page. */
+export function freshSid(): string {
   return crypto.randomUUID();
 }
 

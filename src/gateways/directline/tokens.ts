@@ -1,7 +1,7 @@
 // The tokens of Direct Line clients: a JWT for one person in one conversation. Clients read the claim `user` without
 // checking it, and then let nobody say who they are; we check it, and put it on everything they say. A token that is
 // refreshed keeps its `sid`: one page, one `sid`, one socket.
-import { hkdfSync, randomBytes } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
 import { Refusal } from '../../kit/refusal.ts';
 
@@ -31,8 +31,8 @@ export class Tokens {
     this.#lifeS = lifeMinutes * 60;
   }
 
-  async issue(claims: Omit<Claims, 'sid' | 'expiresAt'> & { readonly sid?: string }): Promise<Issued> {
-    const { conversationId, user, userName, origins, sid = randomBytes(12).toString('base64url') } = claims;
+  async issue(claims: Omit<Claims, 'expiresAt'>): Promise<Issued> {
+    const { conversationId, user, userName, origins, sid } = claims;
     const token = await new SignJWT({
       conv: conversationId,
       user,

@@ -52,7 +52,7 @@ export function uploadRoutes(app: App, door: Door): void {
 }
 
 /** Where a file is read from. */
-export function linkOf(base: string, { id, name }: Pick<NewUpload, 'id' | 'name'>): string {
+function linkOf(base: string, { id, name }: Pick<NewUpload, 'id' | 'name'>): string {
   return `${base}${PREFIX}/uploads/${id}/${encodeURIComponent(name)}`;
 }
 
