@@ -6,7 +6,7 @@ import type { Database } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
 import { findRecipients } from '../people/recipients.ts';
 import type { ConversationSignal, FindDecisions } from './channel.ts';
-import { claimEdits, type DueEdit, type EditVerdict, nextEdit, settleEdit } from './posted.ts';
+import { claimEdits, type DueEdit, type EditVerdict, nextEdit, settleEdits } from './posted.ts';
 import type { Edit, Poster, Result } from './poster.ts';
 import { markReference } from './references/references.ts';
 
@@ -105,34 +105,47 @@ export class CardEditor {
           const content = { notice, decision: decisions.get(noticeId), reader };
           return [{ due: each, edit: { reference: each.reference, content, activityId, postedAt } }];
         });
-        const hopeless = group.filter((each) => !edits.some(({ due }) => due === each));
-        for (const each of hopeless) await settleEdit(database, each, { cause: 'out_of_reach', failures: 0 });
         const results = edits.length === 0 ? [] : await poster!.edit(edits.map(({ edit }) => edit));
-        for (const [i, { due }] of edits.entries()) await this.#settle(due, results[i]!);
+        await this.#settle(group, new Map(edits.map(({ due }, i) => [due, results[i]!])));
       }),
     );
     return due.length;
   }
 
-  async #settle(due: DueEdit, result: Result): Promise<void> {
+  async #settle(group: readonly DueEdit[], results: ReadonlyMap<DueEdit, Result>): Promise<void> {
     const { database } = this.#deps;
-    if (result.kind === 'blocked' || result.kind === 'gone') {
-      // A message that is gone says nothing about its place.
-      if (result.kind === 'blocked') await markReference(database, due.reference, 'blocked', result.cause);
-      return settleEdit(database, due, { cause: result.cause, failures: 0 });
-    }
-    return settleEdit(database, due, verdictOf(due, result));
+    // A message that is gone says nothing about its place.
+    for (const [{ reference }, result] of results)
+      if (result.kind === 'blocked') await markReference(database, reference, 'blocked', result.cause);
+    await settleEdits(
+      database,
+      group.map((due) => [due, verdictOf(due, results.get(due))]),
+    );
   }
 }
 
-function verdictOf({ failures }: DueEdit, result: Exclude<Result, { kind: 'blocked' | 'gone' }>): EditVerdict {
-  if (result.kind === 'posted') return { editedAt: new Date(), failures: 0 };
-  if (result.kind === 'paced') return { dueAt: later(result.retryAfterMs), failures };
-  if ('cause' in result && (result.kind === 'refused' || failures + 1 >= MOST_FAILURES))
-    return { cause: result.cause, failures: failures + 1 };
-  const wait =
-    ('retryAfterMs' in result ? result.retryAfterMs : undefined) ?? backoffMs(failures + 1, BACKOFF, Math.random());
-  return { dueAt: later(wait), cause: result.cause, failures: failures + 1 };
+function verdictOf({ failures }: DueEdit, result: Result | undefined): EditVerdict {
+  switch (result?.kind) {
+    case undefined:
+      return { cause: 'out_of_reach', failures: 0 };
+    case 'posted':
+      return { editedAt: new Date(), failures: 0 };
+    case 'paced':
+      return { dueAt: later(result.retryAfterMs), failures };
+    case 'blocked':
+    case 'gone':
+      return { cause: result.cause, failures: 0 };
+    case 'refused':
+      return { cause: result.cause, failures: failures + 1 };
+    case 'retry':
+    case 'stopped':
+      return again(result.cause, result.retryAfterMs, failures + 1);
+  }
+}
+
+function again(cause: string, retryAfterMs: number | undefined, failures: number): EditVerdict {
+  if (failures >= MOST_FAILURES) return { cause, failures };
+  return { dueAt: later(retryAfterMs ?? backoffMs(failures, BACKOFF, Math.random())), cause, failures };
 }
 
 function later(ms: number): Date {

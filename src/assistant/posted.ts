@@ -1,5 +1,5 @@
 // What was posted where: so that a repeated attempt posts once, and so that a card can be edited in place later.
-import { textArray, timestamptzArray } from '../kit/arrays.ts';
+import { int4Array, textArray, timestamptzArray } from '../kit/arrays.ts';
 import { type Sql, statement } from '../kit/database.ts';
 import type { Address, Place, Reference, ReferenceState, Surface } from './references/reference.ts';
 
@@ -56,11 +56,15 @@ const CLAIM_EDITS = statement(
    from claimed left join conversation_reference r using (recipient_id, channel, connection, place)`,
 );
 
-const SETTLE_EDIT = statement(
-  'assistant.settle-edit',
-  `update posted_card set edit_due_at = $8, edit_cause = $9, edit_failures = $10, edited_at = coalesce($11, edited_at)
-   where recipient_id = $1 and notice_id = $2 and channel = $3 and connection = $4 and place = $5 and delivery_id = $6
-     and edit_due_at = $7`,
+const SETTLE_EDITS = statement(
+  'assistant.settle-edits',
+  `update posted_card as c set edit_due_at = v.due_at, edit_cause = v.cause, edit_failures = v.failures,
+     edited_at = coalesce(v.edited_at, c.edited_at)
+   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[],
+     $9::text[], $10::int[], $11::timestamptz[]) as v (recipient_id, notice_id, channel, connection, place, delivery_id,
+     claimed_until, due_at, cause, failures, edited_at)
+   where (c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id)
+     = (v.recipient_id, v.notice_id, v.channel, v.connection, v.place, v.delivery_id) and c.edit_due_at = v.claimed_until`,
 );
 
 const NEXT_EDIT = statement('assistant.next-edit', 'select min(edit_due_at) as at from posted_card');
@@ -72,12 +76,7 @@ export async function recordPosted(sql: Sql, cards: readonly PostedCard[]): Prom
   // One row twice in one statement would fail it; the later one is as good.
   const rows = [...new Map(cards.map((card) => [keyOf(card).join(' '), card])).values()];
   await sql.query(RECORD, [
-    textArray(rows.map(({ recipientId }) => recipientId)),
-    textArray(rows.map(({ noticeId }) => noticeId)),
-    textArray(rows.map(({ channel }) => channel)),
-    textArray(rows.map(({ connection }) => connection)),
-    textArray(rows.map(({ place }) => place)),
-    textArray(rows.map(({ deliveryId }) => deliveryId)),
+    ...keyColumns(rows),
     textArray(rows.map(({ activityId }) => activityId ?? null)),
     timestamptzArray(rows.map(({ postedAt }) => postedAt)),
   ]);
@@ -134,11 +133,16 @@ export type EditVerdict = {
   readonly failures: number;
 };
 
-/** What was asked for since the claim stays due. */
-export async function settleEdit(sql: Sql, { card, claimedUntil }: DueEdit, verdict: EditVerdict): Promise<void> {
-  const { dueAt, cause, editedAt, failures } = verdict;
-  const values = [dueAt ?? null, cause ?? null, failures, editedAt ?? null];
-  await sql.query(SETTLE_EDIT, [...keyOf(card), claimedUntil, ...values]);
+/** All in one statement. What was asked for since the claim stays due. */
+export async function settleEdits(sql: Sql, edits: readonly (readonly [DueEdit, EditVerdict])[]): Promise<void> {
+  await sql.query(SETTLE_EDITS, [
+    ...keyColumns(edits.map(([{ card }]) => card)),
+    timestamptzArray(edits.map(([{ claimedUntil }]) => claimedUntil)),
+    edits.map(([, { dueAt }]) => dueAt ?? null),
+    textArray(edits.map(([, { cause }]) => cause ?? null)),
+    int4Array(edits.map(([, { failures }]) => failures)),
+    edits.map(([, { editedAt }]) => editedAt ?? null),
+  ]);
 }
 
 /** When the next edit is due; undefined: none is. */
@@ -150,6 +154,11 @@ export async function nextEdit(sql: Sql): Promise<Date | undefined> {
 /** Forgets what was posted before `before`: those cards are not edited any more. */
 export async function forgetPosted(sql: Sql, before: Date): Promise<void> {
   await sql.query(FORGET, [before]);
+}
+
+function keyColumns(cards: readonly PostedCard[]): Buffer[] {
+  const keys = cards.map(keyOf);
+  return [0, 1, 2, 3, 4, 5].map((at) => textArray(keys.map((key) => key[at]!)));
 }
 
 function keyOf({ recipientId, noticeId, channel, connection, place, deliveryId }: PostedCard): string[] {
