@@ -1,5 +1,6 @@
 // One HTTP call to a service that we post to. It ends in time, reads no more than it must, follows no redirect (the
 // credentials would travel along), and what a network does wrong is a value, not an exception.
+import { retryAfterMs } from '../kit/retry-after.ts';
 
 export type Answer = {
   /** 0: there was no answer. */
@@ -30,23 +31,11 @@ export async function call({ method, url, headers = {}, body, timeoutMs = TIMEOU
     const init = { method, headers, signal, redirect: 'manual' as const };
     const response = await fetch(url, body === undefined ? init : { ...init, body });
     const text = await readText(response);
-    const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), Date.now());
-    return { status: response.status, json: parseJson(text), text, retryAfterMs, cause: undefined };
+    const waitMs = retryAfterMs(response.headers.get('retry-after'), Date.now());
+    return { status: response.status, json: parseJson(text), text, retryAfterMs: waitMs, cause: undefined };
   } catch (error) {
     return { status: 0, json: undefined, text: '', retryAfterMs: undefined, cause: causeOf(error) };
   }
-}
-
-/** Milliseconds from now; undefined when it says nothing that can be understood. */
-export function parseRetryAfter(header: string | null, now: number): number | undefined {
-  if (header === null) return undefined;
-  const seconds = Number(header);
-  const ms = header.trim() !== '' && Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - now;
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 async function readText(response: Response): Promise<string> {

@@ -1,5 +1,6 @@
 // The agents of the config: programs written with the Microsoft 365 Agents SDK or the Bot Framework SDK that answer
 // people. The one named `assistant` is who people talk to if they choose nobody else.
+import { isRecord } from '../../kit/record.ts';
 
 /** `anonymous` only for development: no keys in either direction, and both programs on this machine. */
 export type AgentAuth = 'anonymous' | { readonly clientId: string };
@@ -63,8 +64,4 @@ function isHttpUrl(value: unknown): value is string {
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
   return /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|::1|::ffff:127(\.\d{1,3}){3})$/.test(bare);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -3,10 +3,11 @@
 // verified them, never by card data.
 import { createHash } from 'node:crypto';
 import { type Card, cardJson } from '../../kit/card.ts';
+import { isRecord } from '../../kit/record.ts';
 
 /** Under this key, so that no input of a card can change it. */
 const KEY = 'carillon';
-export const ANSWER_VERB = 'decide';
+const ANSWER_VERB = 'decide';
 /** Ids that inputs of a card may not have. */
 export const reservedInputs: readonly string[] = [KEY, 'verb', 'msteams'];
 
@@ -96,8 +97,4 @@ function parseJson(text: unknown): unknown {
   } catch {
     return undefined; // a button that is not ours
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

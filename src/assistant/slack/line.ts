@@ -1,7 +1,7 @@
 // A Slack connection at work: the official client, loaded when it is first needed, told neither to wait nor to repeat by
 // itself: our queue does both, and knows more about when. What Slack answers becomes a value.
 import type { WebClient } from '@slack/web-api';
-import { isRecord } from '../call.ts';
+import { isRecord } from '../../kit/record.ts';
 import { Pace } from '../pace.ts';
 import type { Failure, Told } from '../teams/connector.ts';
 import type { SlackConnection } from './connection.ts';
@@ -10,7 +10,7 @@ export type SlackMessage = { readonly text: string; readonly blocks?: readonly u
 export type SlackPlace = { readonly channelId: string; readonly ts: string };
 
 /** One message a second and conversation, with short bursts; some hundred a minute in a workspace (docs.slack.dev). */
-export const slackLimits = {
+const slackLimits = {
   place: [
     { count: 3, withinMs: 2_000 },
     { count: 60, withinMs: 60_000 },

@@ -1,6 +1,6 @@
 // The form that asks for a reason, for whoever pressed a button that needs one and gave none.
 import type { Notice } from '../../inbox/notice.ts';
-import { isRecord } from '../call.ts';
+import { isRecord } from '../../kit/record.ts';
 import { type ReadAnswer, readAnswer } from '../cards/answer-data.ts';
 
 export const REASON_FIELD = 'reason';

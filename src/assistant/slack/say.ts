@@ -1,5 +1,5 @@
 // What the assistant says, in Slack's form: text, and its suggestions as buttons that say their words when pressed.
-import { isRecord } from '../call.ts';
+import { isRecord } from '../../kit/record.ts';
 import type { Activity } from '../conversations/activity.ts';
 import type { SlackMessage } from './line.ts';
 

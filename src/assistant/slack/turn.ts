@@ -1,11 +1,11 @@
 // What comes from Slack: buttons, the form that asks for a reason, and messages to the assistant. Slack repeats what is
 // not acknowledged within three seconds, so the same thing may come twice: answers count once by their key, messages by
 // the id of their event.
+import { isRecord } from '../../kit/record.ts';
 import type { Emit } from '../../kit/signals.ts';
 import { type AnswerDeps, type Taken, takeAnswer } from '../answering.ts';
 import type { Hear } from '../bot/hear.ts';
 import type { Shower } from '../bot/show.ts';
-import { isRecord } from '../call.ts';
 import { type ReadAnswer, readAnswer } from '../cards/answer-data.ts';
 import type { Activity } from '../conversations/activity.ts';
 import { sayPatiently } from '../pace.ts';
@@ -55,7 +55,9 @@ async function takePress(deps: SlackTurnDeps, person: Person, payload: Json): Pr
   const read = readAnswer(payload);
   if (!read) {
     const said = spokenIn(payload);
-    return said === undefined ? undefined : hear(deps, person, { type: 'message', text: said });
+    // The assistant may take longer than Slack waits.
+    if (said !== undefined) void hear(deps, person, { type: 'message', text: said });
+    return undefined;
   }
   const [pressed] = payload.actions as Json[]; // readAnswer looked at it
   const taken = await answer(deps, person, read, `${String(pressed?.action_ts)}:${String(pressed?.action_id)}`);
@@ -115,7 +117,8 @@ function isRepeated({ seen }: SlackTurnDeps, id: string): boolean {
   return false;
 }
 
-async function hear(deps: SlackTurnDeps, person: Person, activity: Activity): Promise<undefined> {
+/** Never fails: what went wrong is told to the signals. */
+async function hear(deps: SlackTurnDeps, person: Person, activity: Activity): Promise<void> {
   const { recipientId, userId, channelId = userId } = person;
   const say = async (reply: Activity) => {
     const told = await sayPatiently(
@@ -133,7 +136,6 @@ async function hear(deps: SlackTurnDeps, person: Person, activity: Activity): Pr
   } catch (error) {
     deps.emit({ name: 'assistant.turn-failed', error });
   }
-  return undefined;
 }
 
 function whoIs({ database, name, line }: SlackTurnDeps, person: string): Promise<string | undefined> {

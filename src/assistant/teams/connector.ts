@@ -1,7 +1,8 @@
 // The Bot Connector as Teams speaks it, in the few calls that posting needs. Our own thin client and not the SDK's: pacing
 // needs `Retry-After`, the sub-codes of errors and a size that is counted before sending, and none of that should load an
 // SDK of 36 MB at the start. Source: Microsoft "Bot Connector API reference", "Send proactive messages", "Rate limiting".
-import { type Answer, call, isRecord } from '../call.ts';
+import { isRecord } from '../../kit/record.ts';
+import { type Answer, call } from '../call.ts';
 import { botId, endpointsOf, type TeamsConnection } from './connection.ts';
 import { type AccessTokens, NoToken } from './token.ts';
 

@@ -2,7 +2,8 @@
 // Needs the application permission TeamsAppInstallation.ReadWriteSelfForUser.All (with TeamsAppInstallation.ReadForUser.All
 // and AppCatalog.Read.All to read) and an app in the organisation's catalogue.
 // Source: Microsoft "Proactive installation of apps using Graph API to send messages".
-import { type Answer, call, isRecord } from '../call.ts';
+import { isRecord } from '../../kit/record.ts';
+import { type Answer, call } from '../call.ts';
 import { endpointsOf, type TeamsConnection } from './connection.ts';
 import type { Told } from './connector.ts';
 import { type AccessTokens, NoToken } from './token.ts';

@@ -1,5 +1,6 @@
 // Access tokens by client credentials, kept until shortly before they end. Who asks while one is being fetched waits for it.
-import { type Answer, call, isRecord } from '../call.ts';
+import { isRecord } from '../../kit/record.ts';
+import { type Answer, call } from '../call.ts';
 import { endpointsOf, type TeamsConnection } from './connection.ts';
 
 type Kept = { readonly token: string; readonly until: number };

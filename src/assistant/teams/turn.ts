@@ -1,12 +1,12 @@
 // What comes from Teams: installing and removing the app, messages, buttons. The person is who the token vouches for; a
 // recipient is looked up for them, and where they can be reached is remembered on every turn.
 
+import { isRecord } from '../../kit/record.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import { findRecipients } from '../../people/recipients.ts';
 import { type AnswerDeps, type Taken, takeAnswer } from '../answering.ts';
 import type { Hear } from '../bot/hear.ts';
 import type { Shower } from '../bot/show.ts';
-import { isRecord } from '../call.ts';
 import { ADAPTIVE_CARD_TYPE, toAdaptiveCard } from '../cards/adaptive.ts';
 import { readAnswer } from '../cards/answer-data.ts';
 import type { Activity } from '../conversations/activity.ts';

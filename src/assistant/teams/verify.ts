@@ -2,8 +2,9 @@
 // bot, names the service that the activity names, and the key is endorsed for the channel. Source: Microsoft
 // "Authenticate requests with the Bot Connector API", "Connector to Bot".
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
+import { isRecord } from '../../kit/record.ts';
 import { Refusal } from '../../kit/refusal.ts';
-import { call, isRecord } from '../call.ts';
+import { call } from '../call.ts';
 import { endpointsOf, isTrustedService, type TeamsConnection } from './connection.ts';
 
 /** Clocks may differ by this much. */

@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
+import { retryAfterMs } from '../../kit/retry-after.ts';
 import { PushClient } from '../http2/client.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { type ApnsCredentials, ProviderToken } from './apns-token.ts';
@@ -15,7 +16,6 @@ import {
   type PushOutcome,
   type PushSignal,
   platformHeaders,
-  retryAfterMs,
 } from './driver.ts';
 import { Gate } from './gate.ts';
 

@@ -86,10 +86,3 @@ export function platformHeaders(options: PushOptions): Map<string, string> {
   const entries = Object.entries(options.headers ?? {});
   return new Map(entries.map(([name, value]) => [name.toLowerCase(), checkedHeader(name, value)]));
 }
-
-/** `Retry-After` (seconds or a date) in milliseconds from `now`. */
-export function retryAfterMs(value: string | undefined, now: number): number | undefined {
-  if (value === undefined) return undefined;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
-  return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
-}

@@ -5,11 +5,12 @@
 import type { KeyObject } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Refusal } from '../../kit/refusal.ts';
+import { retryAfterMs } from '../../kit/retry-after.ts';
 import { PushClient } from '../http2/client.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { shortId } from './apns.ts';
-import { type Driver, type Push, type PushOptions, type PushOutcome, type PushSignal, retryAfterMs } from './driver.ts';
+import type { Driver, Push, PushOptions, PushOutcome, PushSignal } from './driver.ts';
 import { Gate } from './gate.ts';
 import { readPrivateKey, signToken } from './jwt.ts';
 import { Pace } from './pace.ts';

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
+import { retryAfterMs } from '../../kit/retry-after.ts';
 import { PushClient } from '../http2/client.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { privateAddress } from './address-guard.ts';
@@ -13,7 +14,6 @@ import {
   type PushOutcome,
   type PushSignal,
   platformHeaders,
-  retryAfterMs,
 } from './driver.ts';
 import { maxPlaintextBytes, type RecipientKeys } from './encryption.ts';
 import { Gate } from './gate.ts';

@@ -3,6 +3,7 @@
 // "Push notifications overview (Windows App SDK)". The channel's address comes from the device, so its host is checked.
 
 import { Refusal } from '../../kit/refusal.ts';
+import { retryAfterMs } from '../../kit/retry-after.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { shortId } from './apns.ts';
@@ -13,7 +14,6 @@ import {
   type PushOutcome,
   type PushSignal,
   platformHeaders,
-  retryAfterMs,
 } from './driver.ts';
 import { Gate } from './gate.ts';
 import { Http1Client } from './http1-client.ts';

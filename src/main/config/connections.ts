@@ -3,6 +3,7 @@
 import type { SlackConnection } from '../../assistant/slack/connection.ts';
 import { clouds, type TeamsConnection } from '../../assistant/teams/connection.ts';
 import type { WebhookConnection } from '../../assistant/webhook/poster.ts';
+import { isRecord } from '../../kit/record.ts';
 
 export type ConnectionsConfig = {
   /** Bots in Teams, by a name of yours. People reach them at `/v1/assistant/teams/{name}/messages`. */
@@ -93,8 +94,4 @@ function checkTexts(given: Json, fields: readonly string[], say: Say): void {
 
 function isHttp(value: unknown): boolean {
   return typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
-}
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,6 +7,7 @@ import type { IngestMapping } from '../../events/ingest.ts';
 import { type Category, compileDefinitions, type Definitions, type Notification } from '../../handler/notification.ts';
 import { type HubCredentials, hubNamePattern } from '../../hub/hubs.ts';
 import { checkCredentials } from '../../hub/lanes.ts';
+import { isRecord } from '../../kit/record.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import { checkEntityName, mergeSettings, type TopicSettings, topicDefaults } from '../../topics/entities/settings.ts';
 import { projectFolder } from '../version.ts';
@@ -170,8 +171,4 @@ function listOf(given: unknown, path: string, problems: string[]): unknown[] {
   if (Array.isArray(given)) return given;
   problems.push(`${path}: must be a list.`);
   return [];
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,6 +2,7 @@
 // knows, with texts that hide neither HTML nor images nor links to anything but http, https, mailto and tel. Errors name
 // the path, such as `adaptiveCard.body[2].items[0].url`.
 import type { AdaptiveCard, CardAction } from '../../../kit/card.ts';
+import { isRecord } from '../../../kit/record.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import { reservedInputs } from '../answer-data.ts';
 import { tame } from '../markdown.ts';
@@ -57,12 +58,12 @@ function plainJson(given: unknown, policy: CardPolicy): Thing {
   const bytes = Buffer.byteLength(text ?? '');
   if (bytes > policy.maxBytes) throw invalid('adaptiveCard', `has ${bytes} bytes; the limit is ${policy.maxBytes}`);
   const source: unknown = text === undefined ? undefined : JSON.parse(text);
-  if (!isThing(source)) throw invalid('adaptiveCard', 'must be an object');
+  if (!isRecord(source)) throw invalid('adaptiveCard', 'must be an object');
   return source;
 }
 
 function parseThing(given: unknown, types: readonly string[], at: string, walk: Walk, depth: number): Thing {
-  if (!isThing(given)) throw invalid(at, 'must be an object');
+  if (!isRecord(given)) throw invalid(at, 'must be an object');
   if (depth > walk.policy.maxDepth) throw invalid(at, `is nested more than ${walk.policy.maxDepth} deep`);
   const type = typeOf(given, types, at);
   const { properties, required = [] } = shapes[type]!;
@@ -136,7 +137,7 @@ const scalars: Record<Exclude<Kind, object>, Scalar> = {
       ? scalars.image(value, at, policy, walk, depth)
       : parseThing({ type: 'BackgroundImage', ...(value as object) }, ['BackgroundImage'], at, walk, depth),
   requires: (value, at) => {
-    if (!isThing(value)) throw invalid(at, 'must be an object');
+    if (!isRecord(value)) throw invalid(at, 'must be an object');
     return Object.fromEntries(
       Object.entries(value).map(([name, version]) => [tame(name), tame(textOf(version, `${at}.${name}`))]),
     );
@@ -150,7 +151,7 @@ const scalars: Record<Exclude<Kind, object>, Scalar> = {
 
 function parseTarget(value: unknown, at: string): unknown {
   const name = matching(NAME, 'must name an element');
-  if (!isThing(value)) return name(value, at);
+  if (!isRecord(value)) return name(value, at);
   const { elementId, isVisible } = value;
   if (isVisible !== undefined && typeof isVisible !== 'boolean')
     throw invalid(`${at}.isVisible`, 'must be true or false');
@@ -210,10 +211,6 @@ function imageWords(images: CardPolicy['images']): string {
   const where =
     images === 'https' ? 'an https address or ' : images === 'embedded' ? '' : `an address at ${images.join(', ')} or `;
   return `must be ${where}a PNG, JPEG or GIF in a data: address`;
-}
-
-function isThing(value: unknown): value is Thing {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function refuse(at: string, what: string): never {
