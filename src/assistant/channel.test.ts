@@ -117,6 +117,19 @@ test('a conversation that is gone is marked, and the notice goes to the next pla
   });
 });
 
+test('a card that was decided before it could be posted says so in the time of its reader', async () => {
+  const times = "'2026-01-01T00:00:00Z', '2026-01-01T00:00:00Z'";
+  await database.query(
+    `insert into recipient (id, time_zone, created_at, updated_at) values ('hana', 'Asia/Tokyo', ${times})`,
+  );
+  const delivery = await plan('hana', { actions: [{ id: 'approve', label: 'Approve', done: 'Approved' }] });
+  const at = new Date('2026-03-01T20:30:00Z');
+  decisions.set(delivery.noticeId, { state: 'decided', actionId: 'approve', by: { id: 'gil' }, at });
+  await channel.deliver([delivery]);
+  const [activity] = await said((await conversationOf(database, 'hana')).id);
+  expect(activity!.summary).toContain('2 Mar 2026, 05:30');
+});
+
 test('a card that was decided turns in place: same id, same time, nothing new in the conversation', async () => {
   const actions = [{ id: 'approve', label: 'Approve', done: 'Approved' }];
   const delivery = await plan('gil', { actions });

@@ -7,12 +7,13 @@ import type { LanePolicy } from '../deliveries/policy.ts';
 import { findNotices, type Notice } from '../inbox/notice.ts';
 import type { Database, Sql } from '../kit/database.ts';
 import type { Emit } from '../kit/signals.ts';
+import type { Profile } from '../people/recipient.ts';
 import { findRecipients } from '../people/recipients.ts';
 import type { Decision } from './cards/decision.ts';
 import { conversationsOf } from './conversations/conversation.ts';
 import { type PostedCard, postedDeliveries, recordPosted } from './posted.ts';
 import type { Content, Poster, Result } from './poster.ts';
-import type { Reference, Surface } from './references/reference.ts';
+import { type Reference, type Surface, unseenPlace } from './references/reference.ts';
 import { captureReference, markReference, referencesOf, throttleReference } from './references/references.ts';
 
 export type ConversationSignal =
@@ -93,39 +94,31 @@ async function planTrips(
   if (open.length === 0) return [];
   const ids = [...new Set(open.map(({ delivery }) => delivery.recipientId))];
   const asking = open.filter(({ notice }) => notice.card.actions?.length).map(({ notice }) => notice.id);
-  const [known, likely, decisions] = await Promise.all([
+  const needsPeople = asking.length > 0 || [...posters.values()].some(({ likely }) => likely !== undefined);
+  const [known, people, decisions] = await Promise.all([
     referencesOf(database, ids),
-    likelyPlaces(database, posters, ids),
+    needsPeople ? findRecipients(database, ids) : undefined,
     asking.length === 0 ? undefined : decisionsOf(database, asking),
   ]);
-  const places = new Map(ids.map((id) => [id, placesOf(posters, known.get(id) ?? [], likely.get(id) ?? [])]));
+  const places = new Map(ids.map((id) => [id, placesOf(posters, known.get(id) ?? [], people?.get(id))]));
   return open.map(({ delivery, notice }) => {
-    const content = { notice, decision: decisions?.get(notice.id) };
-    return { delivery, content, places: places.get(delivery.recipientId)!, tried: 0, stranded: false };
+    const { recipientId } = delivery;
+    const content = { notice, decision: decisions?.get(notice.id), reader: people?.get(recipientId) };
+    return { delivery, content, places: places.get(recipientId)!, tried: 0, stranded: false };
   });
 }
 
 function placesOf(
   posters: ReadonlyMap<Surface, Poster>,
   known: readonly Reference[],
-  likely: readonly Reference[],
+  person: Profile | undefined,
 ): Reference[] {
+  const likely = person === undefined ? [] : [...posters.values()].flatMap((poster) => poster.likely?.(person) ?? []);
   const usable = known.filter(({ state, channel }) => state === 'ok' && posters.has(channel));
   const unknown = likely.filter(
     (one) => !known.some(({ channel, connection }) => channel === one.channel && connection === one.connection),
   );
   return [...usable, ...unknown];
-}
-
-async function likelyPlaces(
-  sql: Sql,
-  posters: ReadonlyMap<Surface, Poster>,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, readonly Reference[]>> {
-  const asked = [...posters.values()].filter(({ likely }) => likely !== undefined);
-  if (asked.length === 0) return new Map();
-  const people = await findRecipients(sql, ids);
-  return new Map([...people].map(([id, person]) => [id, asked.flatMap((poster) => poster.likely!(person))]));
 }
 
 /** Posts what can be posted, and sends whoever met a closed door on to the next one. */
@@ -152,18 +145,9 @@ async function openStanding(sql: Sql, trips: readonly Trip[]): Promise<void> {
   for (const trip of stranded) {
     const { id: place, recipientId, agent: connection } = standing.get(trip.delivery.recipientId)!;
     trip.stranded = true;
-    trip.places = [...trip.places, { recipientId, channel: 'directline', connection, place, ...unseen }];
+    trip.places = [...trip.places, unseenPlace({ recipientId, channel: 'directline', connection, place })];
   }
 }
-
-const unseen = {
-  person: undefined,
-  address: {},
-  state: 'ok',
-  lastSeenAt: undefined,
-  lastError: undefined,
-  throttledUntil: undefined,
-} as const;
 
 /** A place whose service asked to wait is left alone; the delivery comes back then. */
 function isHeldBack(

@@ -50,7 +50,7 @@ export class AgentKeys {
   /** The key to sign with; the first one is made here. */
   async current(): Promise<AgentKey> {
     await this.#refresh();
-    if (this.#keys.length === 0) await this.rotate({ olderThanMs: 0 });
+    if (this.#keys.length === 0) await this.rotate();
     return this.#keys[0]!;
   }
 

@@ -38,7 +38,7 @@ export function openActions(card: Card, decision: Decision | undefined): readonl
   return decision === undefined || decision.state === 'open' ? (card.actions ?? []) : [];
 }
 
-export function dateText(date: Date, { locale, timeZone }: Reader): string {
+function dateText(date: Date, { locale, timeZone }: Reader): string {
   const options = { dateStyle: 'medium', timeStyle: 'short' } as const;
   try {
     const zone = timeZone ?? 'UTC';

@@ -20,7 +20,7 @@ export type StreamSettings = {
   readonly pollMs: number;
 };
 
-export const streamDefaults: StreamSettings = { maxStreams: 20_000, pollMs: 5_000 };
+const streamDefaults: StreamSettings = { maxStreams: 20_000, pollMs: 5_000 };
 
 /** Where a stream's activities go. Must not throw. */
 export type Sink = {

@@ -5,7 +5,7 @@ import { toMessage } from '../../events/to-message.ts';
 import { derivedId } from '../../kit/ids.ts';
 import { decisionOf, type QuestionRow } from './question.ts';
 
-export const ANSWER_TYPE = 'carillon.answer';
+const ANSWER_TYPE = 'carillon.answer';
 
 export type Reply = {
   readonly entity: string;

@@ -7,10 +7,6 @@
 export const surfaces = ['directline', 'teams', 'slack', 'webhook'] as const;
 export type Surface = (typeof surfaces)[number];
 
-export function isSurface(value: unknown): value is Surface {
-  return surfaces.some((surface) => surface === value);
-}
-
 /** What each surface needs to post: JSON, written and read by its adapter alone. */
 export type Address = Readonly<Record<string, unknown>>;
 
@@ -33,6 +29,12 @@ export type Reference = Place & {
   readonly lastError: string | undefined;
   readonly throttledUntil: Date | undefined;
 };
+
+/** A place where the person was not seen yet, as far as we know. */
+export function unseenPlace(place: Place, address: Address = {}, person?: string): Reference {
+  const unknown = { lastSeenAt: undefined, lastError: undefined, throttledUntil: undefined };
+  return { ...place, person, address, state: 'ok', ...unknown };
+}
 
 export type Capture = Place & {
   readonly address: Address;

@@ -4,7 +4,7 @@ import type { Profile } from '../../people/recipient.ts';
 import { toBlockKit } from '../cards/block-kit.ts';
 import { inOrder } from '../pace.ts';
 import type { Content, Edit, Post, Poster, Result } from '../poster.ts';
-import type { Reference } from '../references/reference.ts';
+import { type Reference, unseenPlace } from '../references/reference.ts';
 import type { Told } from '../teams/connector.ts';
 import type { SlackLine, SlackMessage } from './line.ts';
 
@@ -21,18 +21,8 @@ export class SlackPoster implements Poster {
     const userId = person.addresses.slack;
     const known = userId !== undefined ? { userId } : person.email !== undefined ? { email: person.email } : undefined;
     if (!known) return [];
-    return [...this.#lines.keys()].map((connection) => ({
-      recipientId: person.id,
-      channel: 'slack',
-      connection,
-      place: `user:${userId ?? person.email}`,
-      person: userId,
-      address: known,
-      state: 'ok',
-      lastSeenAt: undefined,
-      lastError: undefined,
-      throttledUntil: undefined,
-    }));
+    const where = { recipientId: person.id, channel: 'slack', place: `user:${userId ?? person.email}` } as const;
+    return [...this.#lines.keys()].map((connection) => unseenPlace({ ...where, connection }, known, userId));
   }
 
   post(posts: readonly Post[]): Promise<readonly Result[]> {

@@ -6,14 +6,14 @@ import { ADAPTIVE_CARD_TYPE, toAdaptiveCard } from '../cards/adaptive.ts';
 import { toText } from '../cards/text.ts';
 import { inOrder, Pace } from '../pace.ts';
 import type { Content, Edit, Post, Poster, Result } from '../poster.ts';
-import type { Capture, Reference } from '../references/reference.ts';
+import { type Capture, type Reference, unseenPlace } from '../references/reference.ts';
 import { endpointsOf, isTrustedService, type TeamsConnection } from './connection.ts';
 import { Connector, type Failure, type TeamsPlace, type Told } from './connector.ts';
 import { Graph } from './graph.ts';
 import { AccessTokens } from './token.ts';
 
 /** Per bot and conversation, and per app and tenant. Source: Microsoft "Optimize your bot with rate limiting in Teams". */
-export const teamsLimits = {
+const teamsLimits = {
   place: [
     { count: 7, withinMs: 1_000 },
     { count: 8, withinMs: 2_000 },
@@ -51,18 +51,8 @@ export class TeamsPoster implements Poster {
   likely(person: Profile): readonly Reference[] {
     const userId = person.addresses.teams;
     if (userId === undefined) return [];
-    return [...this.#lines.keys()].map((connection) => ({
-      recipientId: person.id,
-      channel: 'teams',
-      connection,
-      place: `user:${userId}`,
-      person: userId,
-      address: { userId },
-      state: 'ok',
-      lastSeenAt: undefined,
-      lastError: undefined,
-      throttledUntil: undefined,
-    }));
+    const where = { recipientId: person.id, channel: 'teams', place: `user:${userId}` } as const;
+    return [...this.#lines.keys()].map((connection) => unseenPlace({ ...where, connection }, { userId }, userId));
   }
 
   post(posts: readonly Post[]): Promise<readonly Result[]> {

@@ -8,7 +8,7 @@ import { ADAPTIVE_CARD_TYPE, toAdaptiveCard } from '../cards/adaptive.ts';
 import { toText } from '../cards/text.ts';
 import { inOrder, Pace } from '../pace.ts';
 import type { Content, Post, Poster, Result } from '../poster.ts';
-import type { Reference } from '../references/reference.ts';
+import { type Reference, unseenPlace } from '../references/reference.ts';
 
 export type WebhookConnection = {
   /** Whoever knows it may post. */
@@ -16,7 +16,7 @@ export type WebhookConnection = {
 };
 
 /** The numbers of the older connectors; those of workflows are those of the plan that they run in. */
-export const webhookLimits = {
+const webhookLimits = {
   place: [
     { count: 4, withinMs: 1_000 },
     { count: 60, withinMs: 30_000 },
@@ -27,7 +27,7 @@ export const webhookLimits = {
   connection: [{ count: 4, withinMs: 1_000 }],
 } as const;
 
-export const MOST_WEBHOOK_BYTES = 28 * 1024;
+const MOST_WEBHOOK_BYTES = 28 * 1024;
 
 export class WebhookPoster implements Poster {
   readonly surface = 'webhook';
@@ -41,9 +41,7 @@ export class WebhookPoster implements Poster {
   likely(person: Profile): readonly Reference[] {
     const connection = person.addresses.webhook;
     if (connection === undefined || !this.#connections.has(connection)) return [];
-    const place = { recipientId: person.id, channel: 'webhook', connection, place: connection } as const;
-    const unseen = { person: undefined, lastSeenAt: undefined, lastError: undefined, throttledUntil: undefined };
-    return [{ ...place, ...unseen, address: {}, state: 'ok' }];
+    return [unseenPlace({ recipientId: person.id, channel: 'webhook', connection, place: connection })];
   }
 
   post(posts: readonly Post[]): Promise<readonly Result[]> {

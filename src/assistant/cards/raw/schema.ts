@@ -39,7 +39,7 @@ const containerStyle = { oneOf: ['default', 'emphasis', 'good', 'attention', 'wa
 const imageSize = { oneOf: ['auto', 'stretch', 'small', 'medium', 'large'] };
 
 export const inputTypes = ['Input.Text', 'Input.Number', 'Input.Date', 'Input.Time', 'Input.Toggle', 'Input.ChoiceSet'];
-export const elementTypes = [
+const elementTypes = [
   'ActionSet',
   'ColumnSet',
   'Container',
@@ -54,8 +54,8 @@ export const elementTypes = [
 ];
 /** Those that send an answer. */
 export const answerTypes = ['Action.Submit', 'Action.Execute'];
-export const selectTypes = [...answerTypes, 'Action.OpenUrl', 'Action.ToggleVisibility'];
-export const actionTypes = [...selectTypes, 'Action.ShowCard'];
+const selectTypes = [...answerTypes, 'Action.OpenUrl', 'Action.ToggleVisibility'];
+const actionTypes = [...selectTypes, 'Action.ShowCard'];
 
 const elements: Kind = { things: elementTypes };
 const selectAction: Kind = { thing: selectTypes };

@@ -68,7 +68,7 @@ export function answerRoutes(app: App, { decisions }: AnswerDeps): void {
   );
 }
 
-export function shownAnswer({ notice, decision }: Decided) {
+function shownAnswer({ notice, decision }: Decided) {
   return { id: notice.id, decision: decisionJson(decision), card: notice.card };
 }
 
