@@ -49,7 +49,7 @@ describe('the bootstrap', () => {
   it('says what to do when the registry cannot be reached', () => {
     const folder = mkdtempSync(join(tmpdir(), 'carillon-bootstrap-'));
     try {
-      for (const path of ['bin', 'package.json', 'package-lock.json', 'web/icons'])
+      for (const path of ['bin', 'package.json', 'package-lock.json', 'web/icons', 'web/carousel'])
         cpSync(path, join(folder, path), { recursive: true });
       const result = spawnSync(process.execPath, [join(folder, 'bin/carillon.js'), '--version'], {
         encoding: 'utf8',
