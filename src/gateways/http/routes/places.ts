@@ -6,18 +6,16 @@ import type { Database } from '../../../kit/database.ts';
 import { getRecipient } from '../../../people/recipients.ts';
 import type { App } from '../app.ts';
 import { onRecipient } from '../identity.ts';
-import { RecipientParams, responses } from '../schemas.ts';
+import { Nullable, RecipientParams, responses, Time } from '../schemas.ts';
 
 const Place = Type.Object({
-  surface: Type.Union(surfaces.map((surface) => Type.Literal(surface))),
+  surface: Type.Enum([...surfaces]),
   connection: Type.String({ description: 'The agent of the web chat; else the connection of the config.' }),
   place: Type.String({ description: 'The conversation, as the surface names it.' }),
-  state: Type.Union([Type.Literal('ok'), Type.Literal('blocked'), Type.Literal('gone')]),
-  lastSeenAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
-    description: 'When the person spoke there last.',
-  }),
-  lastError: Type.Union([Type.String(), Type.Null()]),
-  throttledUntil: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+  state: Type.Enum(['ok', 'blocked', 'gone']),
+  lastSeenAt: Nullable(Time('When the person spoke there last.')),
+  lastError: Nullable(Type.String()),
+  throttledUntil: Nullable(Time()),
 });
 
 const schema = {
