@@ -1,24 +1,17 @@
 // Cards that ask, in real Chromium: the budget approval of the original, from the button to the decision, on every page that
 // shows it; and cards that mean harm.
 import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensurePages } from '../../src/main/pages.ts';
+import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { ServerProcess } from '../support/server-process.ts';
-import { expectAccessible, startChromium, Visitor } from './browser.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import { expectAccessible, useSite, Visitor } from './browser.ts';
 
 let server: ServerProcess;
 let browser: Browser;
 
-beforeAll(async () => {
-  await ensurePages();
-  [server, browser] = await Promise.all([ServerProcess.start(), startChromium()]);
+useSite(async (...site) => {
+  [server, browser] = site;
   await server.call('PUT', '/v1/recipients/ada', { displayName: 'Ada Lovelace' });
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.[Symbol.asyncDispose]();
 });
 
 const row = (page: Page, title: string): Locator => page.getByRole('article').filter({ hasText: title });

@@ -1,23 +1,16 @@
 // The conversation on /me, in real Chromium with the real Web Chat: what happens arrives there by itself, is answered there, and
 // is still there after a cut, a reload and a restart.
 import type { Browser, Locator, Page, WebSocketRoute } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensurePages } from '../../src/main/pages.ts';
+import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { ServerProcess } from '../support/server-process.ts';
-import { startChromium, Visitor } from './browser.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import { useSite, Visitor } from './browser.ts';
 
 let server: ServerProcess;
 let browser: Browser;
 
-beforeAll(async () => {
-  await ensurePages();
-  [server, browser] = await Promise.all([ServerProcess.start(), startChromium()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.[Symbol.asyncDispose]();
+useSite((...site) => {
+  [server, browser] = site;
 });
 
 const chat = (page: Page): Locator => page.getByRole('region', { name: 'Assistant', exact: true });

@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { expect } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import { findProgram } from '../../scripts/tools.ts';
-import type { ServerProcess } from '../support/server-process.ts';
+import { ensurePages } from '../../src/main/pages.ts';
+import { ServerProcess } from '../support/server-process.ts';
 
 const FLAGS = [
   ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
@@ -19,6 +20,19 @@ export function chromiumPath(): string {
   const path = findProgram(['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']);
   if (path === undefined) throw new Error('There is no Chromium on the PATH.');
   return path;
+}
+
+/** Call at the top of a test file: a server with its pages and a Chromium, handed over before the first test. */
+export function useSite(opened: (server: ServerProcess, browser: Browser) => unknown): void {
+  const stack = new AsyncDisposableStack();
+  beforeAll(async () => {
+    await ensurePages();
+    const server = stack.use(await ServerProcess.start());
+    const browser = await startChromium();
+    stack.defer(() => browser.close());
+    await opened(server, browser);
+  });
+  afterAll(() => stack.disposeAsync());
 }
 
 /** One person's browser: its own cookies, and everything its pages complained about on their console. */
