@@ -75,7 +75,8 @@ export function withNamespace(command: Command): Command {
 }
 
 async function connect(connectionString: string): Promise<Namespace> {
-  const sdk = await import('@azure/service-bus').catch(() => {
+  const sdk = await import('@azure/service-bus').catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new UsageError(`--${FLAG} needs the client library of Azure: npm install @azure/service-bus`);
   });
   try {
