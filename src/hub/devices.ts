@@ -71,7 +71,8 @@ export const lockDeviceRow = statement(
 );
 const removeRow = statement(
   'hub.device-remove',
-  'delete from device where hub = $1 and id = $2 and kind = $3 and ($4::int is null or etag = $4) returning id',
+  `delete from device where hub = $1 and id = $2 and ($3::text is null or kind = $3) and ($4::int is null or etag = $4)
+   returning id`,
 );
 const hubIsThere = statement('hub.is-there', 'select 1 from hub where name = $1');
 
@@ -133,13 +134,13 @@ export async function findDevice(sql: Sql, hub: string, id: string, now: Date): 
   return row && deviceOf(row);
 }
 
-/** Whether it was there. With a condition it throws as putDevice does. */
+/** Whether it was there. Without a kind, of any. With a condition it throws as putDevice does. */
 export async function deleteDevice(
   database: Database,
-  { hub, id, kind }: { readonly hub: string; readonly id: string; readonly kind: DeviceKind },
+  { hub, id, kind }: { readonly hub: string; readonly id: string; readonly kind?: DeviceKind },
   { etag }: Condition = {},
 ): Promise<boolean> {
-  const [removed] = await database.query(removeRow, [hub, id, kind, typeof etag === 'number' ? etag : null]);
+  const [removed] = await database.query(removeRow, [hub, id, kind ?? null, typeof etag === 'number' ? etag : null]);
   if (removed !== undefined) return true;
   if (typeof etag === 'number') {
     const [row] = await database.query<DeviceRow>(findRow, [hub, id, new Date(0)]);

@@ -5,7 +5,12 @@ import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { mostPartBytes, partsOf } from './parts.ts';
 
-export type FilePart = { readonly part: number; readonly firstLine: number; readonly content: Buffer };
+export type FilePart = {
+  readonly part: number;
+  readonly firstLine: number;
+  readonly lines: number;
+  readonly content: Buffer;
+};
 export type FileInfo = {
   readonly path: string;
   readonly bytes: number;
@@ -29,7 +34,7 @@ const insertPart = statement(
 );
 const findPart = statement(
   'hub.file-part-find',
-  'select part, first_line, content from hub_file where hub = $1 and path = $2 and part = $3',
+  'select part, first_line, lines, content from hub_file where hub = $1 and path = $2 and part = $3',
 );
 const infoColumns = `path, sum(length(content))::bigint as bytes, sum(lines)::bigint as lines, max(part) as parts,
   bool_or(last) as whole, min(created_at) as created_at`;
@@ -90,9 +95,9 @@ export async function writeFile(
 }
 
 export async function readPart(sql: Sql, hub: string, path: string, part: number): Promise<FilePart | undefined> {
-  type PartRow = { part: number; first_line: number; content: Buffer };
+  type PartRow = { part: number; first_line: number; lines: number; content: Buffer };
   const [row] = await sql.query<PartRow>(findPart, [hub, path, part]);
-  return row && { part: row.part, firstLine: row.first_line, content: row.content };
+  return row && { part: row.part, firstLine: row.first_line, lines: row.lines, content: row.content };
 }
 
 export async function fileInfo(sql: Sql, hub: string, path: string): Promise<FileInfo | undefined> {

@@ -44,6 +44,8 @@ export class HubJobs {
   readonly #stop = new AbortController();
   readonly #poll: NodeJS.Timeout;
   #running: Promise<void> | undefined;
+  /** Somebody called while the last look was on its way: it may have missed what they submitted. */
+  #calledAgain = false;
 
   private constructor(deps: JobDeps) {
     this.#deps = deps;
@@ -58,11 +60,13 @@ export class HubJobs {
 
   /** Call after a job was submitted: without it, the next look comes within seconds. */
   wake(): void {
-    if (this.#stop.signal.aborted || this.#running !== undefined) return;
+    this.#calledAgain = this.#running !== undefined;
+    if (this.#stop.signal.aborted || this.#calledAgain) return;
     this.#running = this.#work()
       .catch((error: unknown) => this.#deps.emit({ name: 'hub.failed', error }))
       .finally(() => {
         this.#running = undefined;
+        if (this.#calledAgain) this.wake();
       });
   }
 
@@ -80,6 +84,7 @@ export class HubJobs {
   async #work(): Promise<void> {
     for (;;) {
       if (this.#stop.signal.aborted) return;
+      this.#calledAgain = false;
       const job = await claimJob(this.#deps.database, this.#deps.now());
       if (job === undefined) return;
       await carryOut(this.#deps, job, this.#stop.signal);
@@ -140,7 +145,7 @@ async function importPart(
   );
   const results = await writeBulk(tx, job.hub, job.type, read, now);
   const inVain = results.filter(({ problem }) => problem !== undefined).length;
-  const lines = part.firstLine - 1 + linesOf(texts);
+  const lines = part.firstLine - 1 + part.lines;
   const last = lines >= progress.total;
   await writeResults(tx, job, results, { part: number, last }, now);
   const counted = { ...progress, reached: String(number), lines, failed: progress.failed + inVain };
@@ -205,8 +210,4 @@ function kindOf({ form }: Job): 'registration' | undefined {
 
 function failed(progress: JobProgress, failure: string): JobProgress {
   return { ...progress, state: 'Failed', failure };
-}
-
-function linesOf(texts: readonly string[]): number {
-  return texts.at(-1) === '' ? texts.length - 1 : texts.length;
 }

@@ -163,7 +163,7 @@ test('what ended long ago is forgotten; what is to come, and its file, is not', 
   const hub = await makeHub('history');
   const old = new Date(Date.now() - 40 * 86_400_000);
   const message = { kind: 'native', platform: 'apns', body: '{}', headers: {} } as const;
-  const later = new Date(Date.now() + 86_400_000);
+  const later = new Date(old.getTime() + 6 * 86_400_000);
   const cancelled = await enqueueSend(database, hub, { message }, old, { dueAt: later });
   await cancelSend(database, hub, cancelled, old);
   const waiting = await enqueueSend(database, hub, { message }, old, { dueAt: later });

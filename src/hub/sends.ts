@@ -6,6 +6,7 @@
 
 import { type Sql, statement } from '../kit/database.ts';
 import { freshId } from '../kit/ids.ts';
+import { Refusal } from '../kit/refusal.ts';
 import type { Message } from './aims.ts';
 import type { Platform } from './drivers/driver.ts';
 import type { PushChannel } from './installation.ts';
@@ -49,6 +50,7 @@ const insertSend = statement(
    insert into hub_send_leg (hub, send, platform, due_at) select hub, id, $8, due_at from send returning send`,
 );
 const findByRequest = statement('hub.send-by-request', 'select id from hub_send where hub = $1 and request_id = $2');
+const mostDaysAhead = 7;
 const columns = `hub, id, state, job, enqueued_at, started_at, ended_at,
   array(select outcomes from hub_send_leg as leg where leg.hub = hub_send.hub and leg.send = hub_send.id) as outcomes`;
 const findOne = statement('hub.send-find', `select ${columns} from hub_send where hub = $1 and id = $2`);
@@ -72,7 +74,10 @@ type SendRow = {
   readonly ended_at: Date | null;
 };
 
-/** Durable when it returns, or with the caller's transaction. The id of the send, or of the earlier one with the same `requestId`. */
+/**
+ * Durable when it returns, or with the caller's transaction. The id of the send, or of the earlier one with the same
+ * `requestId`. Refuses (`bad_request`) what is due in more than a week.
+ */
 export async function enqueueSend(
   sql: Sql,
   hub: string,
@@ -81,6 +86,8 @@ export async function enqueueSend(
   options: { readonly requestId?: string | undefined; readonly dueAt?: Date | undefined } = {},
 ): Promise<string> {
   const { requestId = null, dueAt = now } = options;
+  if (dueAt.getTime() - now.getTime() > mostDaysAhead * 86_400_000)
+    throw new Refusal('bad_request', `A send can be scheduled ${mostDaysAhead} days ahead at most.`);
   const id = freshId('nh', now.getTime());
   const state = dueAt > now ? 'Scheduled' : 'Enqueued';
   const platform = job.message.kind === 'native' ? job.message.platform : '*';

@@ -3,23 +3,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ensurePages } from '../../src/main/pages.ts';
+import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { ADMIN_KEY, ServerProcess } from '../support/server-process.ts';
-import { expectAccessible, expectNoSidewaysScroll, startChromium, Visitor } from './browser.ts';
+import { ADMIN_KEY, type ServerProcess } from '../support/server-process.ts';
+import { expectAccessible, expectNoSidewaysScroll, useSite, Visitor } from './browser.ts';
 
 let server: ServerProcess;
 let browser: Browser;
 
-beforeAll(async () => {
-  await ensurePages();
-  [server, browser] = await Promise.all([ServerProcess.start(), startChromium()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.[Symbol.asyncDispose]();
+useSite((...site) => {
+  [server, browser] = site;
 });
 
 const row = (page: Page, title: string): Locator => page.getByRole('article').filter({ hasText: title });

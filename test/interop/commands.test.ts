@@ -142,6 +142,26 @@ describe('the command line', () => {
     expect((await carillon(['dead-letter', 'redrive'])).status).toBe(2);
   });
 
+  it('shows what cards ask, withdraws a question, and redrives answers, of which there are none', async () => {
+    const requester = { id: 'grace', name: 'Grace' };
+    const data = { request: 'b2', requester, approver: 'lea', amount: 5, currency: 'EUR', purpose: 'A spool' };
+    await done('send', 'finance', '--id', 'e2', '--type', 'finance.budget.requested', '--data', JSON.stringify(data));
+    type Questions = { items: { id: string; eventId: string; decision: { state: string } }[] };
+    const list = (state: string) => json<Questions>('question', 'list', '--recipient', 'lea', '--state', state);
+    const [{ id }] = await eventually(async () => {
+      const { items } = await list('open');
+      expect(items).toMatchObject([{ eventId: 'e2', decision: { state: 'open' } }]);
+      return items as [Questions['items'][0]]; // one, as was just seen
+    });
+    expect(await done('question', 'list', '--recipient', 'lea')).toMatch(/budget-approval +finance\/e2 +open/);
+    expect(await done('question', 'show', id)).toMatch(/asked +lea/);
+    expect(await done('question', 'withdraw', id)).toBe(`Withdrawn: ${id}.\n`);
+    expect((await list('open')).items).toEqual([]);
+    expect(await json('question', 'show', id)).toMatchObject({ id, decision: { state: 'withdrawn' }, answers: [] });
+    expect((await carillon(['question', 'withdraw', id])).status).toBe(1);
+    expect(await json('question', 'redrive')).toEqual({ redriven: 0 });
+  });
+
   it('makes links that sign in', async () => {
     const link = (await done('sign-in', 'ada')).trim();
     expect((await fetch(link, { redirect: 'manual' })).headers.get('set-cookie')).toContain('carillon_session');

@@ -183,8 +183,8 @@ function channelOf(address: unknown): unknown {
   return { endpoint, p256dh: p256dh ?? keys?.p256dh, auth: auth ?? keys?.auth };
 }
 
-/** From `If-Match`: `"3"`, `W/"3"` or `*`. */
-export function conditionOf({ headers }: Request): Condition {
+/** From `If-Match`: `"3"`, `W/"3"`, `*`, and `"*"` as the JavaScript client of notification hubs writes it. */
+export function conditionOf({ headers }: Pick<Request, 'headers'>): Condition {
   const given = headers['if-match']?.trim();
   if (given === undefined) return {};
   if (given.replaceAll('"', '') === '*') return { etag: '*' };

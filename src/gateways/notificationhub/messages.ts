@@ -35,7 +35,7 @@ async function postBatch(deps: HubDoorDeps, call: Call): Promise<Answer> {
 }
 
 async function schedule(deps: HubDoorDeps, call: Call): Promise<Answer> {
-  return enqueue(deps, call, readJob(deps, call), readSchedule(call.headers, deps.now()));
+  return enqueue(deps, call, readJob(deps, call), readSchedule(call.headers));
 }
 
 async function cancel({ database, now }: HubDoorDeps, { hub, rest }: Call): Promise<Answer> {

@@ -10,7 +10,6 @@ import { DoorError, formats } from './answers.ts';
 /** Of a whole request: a batch carries a thousand addresses beside its notification of 64 KiB. */
 export const mostBodyBytes = 512 * 1024;
 const mostNotificationBytes = 64 * 1024;
-const mostDaysAhead = 7;
 const mostAddresses = 1_000;
 
 /** Throws DoorError 400 for what cannot be pushed. */
@@ -76,12 +75,10 @@ function readAddresses(text: string): string[] {
 }
 
 /** A time without a zone is in UTC. */
-export function readSchedule(headers: IncomingHttpHeaders, now: Date): Date {
+export function readSchedule(headers: IncomingHttpHeaders): Date {
   const given = text(headers, 'servicebusnotification-scheduletime') ?? '';
   const time = new Date(/(Z|[+-]\d\d:?\d\d)$/i.test(given) ? given : `${given}Z`);
   if (Number.isNaN(time.getTime())) throw new DoorError(400, 'ServiceBusNotification-ScheduleTime is no time.');
-  if (time.getTime() - now.getTime() > mostDaysAhead * 86_400_000)
-    throw new DoorError(400, `A send can be scheduled ${mostDaysAhead} days ahead at most.`);
   return time;
 }
 

@@ -1,9 +1,10 @@
 // Registrations: the older words for a device, in Atom.
 
 import { newRegistrationId } from '../../hub/bulk.ts';
-import { type Condition, type Device, deleteDevice, findDevice, putDevice } from '../../hub/devices.ts';
+import { type Device, deleteDevice, findDevice, putDevice } from '../../hub/devices.ts';
 import { withLife } from '../../hub/rules.ts';
 import { listRegistrations } from '../../hub/selection.ts';
+import { conditionOf } from '../http/device-json.ts';
 import { DoorError } from './answers.ts';
 import { entryType, feedType } from './atom.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
@@ -34,7 +35,7 @@ async function create({ database, admin, now }: HubDoorDeps, { hub, settings, bo
 async function put({ database, admin, now }: HubDoorDeps, call: Call): Promise<Answer> {
   const installation = withLife(readRegistration(call.body, call.rest, admin.tagLimits), call.settings, now());
   const device = { hub: call.hub, kind: 'registration', installation } as const;
-  return entry(await putDevice(database, device, now(), condition(call)), call.origin);
+  return entry(await putDevice(database, device, now(), conditionOf(call)), call.origin);
 }
 
 async function get({ database, now }: HubDoorDeps, { hub, rest, origin }: Call): Promise<Answer> {
@@ -44,7 +45,7 @@ async function get({ database, now }: HubDoorDeps, { hub, rest, origin }: Call):
 }
 
 async function remove({ database }: HubDoorDeps, call: Call): Promise<Answer> {
-  await deleteDevice(database, { hub: call.hub, id: call.rest, kind: 'registration' }, condition(call));
+  await deleteDevice(database, { hub: call.hub, id: call.rest, kind: 'registration' }, conditionOf(call));
   return { status: 200 };
 }
 
@@ -96,14 +97,4 @@ function entry(device: Device, origin: string): Answer {
   const href = `${origin}/${encodeURIComponent(device.hub)}/registrations/${device.id}?api-version=2020-06`;
   const headers = { ETag: `W/"${device.etag}"`, 'Content-Location': href };
   return { status: 200, body: printRegistration(device, origin), type: entryType, headers };
-}
-
-/** `"3"`, `W/"3"`, `*`, and JavaScript's `"*"`. */
-function condition({ headers }: Call): Condition {
-  const given = headers['if-match'];
-  if (given === undefined) return {};
-  if (given.trim().replaceAll('"', '') === '*') return { etag: '*' };
-  const number = Number(/^(?:W\/)?"?(\d{1,9})"?$/.exec(given.trim())?.[1]);
-  if (Number.isNaN(number)) throw new DoorError(412, 'The ETag is none of ours.');
-  return { etag: number };
 }

@@ -81,6 +81,20 @@ export function stringOption({ options }: Pick<Call, 'options'>, name: string): 
   return typeof value === 'string' ? value : undefined;
 }
 
+/** Of an option that is `multiple`: all that were given. */
+export function listOption({ options }: Pick<Call, 'options'>, name: string): readonly string[] {
+  return (options[name] ?? []) as readonly string[]; // the option is `multiple`
+}
+
+/** The same, of texts such as `name=value`. */
+export function pairsOption(call: Pick<Call, 'options'>, option: string, shows = 'name=value'): [string, string][] {
+  return listOption(call, option).map((text) => {
+    const [, name, value] = /^([^=]+)=([\s\S]*)$/.exec(text) ?? [];
+    if (name === undefined) throw new UsageError(`--${option} wants ${shows}; it is "${text}".`);
+    return [name, value!];
+  });
+}
+
 /** `10s`, `500ms`, `5m`, `2h` in milliseconds. */
 export function parseDuration(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];

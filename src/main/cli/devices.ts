@@ -7,7 +7,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { partsOf } from '../../hub/parts.ts';
 import type { Client } from './client.ts';
 import { segment } from './client.ts';
-import { type Argument, type Call, type Command, type Option, stringOption, UsageError } from './command.ts';
+import {
+  type Argument,
+  type Call,
+  type Command,
+  listOption,
+  type Option,
+  pairsOption,
+  stringOption,
+  UsageError,
+} from './command.ts';
 import { parseJson } from './entities.ts';
 
 type Row = Record<string, unknown>;
@@ -146,11 +155,7 @@ async function deviceOf(call: Call): Promise<Row> {
   const [platform, given] = [stringOption(call, 'platform'), stringOption(call, 'address')];
   if (platform === undefined || given === undefined) throw new UsageError('Give --platform and --address.');
   const address = given.startsWith('@') ? (await readFile(given.slice(1), 'utf8')).trim() : given;
-  const templates = listOption(call, 'template').map((text) => {
-    const [, name, body] = /^([^=]+)=([\s\S]*)$/.exec(text) ?? [];
-    if (name === undefined) throw new UsageError(`--template wants name=body; it is "${text}".`);
-    return [name, { body }] as const;
-  });
+  const templates = pairsOption(call, 'template', 'name=body').map(([name, body]) => [name, { body }] as const);
   const fields = {
     recipientId: stringOption(call, 'recipient'),
     label: stringOption(call, 'label'),
@@ -262,10 +267,6 @@ function firstLines(text: string, count: number): string {
   const lines = text.trimEnd().split('\n');
   const more = lines.length - count;
   return [...lines.slice(0, count), ...(more > 0 ? [`... and ${more} more`] : [])].join('\n');
-}
-
-export function listOption({ options }: Pick<Call, 'options'>, name: string): readonly string[] {
-  return (options[name] ?? []) as readonly string[]; // the option is `multiple`
 }
 
 export function hubPath(call: Call): string {

@@ -1,6 +1,14 @@
 // Commands for what a server holds: topics, subscriptions, recipients, keys, dead letters.
 import { segment } from './client.ts';
-import { type Argument, type Call, type Command, type Option, stringOption, UsageError } from './command.ts';
+import {
+  type Argument,
+  type Call,
+  type Command,
+  type Option,
+  pairsOption,
+  stringOption,
+  UsageError,
+} from './command.ts';
 
 type Row = Record<string, unknown>;
 type Page = { readonly items: readonly Row[]; readonly next?: string | null };
@@ -196,12 +204,7 @@ function redriveBody(call: Call): Row {
 }
 
 function recipientOf(call: Call): Row {
-  const attributes = (call.options.attribute ?? []) as readonly string[]; // the option is `multiple`
-  const pairs = attributes.map((text) => {
-    const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-    if (name === undefined) throw new UsageError(`--attribute wants name=value; it is "${text}".`);
-    return [name, value];
-  });
+  const pairs = pairsOption(call, 'attribute');
   const fields = {
     displayName: stringOption(call, 'name'),
     email: stringOption(call, 'email'),

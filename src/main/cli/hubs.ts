@@ -1,8 +1,15 @@
 // Commands for hubs: their credentials, and the keys of their clients.
 import { readFile } from 'node:fs/promises';
 import { segment } from './client.ts';
-import { type Argument, type Call, type Command, stringOption, UsageError } from './command.ts';
-import { listOption } from './devices.ts';
+import {
+  type Argument,
+  type Call,
+  type Command,
+  listOption,
+  pairsOption,
+  stringOption,
+  UsageError,
+} from './command.ts';
 import { parseJson } from './entities.ts';
 
 type Row = Record<string, unknown>;
@@ -142,15 +149,10 @@ async function credentialsOf(call: Call): Promise<Row> {
   const file = stringOption(call, 'file');
   const given = file === undefined ? {} : parseJson(await read(file));
   if (typeof given !== 'object' || given === null) throw new UsageError(`${file} holds no JSON object.`);
-  const pairs = listOption(call, 'set').map((text) => {
-    const [, name, value] = /^([^=]+)=([\s\S]*)$/.exec(text) ?? [];
-    if (name === undefined) throw new UsageError(`--set wants name=value; it is "${text}".`);
-    return [name, value] as const;
-  });
   const [key, secret] = [stringOption(call, 'private-key'), stringOption(call, 'secret')];
   return {
     ...given,
-    ...Object.fromEntries(pairs),
+    ...Object.fromEntries(pairsOption(call, 'set')),
     ...(key === undefined ? {} : { privateKey: await read(key) }),
     ...(secret === undefined ? {} : { secret: (await read(secret)).trim() }),
   };

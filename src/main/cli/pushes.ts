@@ -2,8 +2,16 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { segment } from './client.ts';
-import { type Argument, type Call, type Command, stringOption, UsageError } from './command.ts';
-import { hubOption, hubPath, listOption } from './devices.ts';
+import {
+  type Argument,
+  type Call,
+  type Command,
+  listOption,
+  pairsOption,
+  stringOption,
+  UsageError,
+} from './command.ts';
+import { hubOption, hubPath } from './devices.ts';
 import { parseJson } from './entities.ts';
 
 type Row = Record<string, unknown>;
@@ -115,11 +123,7 @@ async function bodyOf(call: Call): Promise<Row> {
   const properties = stringOption(call, 'properties');
   const chosen = [call.args.title, payload, properties].filter((given) => given !== undefined);
   if (chosen.length !== 1) throw new UsageError('Give one of <title>, --payload and --properties.');
-  const headers = listOption(call, 'header').map((text) => {
-    const [, name, value] = /^([^=]+)=([\s\S]*)$/.exec(text) ?? [];
-    if (name === undefined) throw new UsageError(`--header wants name=value; it is "${text}".`);
-    return [name, value] as const;
-  });
+  const headers = pairsOption(call, 'header');
   const to = listOption(call, 'to');
   const fields = {
     title: call.args.title,

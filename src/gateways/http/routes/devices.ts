@@ -80,8 +80,7 @@ export function deviceRoutes(app: App, { hubs: { push, admin } }: Deps): void {
   });
   app.delete(one, { config: { access: onHub('manage') }, schema: deleteSchema }, async (request, reply) => {
     const { hub, device: id } = request.params;
-    for (const kind of ['installation', 'registration'] as const)
-      await deleteDevice(database, { hub, id, kind }, conditionOf(request));
+    await deleteDevice(database, { hub, id }, conditionOf(request));
     return reply.code(204).send(null);
   });
   app.post(`${one}/test`, { config: { access: onHub('send') }, schema: testSchema }, async ({ params, body }) => ({

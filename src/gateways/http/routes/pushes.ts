@@ -74,7 +74,6 @@ const SendSchema = Type.Object({
   endedAt: Nullable(Time()),
 });
 const SendParams = Type.Object({ ...HubParams.properties, send: Type.String({ maxLength: 100 }) });
-const mostDaysAhead = 7;
 
 type Body = {
   readonly title?: string;
@@ -100,7 +99,7 @@ export function pushRoutes(app: App, { hubs }: HubDeps): void {
       pushPlatforms.filter((platform) => credentials[platform] !== undefined),
       admin.tagLimits,
     );
-    const dueAt = dueAtOf(body, now());
+    const dueAt = body.at === undefined ? undefined : new Date(body.at);
     const enqueue = (tx: Tx, job: SendJob, i: number) => {
       const requestId = body.requestId && (i === 0 ? body.requestId : `${body.requestId}/${i}`);
       return enqueueSend(tx, params.hub, job, now(), { requestId, dueAt });
@@ -169,14 +168,6 @@ function messagesOf(body: Body, platforms: Parameters<typeof noticeMessages>[1])
 
 function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-function dueAtOf({ at }: Body, now: Date): Date | undefined {
-  if (at === undefined) return undefined;
-  const time = new Date(at);
-  if (time.getTime() - now.getTime() > mostDaysAhead * 86_400_000)
-    throw new Refusal('bad_request', `A send can be scheduled ${mostDaysAhead} days ahead at most.`);
-  return time;
 }
 
 function shown({ id, state, job, outcomes, enqueuedAt, startedAt, endedAt }: Send) {
