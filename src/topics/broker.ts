@@ -11,6 +11,7 @@ import { Housekeeper, type HousekeepingSettings, housekeepingDefaults } from './
 import type { Block } from './log/block.ts';
 import { checkMessages } from './log/check.ts';
 import { waitFor } from './log/connection.ts';
+import { Growth } from './log/growth.ts';
 import { Publisher, type PublishLimits, publishLimits } from './log/publish.ts';
 import { Quotas } from './log/quota.ts';
 import { cancelScheduled, countScheduled, Scheduler } from './log/scheduled.ts';
@@ -26,6 +27,7 @@ import { moveStragglers } from './owner/stragglers.ts';
 import { type BrowseOptions, browse } from './receive/browse.ts';
 import { type Batch, type ConsumeOptions, type Consumer, startConsumer } from './receive/consume.ts';
 import { Forwarders } from './receive/forward.ts';
+import { type LogPosition, LogReader, type PartitionState, partitionState } from './receive/log-reader.ts';
 import { Receiver, type ReceiverOptions, type SessionChoice } from './receive/receiver.ts';
 import { type Cause, type DeadSelection, deadCauses } from './receive/redrive.ts';
 import type { Seat } from './receive/seat.ts';
@@ -59,6 +61,7 @@ type Parts = {
   readonly progress: Progress;
   readonly scheduler: Scheduler;
   readonly forwarders: Forwarders;
+  readonly growth: Growth;
   readonly nodes: Nodes;
   readonly usage: Usage;
   readonly quotas: Quotas;
@@ -105,7 +108,9 @@ export class Broker {
     const nodes = await Nodes.start({ database, catalogue, owners, nodeId: node.id }, deps.settings?.link);
     self.address = node.address ?? nodes.address;
     const limits = { ...publishLimits, ...deps.settings?.publish };
+    const growth = new Growth();
     const handOver = (topic: TopicEntry, block: Block) => {
+      growth.appended(topic.id, block);
       if (!owners.handOver(topic, block)) nodes.hintGrown(topic.id, block.partition);
     };
     const scheduled = (at: number) => scheduler.note(at);
@@ -115,7 +120,10 @@ export class Broker {
     const publisher = new Publisher({ database, catalogue, emit, handOver, scheduled, seenAt, limits });
     const scheduler = new Scheduler({ database, catalogue, publisher, emit });
     const forwarders = new Forwarders({ catalogue, owners, publisher, emit });
-    catalogue.onChange((entry, before) => owners.update(entry, before));
+    catalogue.onChange((entry, before) => {
+      owners.update(entry, before);
+      if (!entry) growth.lookAll();
+    });
     await owners.start(async () => {
       const setBy = clock.look();
       if (setBy !== 0) {
@@ -125,6 +133,7 @@ export class Broker {
       }
       await clock.share(database);
       await nodes.tick();
+      if (!nodes.alone) growth.lookAll();
       await scheduler.look();
     });
     await scheduler.start();
@@ -138,6 +147,7 @@ export class Broker {
       progress,
       scheduler,
       forwarders,
+      growth,
       nodes,
       usage: new Usage(),
       quotas: new Quotas(),
@@ -241,6 +251,16 @@ export class Broker {
   /** The log itself, whoever has read what. */
   browse(topic: string, options: BrowseOptions = {}): Promise<Message[]> {
     return browse(this.#parts.deps.database, this.#parts.catalogue.topic(topic), options);
+  }
+
+  /** Reads a partition of the log in order and waits at its end, whoever has read what. Close what it gives. */
+  logReader(topic: string, part: number, from: LogPosition): Promise<LogReader> {
+    const { deps, growth } = this.#parts;
+    return LogReader.open({ sql: deps.database, topic: () => this.topic(topic), growth }, part, from);
+  }
+
+  partitionState(topic: string, part: number): Promise<PartitionState> {
+    return partitionState(this.#parts.deps.database, this.topic(topic), part);
   }
 
   // Entities: entities.ts says what each of these takes and refuses.

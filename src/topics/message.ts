@@ -9,6 +9,8 @@ export type OutgoingMessage = {
   readonly sessionId?: string | undefined;
   /** Messages of one key keep their order in a topic of several partitions. A session id counts as the key. */
   readonly partitionKey?: string | undefined;
+  /** Into this partition, whatever the key says. */
+  readonly intoPartition?: number | undefined;
   readonly correlationId?: string | undefined;
   readonly replyTo?: string | undefined;
   readonly replyToSessionId?: string | undefined;

@@ -106,10 +106,13 @@ function checkOther(name: string, value: unknown): boolean {
 
 const ENTITY_NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N}._/-]*[\p{L}\p{N}_])?$/u;
 
+/** What addresses of clients have between the parts that they name; and no part is empty. */
+const RESERVED = ['', 'subscriptions', 'partitions', 'consumergroups', 'publishers'];
+
 /** A topic's or queue's name: letters, digits, `.`, `-`, `_`, `/`; at most 260 characters. */
 export function checkEntityName(name: string): void {
   const parts = name.toLowerCase().split('/');
-  const reserved = parts.includes('subscriptions') || parts.includes('partitions') || parts.includes('');
+  const reserved = RESERVED.some((each) => parts.includes(each));
   if (name.length > 260 || !ENTITY_NAME.test(name) || reserved) {
     throw new Refusal('invalid_name', `"${name.slice(0, 300)}" is not a valid topic or queue name.`);
   }

@@ -15,10 +15,18 @@ export function checkMessages(topic: TopicEntry, messages: readonly OutgoingMess
   const sessions = topic.kind === 'queue' && topic.subscriptions[0]?.settings.requiresSession;
   for (const message of messages) {
     checkMessage(message, maxMessageBytes);
+    if (message.intoPartition !== undefined) checkPartition(topic, message.intoPartition);
     if (sessions && message.sessionId === undefined) {
       throw new Refusal('bad_request', `"${topic.name}" requires sessions: every message needs a session id.`);
     }
   }
+}
+
+/** Refuses the number of a partition that the topic does not have. */
+export function checkPartition(topic: TopicEntry, part: number): void {
+  if (Number.isInteger(part) && part >= 0 && part < topic.partitions) return;
+  const words = `The specified partition is invalid: "${topic.name}" has the partitions 0 to ${topic.partitions - 1}.`;
+  throw new Refusal('bad_request', words, { condition: 'com.microsoft:argument-out-of-range' });
 }
 
 function checkMessage(message: OutgoingMessage, maxBytes: number): void {

@@ -9,6 +9,7 @@ import { bitsOf } from './bits.ts';
 import { Block, type BlockIndex, BlockWriter } from './block.ts';
 import { type DedupRow, idHash, placeOf, type RecentIds } from './dedup.ts';
 import type { Matchers } from './matcher.ts';
+import { partitionOfKey } from './partition-key.ts';
 import { encodeRecord } from './record.ts';
 import { insertScheduled, SCHEDULED_PART, type ScheduledRow, scheduledSequence } from './scheduled.ts';
 
@@ -208,7 +209,8 @@ function shortest(a: number | undefined, b: number | null): number | undefined {
 /** A batch without keys goes to one partition as a whole. */
 function wholePart(topic: TopicEntry, messages: readonly Outgoing[]): number | undefined {
   if (topic.partitions === 1) return 0;
-  const keyed = topic.settings.duplicateDetection || messages.some((message) => keyOf(message) !== undefined);
+  const isPlaced = (message: Outgoing) => message.intoPartition !== undefined || keyOf(message) !== undefined;
+  const keyed = topic.settings.duplicateDetection || messages.some(isPlaced);
   return keyed ? undefined : Math.floor(Math.random() * topic.partitions);
 }
 
@@ -219,11 +221,13 @@ function keyOf(message: Outgoing): string | undefined {
 /** With duplicate detection an unkeyed message goes by its id, so that its repeats meet it. */
 export function partFor(topic: TopicEntry, message: Outgoing): number {
   if (topic.partitions === 1) return 0;
-  const key = keyOf(message) ?? message.messageId;
-  return hashKey(key) % topic.partitions;
+  const { intoPartition, sessionId, partitionKey, messageId } = message;
+  if (intoPartition !== undefined) return intoPartition;
+  if (sessionId === undefined && partitionKey !== undefined) return partitionOfKey(partitionKey, topic.partitions);
+  return hashKey(sessionId ?? messageId) % topic.partitions;
 }
 
-/** FNV-1a over UTF-16 code units, with a final mix; stable for ever, because order per key depends on it. */
+/** FNV-1a over UTF-16 code units, with a final mix; stable for ever, because order per session depends on it. */
 function hashKey(key: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);

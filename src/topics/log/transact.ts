@@ -45,6 +45,7 @@ export async function transact(
   try {
     // Each of them has recorded by now, unless it was refused.
     if (changes.length < near.length) await Promise.race(settling);
+    if (changes.some(({ change }) => change.held)) await progress.heldWritten();
     const write = publisher.publishAll(sends, async (sql) => {
       for (const { cursor, change } of changes) await appendIn(sql, cursor, change);
     });

@@ -77,7 +77,11 @@ export class Cursor {
     this.desk = new Dispenser({ next: () => this.#nextEntry(), expired: (entry) => expire(this, entry), unlocked });
     const load = (home: 'retry' | 'dead' | 'transfer') => (from: number, limit: number) =>
       loadHeld(partition.sql, this, home, { from, limit });
-    this.retry = new Shelf('retry', held.retry, load('retry'), unlocked, this.desk);
+    this.retry = new Shelf('retry', held.retry, load('retry'), unlocked, {
+      desk: this.desk,
+      offer: (entry) => this.#offer(entry),
+      wake: () => this.pump(),
+    });
     this.dead = new Shelf('dead', held.dead, load('dead'), unlocked);
     this.transfer = new Shelf('transfer', held.transfer, load('transfer'), unlocked);
     if (subscription.settings.requiresSession) this.sessions = new Sessions(this);
@@ -259,8 +263,7 @@ export class Cursor {
       if (entry === 'later') await this.#loading;
       else if (!entry) break;
       else {
-        if (this.sessions) this.sessions.offer(entry);
-        else this.desk.offer(entry);
+        this.#offer(entry);
         if (++count > most) return false;
       }
     }
@@ -375,9 +378,14 @@ export class Cursor {
       return undefined;
     }
     if (!entry) return undefined;
+    this.#offer(entry);
+    return entry;
+  }
+
+  /** Puts it where receivers find it. */
+  #offer(entry: Entry): void {
     if (this.sessions) this.sessions.offer(entry);
     else this.desk.offer(entry);
-    return entry;
   }
 
   /** Hands out nothing more for now; sessions that are held go on until their holders let go. */

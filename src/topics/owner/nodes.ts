@@ -117,6 +117,11 @@ export class Nodes {
     return rows;
   }
 
+  /** Whether no other node was there at the last tick. */
+  get alone(): boolean {
+    return this.#others.length === 0;
+  }
+
   /** This node appended to a partition that it does not own: its owner is told, soon and once for many. */
   hintGrown(topic: number, part: number): void {
     if (this.#others.length === 0) return;

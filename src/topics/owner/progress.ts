@@ -1,7 +1,8 @@
 // What consumers have completed, made durable: all changes of all subscriptions of this node that gathered during the
-// last flush go out in one statement. Rows are only appended; the truth is the union of a subscription's rows, so it
-// does not matter in which order two of them commit, and two flushes may be under way at once. Every row is fenced: it is written only while this node still owns
-// the partition under the same epoch.
+// last flush go out in one statement. Rows are only appended; the truth is the union of a subscription's rows, so it does
+// not matter in which order two of them commit, and two flushes may be under way at once. Held rows are replaced and
+// deleted, so the flushes that write any are one after the other. Every row is fenced: it is written only while this node
+// still owns the partition under the same epoch.
 
 import { byteaArray, int2Array, int4Array } from '../../kit/arrays.ts';
 import { type Database, type Sql, type Statement, sqlState, statement } from '../../kit/database.ts';
@@ -145,6 +146,8 @@ export class Progress {
   readonly #running = new Set<Promise<void>>();
   /** What was written last, or is being written, by a snapshot: no flush begins before it has ended. */
   #snapshot: Promise<void> = Promise.resolve();
+  /** The last flush that writes held rows: the next one that does begins when it has ended. */
+  #held: Promise<void> = Promise.resolve();
   readonly #flushes = new Set<Promise<void>>();
   readonly #transactions = new Set<Promise<unknown>>();
 
@@ -168,9 +171,11 @@ export class Progress {
     pending.ranges.push(...(change.ranges ?? []));
     for (const [sequence, count] of change.counts ?? []) pending.counts.set(sequence, count);
     if (change.held) pending.held.push(change.held);
-    this.#next ??= Promise.withResolvers<void>();
-    const lane = this.#free.pop();
-    if (lane) this.#start(lane);
+    if (!this.#next) {
+      this.#next = Promise.withResolvers<void>();
+      const lane = this.#free.pop();
+      if (lane) this.#start(lane);
+    }
     return this.#next.promise;
   }
 
@@ -205,6 +210,13 @@ export class Progress {
       return { cursor, kind: 0, data: encodeProgress(cursor, pending), held };
     });
     if (rows.length === 0) return;
+    if (!rows.some(({ held }) => held)) return this.#begin(lane, rows);
+    const turn = this.#held.then(() => this.#begin(lane, rows));
+    this.#held = turn.catch(() => {});
+    return turn;
+  }
+
+  async #begin(lane: Connection, rows: readonly Row[]): Promise<void> {
     for (let before: unknown; before !== this.#snapshot; await before) before = this.#snapshot;
     const flush = this.#write(lane, rows);
     this.#flushes.add(flush);
@@ -221,6 +233,15 @@ export class Progress {
     for (const { cursor } of rows) {
       if (!accepted.has(`${cursor.subscription.id}/${cursor.partition.part}`)) this.#deposed(cursor);
     }
+  }
+
+  /**
+   * Resolves when what was recorded of held rows so far is written, or could not be: a transaction that writes such rows
+   * by itself waits for it, so that it is not overtaken.
+   */
+  async heldWritten(): Promise<void> {
+    await this.#next?.promise.catch(() => {}); // Whoever recorded it is told.
+    await this.#held;
   }
 
   /** Awaits a transaction that appends progress by itself, so that a snapshot knows of it. */
@@ -284,11 +305,15 @@ function wholeRow(cursor: Cursor, kind: 1 | 2): Row {
   return { cursor, kind, data: encodeProgress(cursor, change), held: undefined };
 }
 
+/** The last word on a message counts: a later change of the same flush replaces an earlier one. */
 function joinHeld(all: readonly HeldChange[]): HeldChange {
-  // The last word on a message counts: a later change of the same flush replaces an earlier one.
-  const put = new Map(all.flatMap((change) => change.put.map((row) => [row.sequence, row] as const)));
-  const removed = all.flatMap((change) => change.removed).filter((sequence) => !put.has(sequence));
-  return { put: [...put.values()], removed };
+  const last = new Map<number, HeldChange['put'][number] | undefined>();
+  for (const { put, removed } of all) {
+    for (const sequence of removed) last.set(sequence, undefined);
+    for (const row of put) last.set(row.sequence, row);
+  }
+  const removed = [...last].flatMap(([sequence, row]) => (row ? [] : [sequence]));
+  return { put: [...last.values()].filter((row) => row !== undefined), removed };
 }
 
 /** floor, how far the log was handed out, ranges done (gap and length), delivery counts (offset and count). */

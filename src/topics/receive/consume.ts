@@ -170,6 +170,7 @@ class Loop {
   async #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
     const cursor = this.#cursor;
     for (const entry of entries) entry.state = 'settling';
+    if (entries.some(({ home }) => home !== 'log')) await cursor.deps.progress.heldWritten();
     // The fence travels with the commit: if it fails, PostgreSQL rolls back instead.
     let fence: Promise<void> | undefined;
     const transaction = this.#deps.database.transaction(async (tx) => {
@@ -215,7 +216,12 @@ class Loop {
     await waitFor(pause, this.#signal);
     // Only a message that fails alone is to blame; the count of the last allowed delivery sends it to the dead letters.
     const counted = !innocent && entries.length === 1;
-    await settle(this.#cursor, entries, { kind: 'abandon', counted }).catch(() => {});
+    const attempts = entries.map(({ attempt }) => attempt);
+    await settle(this.#cursor, entries, { kind: 'abandon', counted }).catch(() => {
+      // It could not be written. These locks never lapse, so what is still under them is given back in memory alone.
+      const kept = entries.filter((entry, i) => this.#cursor.deskOf(entry).holds(entry, attempts[i]!));
+      return settle(this.#cursor, kept, { kind: 'abandon', counted: false });
+    });
   }
 
   #tell(entries: readonly Entry[], error: unknown, retryInMs: number): void {

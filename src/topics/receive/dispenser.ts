@@ -61,6 +61,9 @@ export class Dispenser {
     if (this.#waiters.length === 0) {
       const entries = this.#take(options);
       if (entries.length > 0 || (options.waitMs <= 0 && !this.#later)) return Promise.resolve(entries);
+    } else if (options.waitMs <= 0 && !this.#later) {
+      // There is nothing, or those who wait would have it.
+      return Promise.resolve([]);
     }
     return new Promise((resolve) => this.#wait(options, resolve));
   }

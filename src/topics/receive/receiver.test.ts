@@ -280,148 +280,69 @@ describe('receiver', () => {
     await receiver.complete(got);
     expect(await broker.counts(name)).toMatchObject({ active: 0 });
   });
-});
 
-describe('sessions', () => {
-  const { database } = useDatabase();
-  const { start, freshName } = useBrokers(database);
-  const sessionQueue = async (broker: Broker) => {
-    const name = freshName('queue');
-    await broker.createQueue(name, { queue: { requiresSession: true } });
-    return name;
-  };
-  const letters = (session: string, words: string) => [...words].map((word) => say(word, { sessionId: session }));
-
-  it('hands out one session to one receiver, in order', async () => {
+  it('does not keep whoever will not wait behind those who do', async () => {
     const broker = await start();
-    const name = await sessionQueue(broker);
-    await broker.publish(name, [...letters('a', '12'), ...letters('b', 'xy'), ...letters('a', '3')]);
-    await expect(broker.publish(name, [say('no session')])).rejects.toMatchObject({ code: 'bad_request' });
-    const a = (await broker.acceptSession(name))!;
-    const b = (await broker.acceptSession(name))!;
-    expect([a.sessionId, b.sessionId]).toEqual(['a', 'b']);
-    expect(await broker.acceptSession(name, { waitMs: 5 })).toBeUndefined();
-    await expect(broker.acceptSession(name, { id: 'a' })).rejects.toMatchObject({ code: 'session_locked' });
-    expect((await a.receive({ max: 2 })).map(text)).toEqual(['1', '2']);
-    const rest = await b.receive({ max: 10 });
-    expect(rest.map(text)).toEqual(['x', 'y']);
-    await b.complete(rest);
-    await a.close();
-    const again = (await broker.acceptSession(name, { id: 'a' }))!;
-    const all = await again.receive({ max: 10 });
-    expect(all.map((message) => [text(message), message.deliveryCount])).toEqual([
-      ['1', 0],
-      ['2', 0],
-      ['3', 0],
-    ]);
-    await again.complete(all);
-    expect(await broker.counts(name)).toMatchObject({ active: 0 });
-    expect(await broker.sessions(name)).toEqual([]);
+    const name = await queue(broker);
+    let waiting = true;
+    const waits = broker
+      .receiver(name)
+      .receive({ waitMs: 3_000 })
+      .finally(() => {
+        waiting = false;
+      });
+    expect(await broker.receiver(name).receive()).toEqual([]);
+    expect(waiting).toBe(true);
+    await broker.publish(name, [say('1')]);
+    expect((await waits).map(text)).toEqual(['1']);
   });
 
-  it('keeps the order when a message is abandoned, and wakes who waits for a session', async () => {
-    const broker = await start();
-    const name = await sessionQueue(broker);
-    const waiting = broker.acceptSession(name, { waitMs: 10_000 });
-    await broker.publish(name, letters('s', '123'));
-    const session = (await waiting)!;
-    const [one] = await session.receive();
-    await session.abandon(one!);
-    expect((await session.receive({ max: 3 })).map((message) => [text(message), message.deliveryCount])).toEqual([
-      ['1', 1],
-      ['2', 0],
-      ['3', 0],
-    ]);
-  });
+  it.each(['by itself', 'in a transaction'])(
+    'writes what is decided of a held message in the order of the decisions: a completion %s waits',
+    async (how) => {
+      const broker = await start();
+      const name = await queue(broker);
+      const receiver = broker.receiver(name);
+      await broker.publish(name, [say('1'), say('2')]);
+      await receiver.abandon(await receiver.receive({ max: 2 }), { held: true });
+      const [one, two] = await receiver.receive({ max: 2 });
+      const gate = Promise.withResolvers<void>();
+      const locked = Promise.withResolvers<void>();
+      const { id } = broker.topic(name).subscriptions[0]!;
+      const blocking = database.transaction(async (tx) => {
+        await tx.query('select 1 from held where subscription = $1 and sequence = 2 for update', [id]);
+        locked.resolve();
+        await gate.promise;
+      });
+      await locked.promise;
+      const abandoning = receiver.abandon([two!, one!]);
+      const [again] = await receiver.receive({ waitMs: 5_000 });
+      const completing =
+        how === 'by itself'
+          ? receiver.complete(again!)
+          : broker.transact([], [{ receiver, tokens: [again!.lockToken], how: { kind: 'complete' } }]);
+      const late = database.query('select pg_sleep(0.3)').then(() => 'waits');
+      const first = await Promise.race([completing.then(() => 'overtakes'), late]);
+      gate.resolve();
+      await Promise.all([blocking, abandoning, completing]);
+      expect(again).toMatchObject({ sequence: 1, deliveryCount: 2 });
+      expect(first).toBe('waits');
+      expect(await database.query('select sequence from held where subscription = $1', [id])).toEqual([
+        { sequence: 2 },
+      ]);
+    },
+  );
 
-  it('keeps state with a session, for its holder', async () => {
+  it('takes the later of two decisions on a held message that become durable together', async () => {
     const broker = await start();
-    const name = await sessionQueue(broker);
-    const session = (await broker.acceptSession(name, { id: 'fresh' }))!;
-    expect(await session.getSessionState()).toBeUndefined();
-    await session.setSessionState(Buffer.from('here'));
-    await session.close();
-    await expect(session.setSessionState(Buffer.from('x'))).rejects.toMatchObject({ code: 'session_lock_lost' });
-    const again = (await broker.acceptSession(name, { id: 'fresh' }))!;
-    expect((await again.getSessionState())!.toString()).toBe('here');
-    expect((await again.renewSessionLock()).getTime()).toBeGreaterThan(Date.now() + 50_000);
-    await again.setSessionState(undefined);
-    expect(await again.getSessionState()).toBeUndefined();
-    expect(await broker.sessions(name, { updatedAfter: new Date(0) })).toEqual([]);
-  });
-
-  it('frees a session whose lock ran out, counting its deliveries', async () => {
-    const broker = await start();
-    const name = await sessionQueue(broker);
-    await database.query(`update subscription set settings = settings || '{"lockDurationMs": 100}' where topic = $1`, [
-      broker.topic(name).id,
-    ]);
-    await broker.updateTopic(name, {});
-    await broker.publish(name, letters('s', '12'));
-    const first = (await broker.acceptSession(name))!;
-    const [one] = await first.receive();
-    const second = (await broker.acceptSession(name, { waitMs: 10_000 }))!;
-    await expect(first.complete(one!)).rejects.toMatchObject({ code: 'session_lock_lost' });
-    expect(await second.receive({ max: 2 })).toMatchObject([{ sequence: 1, deliveryCount: 1 }, { sequence: 2 }]);
-  });
-
-  it('dead-letters at a subscription what has no session', async () => {
-    const broker = await start();
-    const topic = freshName();
-    await broker.createTopic(topic);
-    await broker.createSubscription(topic, 's', { requiresSession: true });
-    await broker.publish(topic, [say('none'), say('one', { sessionId: 'q' })]);
-    const session = await broker.acceptSession(`${topic}/Subscriptions/s`, { waitMs: 1000 });
-    expect((await session!.receive()).map(text)).toEqual(['one']);
-    const [dead] = await broker.receiver(`${topic}/Subscriptions/s/$DeadLetterQueue`).receive({ waitMs: 1000 });
-    expect(dead).toMatchObject({ deadLetterReason: 'Session ID is null' });
-  });
-});
-
-describe('rules', () => {
-  const { database } = useDatabase();
-  const { start, freshName } = useBrokers(database);
-
-  it('select by SQL and correlation, copy by action, and bury what they cannot judge', async () => {
-    const broker = await start();
-    const topic = freshName();
-    await broker.createTopic(topic);
-    const sql = (expression: string) => ({ type: 'sql' as const, expression });
-    await broker.createSubscription(topic, 'big', {}, [{ name: 'r', filter: sql('amount > 100') }]);
-    await broker.createSubscription(topic, 'hr', {}, [
-      { name: 'r', filter: { type: 'correlation', subject: 'hr', properties: { level: 3 } } },
-    ]);
-    await broker.createSubscription(topic, 'none', {}, []);
-    await broker.createSubscription(topic, 'copies', {}, [
-      { name: 'plain', filter: { type: 'true' } },
-      { name: 'act', filter: sql("color = 'red'"), action: "SET sys.Label = 'red one'; SET n = n + 1; REMOVE color" },
-    ]);
-    await broker.createSubscription(topic, 'faulty', {}, [{ name: 'r', filter: sql('sys.Nothing = 1 AND boom = 1') }]);
-    await broker.publish(topic, [
-      say('1', { properties: { amount: 500, boom: 1 } }),
-      say('2', { subject: 'hr', properties: { level: 3, amount: 1 } }),
-      say('3', { properties: { color: 'red', n: 1 } }),
-    ]);
-    const received = async (name: string) => broker.receiver(`${topic}/Subscriptions/${name}`).receive({ max: 10 });
-    expect((await received('big')).map(text)).toEqual(['1']);
-    expect((await received('hr')).map(text)).toEqual(['2']);
-    expect(await received('none')).toEqual([]);
-    const copies = await received('copies');
-    expect(copies.map((message) => [text(message), message.subject, message.properties])).toEqual([
-      ['1', undefined, { amount: 500, boom: 1 }],
-      ['2', 'hr', { level: 3, amount: 1 }],
-      ['3', undefined, { color: 'red', n: 1 }],
-      ['3', 'red one', { n: 2, RuleName: 'act' }],
-    ]);
-    expect((await broker.browse(topic)).map(text)).toEqual(['1', '2', '3']);
-    await broker.addRule(topic, 'none', { name: 'late', filter: { type: 'true' } });
-    await broker.removeRule(topic, 'big', 'r');
-    await broker.publish(topic, [say('4', { properties: { amount: 500 } })]);
-    expect((await received('none')).map(text)).toEqual(['4']);
-    expect(await received('big')).toEqual([]);
-    await expect(broker.addRule(topic, 'big', { name: 'x', filter: sql('a ==== 1') })).rejects.toMatchObject({
-      code: 'filter_invalid',
-    });
-    expect(broker.subscription(topic, 'big').rules).toEqual([]);
+    const name = await queue(broker);
+    const receiver = broker.receiver(name);
+    await broker.publish(name, [say('1')]);
+    await receiver.abandon(await receiver.receive(), { held: true });
+    const abandoning = receiver.abandon(await receiver.receive());
+    await receiver.complete(await receiver.receive({ waitMs: 5_000 }));
+    await abandoning;
+    const { id } = broker.topic(name).subscriptions[0]!;
+    expect(await database.query('select sequence from held where subscription = $1', [id])).toEqual([]);
   });
 });

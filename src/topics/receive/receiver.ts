@@ -81,6 +81,13 @@ export type SessionChoice = {
   readonly signal?: AbortSignal;
 };
 
+type SeatOptions = {
+  readonly max: number;
+  readonly waitMs: number;
+  readonly destructive: boolean;
+  readonly signal: AbortSignal;
+};
+
 type Deps = {
   readonly sql: Sql;
   /** Asked again for every call: subscriptions change, partitions move. */
@@ -165,31 +172,45 @@ export class Receiver {
     return this.#receiveFromAny(seats, { max, waitMs, destructive, signal });
   }
 
-  async #receiveFromAny(
-    seats: readonly Seat[],
-    options: { max: number; waitMs: number; destructive: boolean; signal: AbortSignal },
-  ): Promise<Received[]> {
+  async #receiveFromAny(seats: readonly Seat[], options: SeatOptions): Promise<Received[]> {
     const from = Math.floor(Math.random() * seats.length);
     const turn = [...seats.slice(from), ...seats.slice(0, from)];
     const received: Received[] = [];
     for (const seat of turn) {
       const max = options.max - received.length;
       if (max <= 0) break;
-      const handed = await seat.receive({ ...options, max, waitMs: 0 });
-      received.push(...handed.map((each) => this.#received(seat, each)));
+      try {
+        const handed = await seat.receive({ ...options, max, waitMs: 0 });
+        received.push(...handed.map((each) => this.#received(seat, each)));
+      } catch (error) {
+        if (received.length === 0) throw error;
+        break; // What is locked already is handed out; the next call meets the error again.
+      }
     }
     if (received.length > 0 || options.waitMs <= 0) return received;
-    // Whoever is first ends the others' wait; a message that came at the same moment is handed out as well.
+    return this.#waitAtAll(turn, options);
+  }
+
+  /** Whoever is first ends the others' wait; a message that came at the same moment is handed out as well. */
+  async #waitAtAll(seats: readonly Seat[], options: SeatOptions): Promise<Received[]> {
     const first = new AbortController();
     const signal = AbortSignal.any([options.signal, first.signal]);
-    const all = await Promise.all(
-      turn.map(async (seat) => {
-        const handed = await seat.receive({ ...options, signal });
-        if (handed.length > 0) first.abort();
-        return handed.map((each) => this.#received(seat, each));
+    const waits = await Promise.allSettled(
+      seats.map(async (seat) => {
+        try {
+          const handed = await seat.receive({ ...options, signal });
+          if (handed.length > 0) first.abort();
+          return handed.map((each) => this.#received(seat, each));
+        } catch (error) {
+          first.abort();
+          throw error;
+        }
       }),
     );
-    return all.flat();
+    const received = waits.flatMap((wait) => (wait.status === 'fulfilled' ? wait.value : []));
+    const failed = waits.find((wait) => wait.status === 'rejected');
+    if (failed && received.length === 0) throw failed.reason;
+    return received;
   }
 
   #received(seat: Seat, { message, attempt, until }: Handed): Received {

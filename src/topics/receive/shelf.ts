@@ -7,6 +7,13 @@ const PAGE = 500;
 const MOST_IN_MEMORY = 2_000;
 
 type Load = (from: number, limit: number) => Promise<Entry[]>;
+/** Where the entries of a shelf come back into circulation that has no dispenser of its own. */
+type Circulation = {
+  readonly desk: Dispenser;
+  readonly offer: (entry: Entry) => void;
+  /** There is something new to be asked for. */
+  readonly wake: () => void;
+};
 
 export class Shelf {
   /** Set for what consumers receive by itself (dead letters); retries come out of their cursor's dispenser. */
@@ -16,6 +23,7 @@ export class Shelf {
   readonly home: Home;
   readonly #load: Load;
   readonly #wake: () => void;
+  readonly #circulate: (entry: Entry) => void;
   readonly #known = new Map<number, Entry>();
   /** Rows below this are in memory (or gone). */
   #loadedTo = 0;
@@ -23,13 +31,14 @@ export class Shelf {
   #loading: Entry[] | undefined;
   #waiting: Entry[] = [];
 
-  constructor(home: Home, count: number, load: Load, unlocked: (entries: Entry[]) => void, desk?: Dispenser) {
+  constructor(home: Home, count: number, load: Load, unlocked: (entries: Entry[]) => void, into?: Circulation) {
     this.home = home;
     this.count = count;
     this.#complete = count === 0;
     this.#load = load;
-    this.desk = desk ?? new Dispenser({ next: () => this.next(), expired: () => {}, unlocked });
-    this.#wake = () => this.desk.pump();
+    this.desk = into?.desk ?? new Dispenser({ next: () => this.next(), expired: () => {}, unlocked });
+    this.#wake = into?.wake ?? (() => this.desk.pump());
+    this.#circulate = into?.offer ?? ((entry) => this.desk.offer(entry));
   }
 
   next(): Entry | undefined | 'later' {
@@ -82,7 +91,10 @@ export class Shelf {
   #offer(entry: Entry): void {
     if (this.#known.has(entry.sequence)) return;
     this.#known.set(entry.sequence, entry);
-    this.desk.offer(entry);
+    // The dispenser asks for those that wait here when it has none: what comes after the first of them waits with them.
+    const behind = this.#waiting.findIndex(({ sequence }) => sequence > entry.sequence);
+    if (this.#waiting.length === 0 || behind === 0) this.#circulate(entry);
+    else this.#waiting.splice(behind < 0 ? this.#waiting.length : behind, 0, entry);
   }
 
   find(sequence: number): Entry | undefined {
