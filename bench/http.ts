@@ -163,6 +163,7 @@ async function serve(database: Database): Promise<void> {
       signals,
       definitions: compileDefinitions([]),
       dispatcher: { wake: () => undefined },
+      edit: () => undefined,
       mappings: [],
       notReady: async () => [],
       hubs,

@@ -29,7 +29,8 @@ export const arrows: Readonly<Record<string, readonly string[]>> = {
     'people',
   ],
   // The handler opens the question of a card, in the transaction that writes the notice.
-  handler: ['topics', 'people', 'deliveries', 'inbox', 'assistant/cards', 'assistant/decisions'],
+  // It takes notices back as well, and has the cards edited that stand in conversations.
+  handler: ['topics', 'people', 'deliveries', 'inbox', 'assistant/cards', 'assistant/decisions', 'assistant/posted.ts'],
   gateways: ['topics', 'people', 'hub', 'assistant', 'inbox', 'deliveries', 'access', 'handler', 'email'],
   main: ['*'],
 };

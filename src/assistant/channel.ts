@@ -11,7 +11,7 @@ import type { Profile } from '../people/recipient.ts';
 import { findRecipients } from '../people/recipients.ts';
 import type { Decision } from './cards/decision.ts';
 import { conversationsOf } from './conversations/conversation.ts';
-import { type PostedCard, postedDeliveries, recordPosted } from './posted.ts';
+import { changedSince, type PostedCard, postedDeliveries, recordPosted, requestEdits } from './posted.ts';
 import type { Content, Poster, Result } from './poster.ts';
 import { type Reference, type Surface, unseenPlace } from './references/reference.ts';
 import { captureReference, markReference, referencesOf, throttleReference } from './references/references.ts';
@@ -41,6 +41,8 @@ export type ConversationDeps = {
   readonly posters: readonly Poster[];
   readonly decisionsOf: FindDecisions;
   readonly emit: Emit<ConversationSignal>;
+  /** Cards are due to be edited: `CardEditor.wake`. */
+  readonly edit?: () => void;
   readonly now?: () => Date;
 };
 
@@ -67,6 +69,7 @@ async function deliver(
   posters: ReadonlyMap<Surface, Poster>,
   batch: readonly ClaimedDelivery[],
 ): Promise<Outcome[]> {
+  const readAt = new Date();
   const outcomes = new Map<string, Outcome>();
   const repeated = batch.filter(({ attempt }) => attempt > 1).map(({ id }) => id);
   const [notices, posted] = await Promise.all([
@@ -78,11 +81,28 @@ async function deliver(
     const notice = notices.get(delivery.noticeId);
     const before = posted.get(delivery.id);
     if (before !== undefined) outcomes.set(delivery.id, { kind: 'delivered', providerId: before ?? undefined });
-    else if (!notice) outcomes.set(delivery.id, { kind: 'refused', cause: 'notice_removed' });
+    else if (!notice || notice.recalledAt) outcomes.set(delivery.id, { kind: 'refused', cause: 'notice_removed' });
     else open.push({ delivery, notice });
   }
   await travel(deps, posters, await planTrips(deps, posters, open), outcomes);
+  await makeGood(deps, open, readAt);
   return batch.map(({ id }) => outcomes.get(id)!);
+}
+
+/** What was decided, corrected or recalled while it was being posted. */
+async function makeGood(
+  { database, edit }: ConversationDeps,
+  posted: readonly { readonly delivery: ClaimedDelivery }[],
+  readAt: Date,
+): Promise<void> {
+  const stale = await changedSince(
+    database,
+    posted.map(({ delivery }) => delivery),
+    readAt,
+  );
+  if (stale.length === 0) return;
+  await requestEdits(database, stale);
+  edit?.();
 }
 
 /** Where each of them may go, but for the standing conversation, which is opened for whoever has nowhere else to go. */

@@ -102,7 +102,8 @@ export class CardEditor {
           const notice = notices.get(noticeId);
           if (!poster || !notice || activityId === undefined || each.reference.state !== 'ok') return [];
           const reader = readers.get(each.card.recipientId);
-          const content = { notice, decision: decisions.get(noticeId), reader };
+          const decision = notice.recalledAt ? undefined : decisions.get(noticeId);
+          const content = { notice, decision, reader };
           return [{ due: each, edit: { reference: each.reference, content, activityId, postedAt } }];
         });
         const results = edits.length === 0 ? [] : await poster!.edit(edits.map(({ edit }) => edit));

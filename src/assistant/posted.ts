@@ -41,6 +41,20 @@ const REQUEST_EDITS = statement(
      and activity_id is not null`,
 );
 
+// Between reading a card and recording that it was posted somebody may have recalled, corrected or decided it, and found
+// nothing to edit. A statement of its own: it must see what was committed meanwhile.
+const CHANGED_MEANWHILE = statement(
+  'assistant.changed-meanwhile',
+  `select recipient_id as "recipientId", notice_id as "noticeId"
+   from unnest($1::text[], $2::text[]) as posted (recipient_id, notice_id)
+   where exists (
+       select from notice n
+       where n.recipient_id = posted.recipient_id and n.id = posted.notice_id and n.changed_at >= $3)
+     or exists (
+       select from asked a join question q on q.id = a.question_id
+       where a.notice_id = posted.notice_id and q.settled_at >= $3)`,
+);
+
 const CLAIM_EDITS = statement(
   'assistant.claim-edits',
   `with due as (
@@ -68,6 +82,9 @@ const SETTLE_EDITS = statement(
 );
 
 const NEXT_EDIT = statement('assistant.next-edit', 'select min(edit_due_at) as at from posted_card');
+
+/** Clocks of nodes may differ by this; one edit too many harms nobody. */
+const CLOCKS_DIFFER_MS = 60_000;
 
 const FORGET = statement('assistant.forget-old-posted', 'delete from posted_card where posted_at < $1');
 
@@ -99,6 +116,17 @@ export async function requestEdits(sql: Sql, notices: readonly NoticeOf[], now =
   if (notices.length === 0) return;
   const recipients = textArray(notices.map(({ recipientId }) => recipientId));
   await sql.query(REQUEST_EDITS, [recipients, textArray(notices.map(({ noticeId }) => noticeId)), now]);
+}
+
+/** Of cards whose content was read at `since` and that are recorded by now: those that have something else to show. */
+export async function changedSince(sql: Sql, cards: readonly NoticeOf[], since: Date): Promise<NoticeOf[]> {
+  if (cards.length === 0) return [];
+  const recipients = textArray(cards.map(({ recipientId }) => recipientId));
+  return sql.query<NoticeOf>(CHANGED_MEANWHILE, [
+    recipients,
+    textArray(cards.map(({ noticeId }) => noticeId)),
+    new Date(since.getTime() - CLOCKS_DIFFER_MS),
+  ]);
 }
 
 type EditRow = {

@@ -29,7 +29,7 @@ const WAITING = statement(
      select * from (
        select distinct on (t.notice_id) t.recipient_id, t.notice_id, t.at, n.urgency from trace t
          join notice n on n.recipient_id = t.recipient_id and n.id = t.notice_id
-        where t.recipient_id = $1 and t.at > $2 and t.step = 'decide' and t.outcome = 'notice'
+        where t.recipient_id = $1 and t.at > $2 and n.recalled_at is null and t.step = 'decide' and t.outcome = 'notice'
           and t.detail like '%conversation ' || $3 || '%'
         order by t.notice_id, t.at) as every
      order by at desc limit $4) as waiting

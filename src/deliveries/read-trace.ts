@@ -106,7 +106,8 @@ export async function traceOfRecipient(sql: Sql, recipientId: string, page: Page
   };
 }
 
-async function findEvent(sql: Sql, topic: string, eventId: string) {
+/** Where the event of this id is; the latest one, if there are several. */
+export async function findEvent(sql: Sql, topic: string, eventId: string) {
   const rows = await sql.query<{ topic: string; partition: number; sequence: number }>(FIND_EVENT, [topic, eventId]);
   return rows[0];
 }

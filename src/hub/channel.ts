@@ -87,7 +87,7 @@ async function deliver(deps: MobileDeps, batch: readonly ClaimedDelivery[]): Pro
 
 function prepare(delivery: ClaimedDelivery, notice: Notice | undefined, device: Device | undefined): Ready | Outcome {
   if (device === undefined) return { kind: 'gone', cause: 'device_removed' };
-  if (notice === undefined) return { kind: 'refused', cause: 'notice_removed' };
+  if (notice === undefined || notice.recalledAt) return { kind: 'refused', cause: 'notice_removed' };
   const platform = pushPlatform(device.installation.platform);
   if (platform === undefined) return { kind: 'refused', cause: 'platform_not_supported' };
   return { delivery, device, platform, notice };

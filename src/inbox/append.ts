@@ -98,7 +98,7 @@ export async function appendNotices<N extends NewNotice>(tx: Tx, notices: readon
   return placeNotices(tx, await insertNotices(tx, notices));
 }
 
-type TextColumn = Exclude<keyof Notice, 'partition' | 'sequence' | 'card' | 'createdAt'>;
+type TextColumn = Exclude<keyof Notice, 'partition' | 'sequence' | 'card' | 'createdAt' | 'recalledAt'>;
 
 type Places = { readonly sizes: ReadonlyMap<string, number>; readonly behind: ReadonlyMap<NewNotice, number> };
 

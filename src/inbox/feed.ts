@@ -1,9 +1,8 @@
 // Reads an inbox: pages backwards from the newest item, and forwards from a position (what a stream resumes from).
-import type { Card } from '../kit/card.ts';
 import { type Sql, type Statement, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type Counts, emptyHead, type Head, type InboxItem } from './item.ts';
-import type { Notice } from './notice.ts';
+import { cardOf, type Notice } from './notice.ts';
 
 export const inboxFilters = ['all', 'unread', 'unseen', 'archived'] as const;
 export type InboxFilter = (typeof inboxFilters)[number];
@@ -28,10 +27,12 @@ type ItemRow = {
   seen_at: Date | null;
   read_at: Date | null;
   archived_at: Date | null;
+  recalled_at: Date | null;
+  recall_reason: string | null;
 };
 
 const COLUMNS = `n.id, i.position, n.card, n.category, n.notification, n.topic, n.urgency, i.created_at, i.seen_at,
-  i.read_at, i.archived_at`;
+  i.read_at, i.archived_at, n.recalled_at, n.recall_reason`;
 const JOINED = `inbox_item i join notice n on n.recipient_id = i.recipient_id and n.id = i.notice_id`;
 
 const HEADS = statement(
@@ -52,8 +53,8 @@ const FIND = statement(
 
 const shown = {
   all: 'i.archived_at is null',
-  unread: 'i.archived_at is null and i.read_at is null',
-  unseen: 'i.archived_at is null and i.seen_at is null',
+  unread: 'i.archived_at is null and i.recalled_at is null and i.read_at is null',
+  unseen: 'i.archived_at is null and i.recalled_at is null and i.seen_at is null',
   archived: 'i.archived_at is not null',
 } as const;
 
@@ -107,13 +108,14 @@ export async function readHeads(sql: Sql, recipientIds: readonly string[]): Prom
   return new Map(rows.map(({ recipient_id, ...head }) => [recipient_id, head]));
 }
 
-function parseCursor(cursor: string): number {
+/** The position that a cursor of a page says. */
+export function parseCursor(cursor: string): number {
   if (/^[1-9]\d{0,14}$/.test(cursor)) return Number(cursor);
   throw new Refusal('bad_request', 'The cursor is not one that an inbox page gave out.', { path: 'cursor' });
 }
 
 function itemOf(row: ItemRow): InboxItem {
-  const card = JSON.parse(row.card) as Card; // true: appendNotices wrote a checked card
+  const card = cardOf(row);
   return {
     id: row.id,
     position: row.position,
@@ -128,5 +130,6 @@ function itemOf(row: ItemRow): InboxItem {
     seenAt: row.seen_at,
     readAt: row.read_at,
     archivedAt: row.archived_at,
+    recalledAt: row.recalled_at,
   };
 }

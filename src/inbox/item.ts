@@ -20,9 +20,11 @@ export type InboxItem = {
   /** The item itself was opened; implies seen. */
   readonly readAt: Date | null;
   readonly archivedAt: Date | null;
+  /** Whoever sent it took it back; its words are gone. */
+  readonly recalledAt: Date | null;
 };
 
-/** What badges show. Archived items count as neither. */
+/** What badges show. Archived and recalled items count as neither. */
 export type Counts = { readonly unseen: number; readonly unread: number };
 
 /** The head of an inbox: counts, the position of the newest item, and how often states were marked. */
@@ -46,5 +48,6 @@ export function newItem(notice: Notice, position: number): InboxItem {
     seenAt: null,
     readAt: null,
     archivedAt: null,
+    recalledAt: null,
   };
 }

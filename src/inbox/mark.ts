@@ -9,8 +9,8 @@ import { emptyHead, type Head } from './item.ts';
 
 export const marks = ['seen', 'read', 'unread', 'archived', 'unarchived'] as const;
 export type Mark = (typeof marks)[number];
-/** What happens to items: they are marked, or the questions on their cards are settled. */
-export type Change = Mark | 'settled';
+/** What happens to items: they are marked, the questions on their cards are settled, or other words are to be shown. */
+export type Change = Mark | 'settled' | 'updated';
 
 /** Which items: those of these ids (at most 1,000), or all that are not archived, up to a position the person has seen. */
 export type Which = { readonly ids: readonly string[] } | { readonly all: true; readonly upTo?: number | undefined };
@@ -57,14 +57,14 @@ function statements(selection: keyof typeof selections): Record<Mark, Statement>
       statement(
         `inbox.mark-${mark}-${selection}`,
         `with old as (
-           select position, (seen_at is null and archived_at is null)::int as unseen,
-             (read_at is null and archived_at is null)::int as unread
+           select position, (seen_at is null and archived_at is null and recalled_at is null)::int as unseen,
+             (read_at is null and archived_at is null and recalled_at is null)::int as unread
            from inbox_item where recipient_id = $1 and ${selections[selection]} and ${changes}
          )
          update inbox_item i set ${set} from old where i.recipient_id = $1 and i.position = old.position
          returning i.notice_id as id,
-           (i.seen_at is null and i.archived_at is null)::int - old.unseen as unseen,
-           (i.read_at is null and i.archived_at is null)::int - old.unread as unread`,
+           (i.seen_at is null and i.archived_at is null and i.recalled_at is null)::int - old.unseen as unseen,
+           (i.read_at is null and i.archived_at is null and i.recalled_at is null)::int - old.unread as unread`,
       ),
     ];
   });

@@ -15,8 +15,10 @@ export type Notice = {
   readonly notification: string;
   readonly category: string;
   readonly urgency: Urgency;
+  /** What is to be shown: of a recalled notice only that it was. */
   readonly card: Card;
   readonly createdAt: Date;
+  readonly recalledAt?: Date;
 };
 
 export type NoticeKey = { readonly recipientId: string; readonly noticeId: string };
@@ -33,12 +35,14 @@ type NoticeRow = {
   urgency: Urgency;
   card: string;
   created_at: Date;
+  recalled_at: Date | null;
+  recall_reason: string | null;
 };
 
 const FIND = statement(
   'inbox.find-notices',
   `select n.recipient_id, n.id, n.topic, n.partition, n.sequence, n.event_id, n.notification, n.category, n.urgency,
-     n.card, n.created_at
+     n.card, n.created_at, n.recalled_at, n.recall_reason
    from unnest($1::text[], $2::text[]) as wanted (recipient_id, id)
    join notice n on n.recipient_id = wanted.recipient_id and n.id = wanted.id`,
 );
@@ -62,7 +66,18 @@ function noticeOf(row: NoticeRow): Notice {
     notification: row.notification,
     category: row.category,
     urgency: row.urgency,
-    card: JSON.parse(row.card) as Card, // true: appendNotices wrote a checked card
+    card: cardOf(row),
     createdAt: row.created_at,
+    ...(row.recalled_at && { recalledAt: row.recalled_at }),
   };
 }
+
+type CardRow = Pick<NoticeRow, 'card' | 'recalled_at' | 'recall_reason'>;
+
+/** What the row has to show. A recalled notice may have gone to the wrong people: nothing of it is shown. */
+export function cardOf({ card, recalled_at, recall_reason }: CardRow): Card {
+  if (recalled_at !== null) return { title: RECALLED, ...(recall_reason !== null && { body: recall_reason }) };
+  return JSON.parse(card) as Card; // true: only checked cards are written
+}
+
+const RECALLED = 'This notice was withdrawn';

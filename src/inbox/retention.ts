@@ -27,8 +27,8 @@ const DELETE_ITEMS = statement(
   'inbox.retention.delete-items',
   `with gone as (
      delete from inbox_item where recipient_id = any($1::text[]) and created_at < $2
-     returning recipient_id, (seen_at is null and archived_at is null)::int as unseen,
-       (read_at is null and archived_at is null)::int as unread
+     returning recipient_id, (seen_at is null and archived_at is null and recalled_at is null)::int as unseen,
+       (read_at is null and archived_at is null and recalled_at is null)::int as unread
    )
    select recipient_id as id, sum(unseen)::int as unseen, sum(unread)::int as unread from gone group by recipient_id`,
 );

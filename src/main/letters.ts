@@ -13,7 +13,7 @@ import { findRecipients } from '../people/recipients.ts';
 
 type Find = (deliveries: readonly ClaimedDelivery[]) => Promise<ReadonlyMap<string, Letter>>;
 
-/** By delivery id; a delivery whose notice is gone has no letter. */
+/** By delivery id; a delivery whose notice is gone, or was recalled, has no letter. */
 export function letterFinder(database: Database, definitions: Definitions, keys: AnswerKeys): Find {
   return async (deliveries) => {
     const [notices, recipients] = await Promise.all([
@@ -24,7 +24,7 @@ export function letterFinder(database: Database, definitions: Definitions, keys:
     const decisions = await decisionsOf(database, asking);
     const found = deliveries.flatMap(({ id, noticeId, recipientId }) => {
       const notice = notices.get(noticeId);
-      if (!notice) return [];
+      if (!notice || notice.recalledAt) return [];
       const recipient = recipients.get(recipientId);
       const letter = letterOf(notice, recipient, definitions);
       return [

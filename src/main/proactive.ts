@@ -99,7 +99,7 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     })),
     slack: mapValues(slack, (line, name) => ({ turn: { ...answering, name, line, edit, emit, seen: new Set() } })),
   });
-  const channel = conversationChannel({ database, posters, decisionsOf, emit });
+  const channel = conversationChannel({ database, posters, decisionsOf, emit, edit });
   return { channel, endpoints: conversationEndpoints(posters), door, editor, newcomers };
 }
 

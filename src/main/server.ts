@@ -278,6 +278,7 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     decisions,
     database,
     dispatcher: { wake },
+    edit: () => parts.proactive.editor.wake(),
     mappings: config.mappings,
     definitions: config.definitions,
     unsubscribeKeys: linkKeys(wiring.keys),

@@ -220,7 +220,7 @@ test('BroadcastEvent: a service with its key tells somebody something, once; a p
   }, 30_000);
   const forged = { ...event, id: 'b2', value: { UserId: 'bob', Message: 'Forged' } };
   const refused = await server.fetch('POST', path, forged, { authorization: `Bearer ${token}` });
-  expect(refused.status).toBe(400);
+  expect(refused.status).toBe(403);
   // The same over plain HTTP, as the sample's event.
   await server.call('POST', '/v1/ingest/enterprise-notification', { userid: 'hal', message: 'The lift is broken' });
   await eventually(async () => expect(JSON.stringify(await directLine('hal'))).toContain('The lift is broken'));

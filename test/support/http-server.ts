@@ -107,6 +107,7 @@ export function useServer(
         definitions,
         signals,
         dispatcher: { wake: () => undefined },
+        edit: () => undefined,
         mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
         unsubscribeKeys: UNSUBSCRIBE_KEYS,

@@ -119,6 +119,8 @@ export type InboxItem = {
   readonly seenAt: string | null;
   readonly readAt: string | null;
   readonly archivedAt: string | null;
+  /** It was taken back; its words are gone. */
+  readonly recalledAt: string | null;
   readonly decision?: Decision;
 };
 export type Counts = { readonly unseen: number; readonly unread: number };

@@ -78,7 +78,12 @@ export function InboxView({ inbox, tab, setTab, openId, categories, name, above 
   );
 }
 
-const tabWords: Record<Tab, string> = { unread: 'Unread', all: 'All', archived: 'Archived' };
+const tabWords: Record<Tab, string> = {
+  unread: 'Unread',
+  'needs-answer': 'To answer',
+  all: 'All',
+  archived: 'Archived',
+};
 
 function Tabs({
   tab,
@@ -130,6 +135,13 @@ function NothingHere({ tab, categories, name }: Pick<ListEndProps, 'tab' | 'cate
     return (
       <Empty icon={<CheckmarkCircleRegular />} title="All read">
         <p>New notices show here the moment they happen.</p>
+      </Empty>
+    );
+  }
+  if (tab === 'needs-answer') {
+    return (
+      <Empty icon={<CheckmarkCircleRegular />} title="Nothing waits for you">
+        <p>What asks for your answer shows here until somebody has given it.</p>
       </Empty>
     );
   }

@@ -45,7 +45,7 @@ export function NoticeDetail({ item, categories, act, answer, close }: NoticeDet
           )}
           <Exact at={item.createdAt} />
         </p>
-        <h1 id="notice-title" ref={heading} tabIndex={-1}>
+        <h1 id="notice-title" className={item.recalledAt ? 'notice-recalled' : undefined} ref={heading} tabIndex={-1}>
           {card.title}
         </h1>
         {card.adaptiveCard ? <RawCard item={item} answer={answer} /> : <Words card={card} />}
@@ -64,6 +64,11 @@ export function NoticeDetail({ item, categories, act, answer, close }: NoticeDet
               {card.link.label}
             </Button>
           </div>
+        )}
+        {item.recalledAt && (
+          <p className="question-until">
+            Withdrawn by whoever sent it, <Exact at={item.recalledAt} />
+          </p>
         )}
         <Why item={item} title={categoryTitle(item, categories)} />
       </div>

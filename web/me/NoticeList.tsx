@@ -15,6 +15,7 @@ import { Glyph } from '../kit/Parts.tsx';
 import { Ago, dayName } from '../kit/time.tsx';
 import { questionWords } from './cards/Question.tsx';
 import { type Act, noticeAddress } from './InboxView.tsx';
+import { isUnread } from './inbox-state.ts';
 
 type NoticeListProps = {
   readonly items: readonly InboxItem[];
@@ -57,11 +58,11 @@ export function categoryTitle(item: InboxItem, categories: readonly Category[] |
 type RowProps = { readonly item: InboxItem; readonly open: boolean; readonly title: string; readonly act: Act };
 
 function Row({ item, open, title, act }: RowProps) {
-  const unread = item.readAt === null;
+  const unread = isUnread(item);
   const asked = questionWords(item);
   return (
     <article
-      className={`row${unread ? ' row-unread' : ''}${open ? ' row-open' : ''}`}
+      className={`row${unread ? ' row-unread' : ''}${open ? ' row-open' : ''}${item.recalledAt ? ' row-recalled' : ''}`}
       aria-labelledby={`row-${item.id}`}
     >
       <a

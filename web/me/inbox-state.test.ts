@@ -19,6 +19,7 @@ function item(position: number, more: Partial<InboxItem> = {}): InboxItem {
     seenAt: null,
     readAt: null,
     archivedAt: null,
+    recalledAt: null,
     ...more,
   };
 }

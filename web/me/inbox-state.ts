@@ -4,7 +4,7 @@
 // that another tab happens to know are not shown in it, because the items between them are still unread from the server.
 import type { Counts, Decision, InboxItem, InboxPage, Mark } from '../kit/api.ts';
 
-export const tabs = ['unread', 'all', 'archived'] as const;
+export const tabs = ['unread', 'needs-answer', 'all', 'archived'] as const;
 export type Tab = (typeof tabs)[number];
 
 type Reading = { readonly loaded: boolean; readonly floor: number; readonly next: string | undefined };
@@ -30,7 +30,7 @@ export const emptyInbox: InboxState = {
   items: {},
   unseen: 0,
   unread: 0,
-  readings: { unread: unreadSoFar, all: unreadSoFar, archived: unreadSoFar },
+  readings: { unread: unreadSoFar, 'needs-answer': unreadSoFar, all: unreadSoFar, archived: unreadSoFar },
 };
 
 export function inboxReducer(state: InboxState, change: InboxChange): InboxState {
@@ -70,7 +70,21 @@ export function find(state: InboxState, ids: readonly string[]): InboxItem[] {
 
 function belongs(item: InboxItem, tab: Tab): boolean {
   if (tab === 'archived') return item.archivedAt !== null;
-  return item.archivedAt === null && (tab === 'all' || item.readAt === null);
+  if (item.archivedAt !== null) return false;
+  if (tab === 'needs-answer') return needsAnswer(item);
+  return tab === 'all' || isUnread(item);
+}
+
+export function isUnread({ readAt, recalledAt }: InboxItem): boolean {
+  return readAt === null && recalledAt === null;
+}
+
+function needsAnswer({ card, decision, recalledAt }: InboxItem): boolean {
+  return recalledAt === null && card.actions !== undefined && card.actions.length > 0 && isOpen(decision);
+}
+
+function isOpen(decision: Decision | undefined): boolean {
+  return decision === undefined || decision.state === 'open';
 }
 
 function takePage(state: InboxState, tab: Tab, page: InboxPage, first: boolean): InboxState {
@@ -98,8 +112,11 @@ function replace(state: InboxState, items: readonly InboxItem[]): InboxState {
   return {
     ...state,
     items: { ...state.items, ...Object.fromEntries(items.map((item) => [item.id, item])) },
-    unseen: Math.max(0, state.unseen + delta((item) => item.seenAt === null && item.archivedAt === null)),
-    unread: Math.max(0, state.unread + delta((item) => item.readAt === null && item.archivedAt === null)),
+    unseen: Math.max(
+      0,
+      state.unseen + delta((item) => item.seenAt === null && item.archivedAt === null && item.recalledAt === null),
+    ),
+    unread: Math.max(0, state.unread + delta((item) => isUnread(item) && item.archivedAt === null)),
   };
 }
 

@@ -130,6 +130,7 @@ function takeFrame(frame: Frame, dispatch: Dispatch, latest: Latest, reload: () 
   const data = JSON.parse(frame.data);
   if (frame.event === 'counts') dispatch({ kind: 'counts', counts: data });
   if (frame.event === 'decided') dispatch({ kind: 'decided', items: data.items });
+  if (frame.event === 'updated') for (const item of data.items) dispatch({ kind: 'item', item });
   if (frame.event === 'item') {
     const isNew = latest.state.items[data.id] === undefined;
     dispatch({ kind: 'item', item: data });

@@ -7,7 +7,8 @@ const OPEN_ASKED = statement(
   'assistant.open-asked',
   `select a.recipient_id as "recipientId", a.notice_id as "noticeId"
    from asked a join question q on q.id = a.question_id
-   where a.recipient_id = $1 and q.state = 'open' and (q.expires_at is null or q.expires_at > $3)
+     join notice n on n.recipient_id = a.recipient_id and n.id = a.notice_id
+   where a.recipient_id = $1 and n.recalled_at is null and q.requester is distinct from a.recipient_id and q.state = 'open' and (q.expires_at is null or q.expires_at > $3)
    order by q.created_at desc, q.id limit $2`,
 );
 const BY_ACTIVITY = statement(

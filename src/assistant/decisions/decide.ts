@@ -100,6 +100,8 @@ async function judge(tx: Tx, found: Found, answer: Answer, now: Date): Promise<V
   const notice = found.own_notice === null ? undefined : await ownNotice(tx, answer.actorId, found.own_notice);
   if (!notice) return { refusal: new Refusal('not_allowed', 'Only the people who were asked can answer this card.') };
   if (found.state !== 'open') return settledBefore(tx, found, notice, answer, now);
+  if (notice.recalledAt)
+    return { refusal: new Refusal('withdrawn', 'The notice was withdrawn; nothing is asked of you any more.') };
   try {
     const { action, reason, inputs } = check(found, notice, answer);
     const [row] = await tx.query<QuestionRow>(DECIDE, [

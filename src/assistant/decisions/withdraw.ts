@@ -28,6 +28,16 @@ const WITHDRAW = statement(
   `update question set state = 'withdrawn', settled_at = $2 where id = $1 and state = 'open' returning id`,
 );
 
+const RECALLED = statement(
+  'decisions.withdraw-recalled',
+  `update question as q set state = 'withdrawn', settled_at = $2
+   where q.state = 'open' and q.id in (select question_id from asked where notice_id = any($1::text[]))
+     and not exists (
+       select from asked a join notice n on n.recipient_id = a.recipient_id and n.id = a.notice_id
+       where a.question_id = q.id and n.recalled_at is null)
+   returning q.id`,
+);
+
 const STATE = statement('decisions.state', 'select state from question where id = $1');
 
 /** Withdraws what the events replace; returns how many questions. Call it after the questions of these events are open. */
@@ -50,4 +60,9 @@ export async function withdrawQuestion(tx: Tx, id: string, now: Date): Promise<v
   const [found] = await tx.query<{ state: string }>(STATE, [id]);
   if (!found) throw new Refusal('not_found', `There is no question ${id}.`);
   throw new Refusal('conflict', `The question is ${found.state} already.`, { state: found.state });
+}
+
+/** Withdraws the questions that nobody is asked any more, as these notices were recalled; returns how many. */
+export async function withdrawRecalled(tx: Tx, noticeIds: readonly string[], now: Date): Promise<number> {
+  return follow(tx, await tx.query<{ id: string }>(RECALLED, [textArray(noticeIds), now]), now);
 }

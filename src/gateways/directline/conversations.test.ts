@@ -131,7 +131,7 @@ describe('what people say', () => {
     for (const name of ['BroadcastEvent', 'broadcastevent']) {
       const event = { type: 'event', name, value: { UserId: 'ben', Message: 'spoofed' } };
       const { status, json } = await line.node.say(token, '', event);
-      expect({ status, code: json.error.code }).toEqual({ status: 400, code: 'BadArgument' });
+      expect({ status, code: json.error.code }).toEqual({ status: 403, code: 'Forbidden' });
     }
     expect(agent.told).toEqual([]);
     expect((await poll(token)).activities).toEqual([]);

@@ -30,7 +30,7 @@ export function activityOfUser(value: unknown, claims: Pick<Claims, 'user' | 'us
   if (!FROM_USERS.includes(given.type)) throw invalid('type', `is none of ${FROM_USERS.join(', ')}`);
   // With it a service tells an assistant to tell somebody else something: not for people.
   if (given.type === 'event' && String(given.name).toLowerCase() === 'broadcastevent')
-    throw invalid('name', 'BroadcastEvent is for services: they call POST /v1/topics/{topic}/events with a key');
+    throw new Refusal('right_missing', 'BroadcastEvent is for services: they post it with a key, not with a token.');
   const name = claims.userName ?? nameOf(given.from);
   const kept = Object.fromEntries(Object.entries(given).filter(([field]) => !OURS.includes(field)));
   const { attachments } = given;

@@ -23,6 +23,7 @@ import { type HubDeps, hubRoutes } from './routes/hubs.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { logRoutes } from './routes/log.ts';
+import { type NoticeDeps, noticeRoutes } from './routes/notices.ts';
 import { placeRoutes } from './routes/places.ts';
 import { pushRoutes } from './routes/pushes.ts';
 import { type QuestionDeps, questionRoutes } from './routes/questions.ts';
@@ -49,6 +50,7 @@ export type HttpDeps = EventDeps &
   AnswerDeps &
   AnswerLinkDeps &
   QuestionDeps &
+  NoticeDeps &
   DeliveryDeps &
   DefinitionDeps &
   UnsubscribeDeps &
@@ -191,6 +193,7 @@ function addRoutes(
   recipientRoutes(app, deps);
   placeRoutes(app, deps);
   inboxRoutes(app, deps, streams);
+  noticeRoutes(app, deps);
   answerRoutes(app, deps);
   answerLinkRoutes(app, deps);
   questionRoutes(app, deps);

@@ -1,8 +1,9 @@
 // A person's inbox: pages, marks, and the live stream.
 import { Type } from 'typebox';
 import type { Decision } from '../../../assistant/cards/decision.ts';
+import { asksOf } from '../../../assistant/decisions/asked.ts';
 import { decisionsOf } from '../../../assistant/decisions/question.ts';
-import { findItems, inboxFilters, listInbox } from '../../../inbox/feed.ts';
+import { findItems, inboxFilters, listInbox, parseCursor, readHead } from '../../../inbox/feed.ts';
 import type { InboxItem } from '../../../inbox/item.ts';
 import { marks, type Which } from '../../../inbox/mark.ts';
 import { markInbox } from '../../../inbox/mark-inbox.ts';
@@ -35,8 +36,10 @@ const Item = Type.Object({
   seenAt: Nullable(Time('The inbox was open with the item in it.')),
   readAt: Nullable(Time('The item itself was opened.')),
   archivedAt: Nullable(Time()),
+  recalledAt: Nullable(Time('It was taken back; its words are gone.')),
   decision: Type.Optional(DecisionSchema),
 });
+const NEEDS_ANSWER = 'needs-answer';
 const Counts = Type.Object({ unseen: Type.Integer(), unread: Type.Integer() });
 
 const MarkBody = Type.Object(
@@ -61,11 +64,11 @@ export function inboxRoutes(app: App, deps: InboxDeps, streams: EventStreams): v
   app.get(path, { config: { access: onRecipient('listen') }, schema: listSchema }, async ({ params, query }) => {
     const recipient = parseRecipientId(params.recipient);
     const { filter, limit } = query;
-    const page = await listInbox(deps.database, recipient, {
-      filter,
-      limit,
-      cursor: decodeCursor('inbox', query.cursor),
-    });
+    const cursor = decodeCursor('inbox', query.cursor);
+    const page =
+      filter === NEEDS_ANSWER
+        ? await listAsking(deps.database, recipient, cursor, limit)
+        : await listInbox(deps.database, recipient, { filter, limit, cursor });
     const items = await withDecisions(deps.database, page.items);
     return { ...page, items, next: encodeCursor('inbox', page.next) };
   });
@@ -101,7 +104,10 @@ const listSchema = {
   tags: ['inbox'],
   params: RecipientParams,
   querystring: Type.Object({
-    filter: Type.Enum([...inboxFilters], { default: 'all' }),
+    filter: Type.Enum([...inboxFilters, NEEDS_ANSWER], {
+      default: 'all',
+      description: '`needs-answer`: what asks this person something that is still open.',
+    }),
     ...PageQuery,
     limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
   }),
@@ -129,7 +135,7 @@ const streamSchema = {
   operationId: 'streamInbox',
   summary: 'Follow an inbox live',
   description:
-    'Server-sent events: `counts` first and after every change, `item` for a new one (its id is its position), `changed` when states were marked elsewhere, `decided` when the question of a card was settled. After a break send `Last-Event-ID` (browsers do) to get what came meanwhile.',
+    'Server-sent events: `counts` first and after every change, `item` for a new one (its id is its position), `changed` when states were marked elsewhere, `decided` when the question of a card was settled, `updated` with the items as they are now when notices were corrected or recalled. After a break send `Last-Event-ID` (browsers do) to get what came meanwhile.',
   tags: ['inbox'],
   params: RecipientParams,
   querystring: Type.Object({
@@ -158,19 +164,23 @@ function framesOf(reader: InboxReader, database: Database, decisions: Decisions)
   return {
     next: async () => {
       const event = await reader.next();
-      return event && frameOf(event, database, decisions);
+      return event && frameOf(reader.recipientId, event, database, decisions);
     },
     close: () => reader.close(),
   };
 }
 
-async function frameOf(event: InboxEvent, database: Database, known: Decisions): Promise<Frame> {
+async function frameOf(recipientId: string, event: InboxEvent, database: Database, known: Decisions): Promise<Frame> {
   if (event.kind === 'item') {
     const { item } = event;
     const decision = item.card.actions?.length ? await known.find(item.id) : undefined;
     return { event: 'item', data: shown(item, decision), id: item.position };
   }
   if (event.kind === 'counts') return { event: 'counts', data: event.counts };
+  if (event.as === 'updated' && event.ids) {
+    const items = await findItems(database, recipientId, event.ids);
+    return { event: 'updated', data: { items: await withDecisions(database, items) } };
+  }
   if (event.as !== 'settled' || event.ids === undefined)
     return { event: 'changed', data: { ids: event.ids, as: event.as } };
   const decisions = await decisionsOf(database, event.ids);
@@ -178,6 +188,21 @@ async function frameOf(event: InboxEvent, database: Database, known: Decisions):
     event: 'decided',
     data: { items: [...decisions].map(([id, each]) => ({ id, decision: decisionJson(each) })) },
   };
+}
+
+/** A page of what this person is asked; its counts are those of the whole inbox. */
+async function listAsking(database: Database, recipientId: string, cursor: string | undefined, limit: number) {
+  const { unseen, unread, position } = await readHead(database, recipientId);
+  const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : parseCursor(cursor);
+  const asking = await asksOf(database, recipientId, before, limit + 1);
+  const shown = asking.slice(0, limit);
+  const items = await findItems(
+    database,
+    recipientId,
+    shown.map(({ noticeId }) => noticeId),
+  );
+  const next = asking.length > limit ? String(shown.at(-1)!.position) : undefined;
+  return { items, unseen, unread, position, next };
 }
 
 /** Only cards with actions ask something: most pages cost nothing more. */
@@ -194,6 +219,7 @@ function shown(item: InboxItem, decision: Decision | undefined) {
     seenAt: item.seenAt?.toISOString() ?? null,
     readAt: item.readAt?.toISOString() ?? null,
     archivedAt: item.archivedAt?.toISOString() ?? null,
+    recalledAt: item.recalledAt?.toISOString() ?? null,
     ...(decision && { decision: decisionJson(decision) }),
   };
 }
