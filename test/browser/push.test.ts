@@ -69,7 +69,10 @@ describe.each<[string, () => Promise<Pushed>, RegExp]>([
     expect(desktop.shown).toEqual([]);
   });
 
-  it('opens a page with the notice when there is none', async () => {
+  it('opens a page with the notice when there is none, or one that is being left', async () => {
+    await browser.evaluate(
+      `addEventListener('pagehide', () => { for (const end = Date.now() + 2000; Date.now() < end; ); })`,
+    );
     await browser.goto('about:blank');
     await joined('Mary Cartwright', person);
     await eventually(() => expect(desktop.shown).toMatchObject([{ title: 'Mary Cartwright has joined' }]), 20_000);

@@ -27,8 +27,10 @@ export function useServiceWorker(): (() => void) | undefined {
   return waiting && update;
 }
 
-function openWhatIsAsked({ data }: MessageEvent): void {
-  if (data?.kind === 'open' && typeof data.address === 'string') go(data.address || '#/');
+function openWhatIsAsked({ data, ports }: MessageEvent): void {
+  if (data?.kind !== 'open' || typeof data.address !== 'string') return;
+  go(data.address || '#/');
+  ports[0]?.postMessage('opened');
 }
 
 type Found = (worker: ServiceWorker) => void;

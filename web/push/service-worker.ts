@@ -5,7 +5,14 @@
 // uses the old one, or until a page says 'take over' because its person wanted the new version now.
 import { deviceIdOf, isSameKey, keyBytes, registrationOf } from './device.ts';
 import { parsePush, type ShownPush } from './push-message.ts';
-import type { FetchEvent, NotificationClick, SubscriptionChange, WorkerEvent, WorkerScope } from './worker-scope.ts';
+import type {
+  FetchEvent,
+  NotificationClick,
+  SubscriptionChange,
+  WindowClient,
+  WorkerEvent,
+  WorkerScope,
+} from './worker-scope.ts';
 
 const worker = self as unknown as WorkerScope; // true: this file is only ever a service worker
 
@@ -14,6 +21,8 @@ declare const __FILES__: readonly string[]; // the build puts them here (vite.co
 const files = __FILES__;
 const CACHE = 'carillon-me-__VERSION__';
 const PAGE = '/me';
+/** Firefox lets a click open or focus a window within a second (dom.webnotifications.disable_open_click_delay). */
+const PATIENCE_MS = 700;
 const decorations = ['/icon.svg', '/me/icon-192.png', '/me/badge-96.png', '/me/manifest.webmanifest'];
 
 worker.addEventListener('install', (event: WorkerEvent) => event.waitUntil(keepShell()));
@@ -90,10 +99,28 @@ async function open(data: ShownPush['data'] | undefined): Promise<void> {
   const address = data?.notice ? `${PAGE}#/notice/${encodeURIComponent(data.notice)}` : PAGE;
   const windows = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
   const mine = windows.filter(({ url }) => /^\/me\/?$/.test(new URL(url).pathname));
-  const best = mine.find(({ focused }) => focused) ?? mine[0];
-  if (!best) return void (await worker.clients.openWindow(address));
-  best.postMessage({ kind: 'open', address: address.slice(PAGE.length) });
-  await best.focus();
+  for (const page of mine.toSorted((a, b) => Number(b.focused) - Number(a.focused)))
+    if (await isTold(page, address.slice(PAGE.length))) return void (await page.focus());
+  await worker.clients.openWindow(address);
+}
+
+/**
+ * Tells a page where to go. False: it is gone, for a page that is being left is still listed for a while, and does nothing
+ * any more. One that neither answers nor goes is asleep, and hears of it once it has the focus.
+ */
+async function isTold(page: WindowClient, address: string): Promise<boolean> {
+  const { port1: answers, port2: answer } = new MessageChannel();
+  let heard = false;
+  answers.onmessage = () => {
+    heard = true;
+  };
+  page.postMessage({ kind: 'open', address }, [answer]);
+  for (const end = Date.now() + PATIENCE_MS; !heard && Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (!heard && !(await worker.clients.get(page.id))) return false;
+  }
+  answers.close();
+  return true;
 }
 
 /** The push service gave this browser another address; the server must hear of it, or pushes go to the old one. */

@@ -9,10 +9,11 @@ export type SubscriptionChange = WorkerEvent & {
   readonly newSubscription: PushSubscription | null;
 };
 export type WindowClient = {
+  readonly id: string;
   readonly url: string;
   readonly focused: boolean;
   focus(): Promise<unknown>;
-  postMessage(message: unknown): void;
+  postMessage(message: unknown, transfer: readonly Transferable[]): void;
 };
 
 export type WorkerScope = {
@@ -20,6 +21,7 @@ export type WorkerScope = {
   readonly registration: ServiceWorkerRegistration;
   readonly clients: {
     claim(): Promise<void>;
+    get(id: string): Promise<WindowClient | undefined>;
     matchAll(of: { type: 'window'; includeUncontrolled: boolean }): Promise<readonly WindowClient[]>;
     openWindow(url: string): Promise<unknown>;
   };
