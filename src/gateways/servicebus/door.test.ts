@@ -42,7 +42,8 @@ describe('a door beside others', () => {
   async function begun(door: ServiceBusDoor, key = KEY): Promise<RawClient> {
     const client = await RawClient.signedIn(door.port, key);
     client.write(openAndBegin());
-    await eventually(() => expect(client.of(BEGIN)).toHaveLength(1));
+    await client.until(() => client.of(BEGIN).length > 0);
+    expect(client.of(BEGIN)).toHaveLength(1);
     return client;
   }
 
@@ -74,13 +75,13 @@ describe('a door beside others', () => {
       presets: [{ name: 'admin', secret: 'admin-key-0123456789', grants: [{ right: 'manage', entity: '*' }] }],
     });
     expect(access).toBeDefined();
-    await eventually(async () => {
+    const { primary } = await eventually(async () => {
       const headers = { authorization: 'Bearer admin-key-0123456789' };
       const answer = await fetch(`http://127.0.0.1:${one.port}/$keys/primary`, { method: 'PUT', headers });
       expect(answer.status).toBe(200);
-      const { primary } = (await answer.json()) as { primary: string };
-      await eventually(async () => (await begun(two, primary))[Symbol.asyncDispose]());
-    }, 10_000);
+      return (await answer.json()) as { primary: string };
+    });
+    await eventually(async () => (await begun(two, primary))[Symbol.asyncDispose]());
     const refused = await RawClient.signedIn(two.port, KEY);
     refused.write(openAndBegin());
     await eventually(() => expect(refused.closed).toBe(true));
