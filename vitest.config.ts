@@ -1,6 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-const common = { globalSetup: ['test/support/postgres.ts'], testTimeout: 30_000, hookTimeout: 60_000 };
+// Longer than what a test waits for (`eventually`), so that a failure is told by the assertion, not by the clock. A test that
+// fails is tried once more, and named at the end if it then passes (scripts/test.ts).
+const common = {
+  globalSetup: ['test/support/postgres.ts'],
+  testTimeout: 90_000,
+  hookTimeout: 120_000,
+  expect: { poll: { timeout: 30_000 } },
+  retry: 1,
+};
 
 export default defineConfig({
   test: {
@@ -18,8 +26,7 @@ export default defineConfig({
           ...common,
           name: 'whole',
           include: ['test/{interop,faults,browser,docs}/**/*.test.ts'],
-          testTimeout: 180_000,
-          fileParallelism: false,
+          testTimeout: 300_000,
         },
       },
     ],

@@ -1,22 +1,18 @@
 // `npm test`: the tools that tests need, the checks, every test. Ends with one line for the whole run. A skipped test
-// counts as failed: what is not run is not known to work.
+// counts as failed: what is not run is not known to work. A test that passes only when it is tried again is named with what
+// went wrong at first, for a person to look into.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensurePages } from '../src/main/pages.ts';
 import { printCheck, runChecks } from './check.ts';
 import { ensureTools } from './tools.ts';
 
-type Report = {
-  readonly numPassedTests: number;
-  readonly testResults: readonly {
-    readonly name: string;
-    readonly status: string;
-    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
-  }[];
-};
+type Result = { readonly status: string; readonly fullName: string; readonly failureMessages?: readonly string[] };
+type File = { readonly name: string; readonly status: string; readonly assertionResults: readonly Result[] };
+type Report = { readonly numPassedTests: number; readonly testResults: readonly File[] };
 type Count = { readonly passed: number; readonly failed: number };
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -51,6 +47,7 @@ async function runVitest(args: readonly string[]): Promise<Count> {
 function count(report: Report | undefined, status: number | null): Count {
   if (!report) return { passed: 0, failed: 1 };
   const tests = report.testResults.flatMap((file) => file.assertionResults);
+  for (const file of report.testResults) tellFlaky(file);
   const skipped = tests.filter((test) => test.status !== 'passed' && test.status !== 'failed');
   for (const test of skipped) console.log(`NOT RUN  ${test.fullName}`);
   // A file that does not load has no tests; an error outside of any test shows in the exit status alone.
@@ -59,4 +56,19 @@ function count(report: Report | undefined, status: number | null): Count {
   );
   const failed = tests.filter((test) => test.status === 'failed').length + skipped.length + broken.length;
   return { passed: report.numPassedTests, failed: failed === 0 && status !== 0 ? 1 : failed };
+}
+
+function tellFlaky({ name, assertionResults }: File): void {
+  for (const { status, fullName, failureMessages = [] } of assertionResults) {
+    if (status !== 'passed' || failureMessages.length === 0) continue;
+    console.log(`FLAKY  ${relative(root, name)} > ${fullName}`);
+    for (const message of failureMessages) console.log(`       ${inShort(message)}`);
+  }
+}
+
+/** What went wrong, and the first place of ours. */
+function inShort(failure: string): string {
+  const lines = failure.split('\n').map((line) => line.trim());
+  const place = lines.find((line) => line.startsWith('at ') && !line.includes('node_modules'));
+  return [lines[0], place].filter(Boolean).join(' ');
 }
