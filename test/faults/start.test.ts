@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Database } from '../../src/kit/database.ts';
 import { processesIn } from '../../src/main/engine/pidfile.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort } from '../support/server-process.ts';
+import { freePort } from '../support/free-port.ts';
 
 type Run = { readonly child: ChildProcess; readonly output: () => string; readonly ended: Promise<Ended> };
 type Ended = { readonly status: number | null; readonly output: string };

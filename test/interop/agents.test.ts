@@ -10,7 +10,7 @@ import { issuerOf } from '../../src/assistant/agents/signing.ts';
 import { AgentProcess } from '../support/agent-process.ts';
 import { useDirectLine } from '../support/direct-line.ts';
 import { eventually } from '../support/eventually.ts';
-import { freePort } from '../support/server-process.ts';
+import { freePort } from '../support/free-port.ts';
 import { Page } from './assistant/page.ts';
 
 const CLIENT_ID = '1f9c2f0a-6c1e-4a55-9d0e-0a1b2c3d4e5f';

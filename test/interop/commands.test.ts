@@ -7,7 +7,8 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commands } from '../../src/main/cli/commands.ts';
 import { eventually } from '../support/eventually.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../support/server-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { ADMIN_KEY, ServerProcess } from '../support/server-process.ts';
 
 type Result = { readonly status: number | null; readonly said: string; readonly complaint: string };
 
@@ -160,6 +161,38 @@ describe('the command line', () => {
     expect(await json('question', 'show', id)).toMatchObject({ id, decision: { state: 'withdrawn' }, answers: [] });
     expect((await carillon(['question', 'withdraw', id])).status).toBe(1);
     expect(await json('question', 'redrive')).toEqual({ redriven: 0 });
+  });
+
+  it('takes back and corrects what an event told', async () => {
+    const data = { employee: { id: 'e9', name: 'Mia' }, team: 'Sales', notify: ['mia'] };
+    await done('send', 'hr', '--id', 'joined-9', '--type', 'hr.employee.joined', '--data', JSON.stringify(data));
+    type Page = { items: { title: string; body: string }[] };
+    const inbox = async () => (await server.call<Page>('GET', '/v1/recipients/mia/inbox')).items;
+    await eventually(async () => expect(await inbox()).toHaveLength(1));
+    const which = ['--topic', 'hr', '--event', 'joined-9'];
+    const words = ['--title', 'Mia joins in May', '--body', 'Not now.', '--fact', 'Team=Art'];
+    expect(await done('notice', 'update', ...which, ...words)).toBe('1 corrected.\n');
+    expect(await inbox()).toMatchObject([{ title: 'Mia joins in May', body: 'Not now.' }]);
+    expect(await done('notice', 'recall', ...which, '--reason', 'An error.')).toMatch(/^1 taken back, 0 deliveries/);
+    expect(await inbox()).toMatchObject([{ title: 'This notice was withdrawn', body: 'An error.' }]);
+    expect(await json('notice', 'recall', ...which)).toEqual({ notices: 0, cancelled: 0, questions: 0 });
+    for (const args of [['--topic', 'hr'], ['--event', 'e'], [...which, '--sequence', '1']])
+      expect((await carillon(['notice', 'recall', ...args])).status).toBe(2);
+    expect((await carillon(['notice', 'recall', '--topic', 'hr', '--event', 'none'])).status).toBe(1);
+  });
+
+  it('shows, tests and closes conversations', async () => {
+    await done('recipient', 'put', 'noa', '--name', 'Noa');
+    expect(await done('conversation', 'list', 'noa')).toBe('(none)\n');
+    expect(await done('conversation', 'test', 'noa', '--text', 'Can you hear me?')).toMatch(/directline +assistant .*posted/);
+    const { items } = await json<{ items: { id: string }[] }>('conversation', 'list', 'noa');
+    expect(items).toMatchObject([{ standing: true, activities: 1 }]);
+    expect(await done('conversation', 'show', 'noa')).toMatch(/carillon +Can you hear me\?/);
+    expect(await done('conversation', 'show', 'noa', items[0]!.id)).toMatch(/Can you hear me/);
+    expect(await done('conversation', 'places', 'noa')).toBe('(none)\n');
+    expect(await done('conversation', 'close', 'noa', items[0]!.id)).toBe('done\n');
+    expect(await done('conversation', 'show', 'noa')).toBe('(none)\n');
+    expect((await carillon(['conversation', 'close', 'noa', items[0]!.id])).status).toBe(1);
   });
 
   it('makes links that sign in', async () => {

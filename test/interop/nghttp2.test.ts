@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -11,6 +11,7 @@ import { PushClient } from '../../src/hub/http2/client.ts';
 import { type Answer, ask, type Http2Options, type Reply, type RequestHead } from '../../src/hub/http2/port.ts';
 import { makeCertificate } from '../../src/kit/certificate.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 
 const certificate = makeCertificate();
 const folder = mkdtempSync(join(tmpdir(), 'carillon-nghttp2-'));
@@ -35,14 +36,6 @@ function stopped(child: ChildProcess): Promise<unknown> {
   const exit = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   return exit;
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function run(program: string, ...args: string[]): Promise<void> {

@@ -18,7 +18,8 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Standins, startStandins } from '../standins/start.ts';
 import { eventually } from '../support/eventually.ts';
-import { ADMIN_KEY, freePort, ServerProcess } from '../support/server-process.ts';
+import { freePort } from '../support/free-port.ts';
+import { ADMIN_KEY, ServerProcess } from '../support/server-process.ts';
 
 const sasKey = 'a-shared-access-key-of-this-test';
 const configFile = join(tmpdir(), `carillon-hub-${process.pid}.config.ts`);

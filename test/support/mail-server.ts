@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { freePort } from './free-port.ts';
 
 export type ReceivedMail = {
   readonly from: string;
@@ -34,15 +35,15 @@ export class MailServer {
   hooks: MailHooks;
   connections = 0;
   #server: SMTPServer | undefined;
-  #port = 0;
+  readonly #port: number;
 
-  private constructor(hooks: MailHooks) {
+  private constructor(hooks: MailHooks, port: number) {
     this.hooks = hooks;
+    this.#port = port;
   }
 
-  static async start(hooks: MailHooks = {}, port = 0): Promise<MailServer> {
-    const server = new MailServer(hooks);
-    server.#port = port;
+  static async start(hooks: MailHooks = {}): Promise<MailServer> {
+    const server = new MailServer(hooks, await freePort());
     await server.start();
     return server;
   }
@@ -55,14 +56,13 @@ export class MailServer {
     return this.accepted.map((mail) => mail.headers.get('message-id') ?? '');
   }
 
-  /** Listens, on the port of before if there was one. */
+  /** Listens (again). */
   async start(): Promise<void> {
     const server = new SMTPServer(this.#options());
     server.on('error', () => {}); // a client that was cut off
     this.#server = server;
     server.listen(this.#port, '127.0.0.1');
     await once(server.server, 'listening');
-    this.#port = (server.server.address() as { port: number }).port; // a listening TCP server's address has one
   }
 
   /** Gone at once: every connection is cut, new ones are refused. */

@@ -2,11 +2,11 @@
 // and started again at will. For tests that cross rooms, kill things or drive a browser.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processesIn } from '../../src/main/engine/pidfile.ts';
 import { eventually } from './eventually.ts';
+import { freePort } from './free-port.ts';
 
 export const ADMIN_KEY = 'test-admin-key-0123456789';
 
@@ -148,14 +148,4 @@ function killQuietly(pid: number): void {
 
 function withoutOwnSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('CARILLON_')));
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('No port');
-  return address.port;
 }
