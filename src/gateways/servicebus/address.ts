@@ -16,6 +16,15 @@ export type Address = {
   readonly dead: 'deadLetter' | 'transfer' | undefined;
   /** `management`: the entity's request/response node; `cbs`: where tokens are put. */
   readonly node: 'entity' | 'management' | 'cbs';
+  /** What Event Hubs clients name below a topic: where they send to, or what they read. */
+  readonly hub?: HubPlace | undefined;
+};
+
+export type HubPlace = {
+  /** As it was given: it may be no number, or one that there is not. */
+  readonly partition?: string;
+  readonly group?: string;
+  readonly publisher?: string;
 };
 
 const SUBQUEUES = [
@@ -36,9 +45,25 @@ export function parseAddress(text: string): Address {
     [path, dead] = [rest, kind];
     break;
   }
+  const hub = parseHub(path);
+  if (hub) return { ...hub, subscription: undefined, dead, node };
   const at = path.toLowerCase().lastIndexOf('/subscriptions/');
   if (at < 0) return { entity: path, subscription: undefined, dead, node };
   return { entity: path.slice(0, at), subscription: path.slice(at + '/subscriptions/'.length), dead, node };
+}
+
+/** `partitions`, `consumergroups` and `publishers` are no parts of a topic's name, so these cannot be topics. */
+const READ_PLACE = /^(.+)\/consumergroups\/([^/]+)\/partitions\/([^/]+)$/i;
+const SEND_PLACE = /^(.+)\/partitions\/([^/]+)$/i;
+const PUBLISHER = /^(.+)\/publishers\/([^/]+)$/i;
+
+function parseHub(path: string): { entity: string; hub: HubPlace } | undefined {
+  const read = READ_PLACE.exec(path);
+  if (read) return { entity: read[1]!, hub: { group: read[2]!, partition: read[3]! } };
+  const send = SEND_PLACE.exec(path);
+  if (send) return { entity: send[1]!, hub: { partition: send[2]! } };
+  const publisher = PUBLISHER.exec(path);
+  return publisher ? { entity: publisher[1]!, hub: { publisher: publisher[2]! } } : undefined;
 }
 
 /** The path alone: no scheme, no host, no slashes at the ends, no percent signs. */
@@ -103,7 +128,14 @@ export async function seekEntity(topics: Topics, address: Address): Promise<Enti
 const SUFFIX = { deadLetter: '/$DeadLetterQueue', transfer: '/$Transfer/$DeadLetterQueue' } as const;
 
 /** The canonical path, as it is shown and compared. */
-export function pathOf({ entity, subscription, dead }: Address): string {
+export function pathOf({ entity, subscription, dead, hub }: Address): string {
+  if (hub) return entity + hubSuffix(hub);
   const path = subscription === undefined ? entity : `${entity}/Subscriptions/${subscription}`;
   return dead ? path + SUFFIX[dead] : path;
+}
+
+function hubSuffix({ group, partition, publisher }: HubPlace): string {
+  if (publisher !== undefined) return `/Publishers/${publisher}`;
+  const place = `/Partitions/${partition}`;
+  return group === undefined ? place : `/ConsumerGroups/${group}${place}`;
 }

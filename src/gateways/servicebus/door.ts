@@ -15,6 +15,7 @@ import type { WireConnection } from './amqp/link.ts';
 import { Authority } from './authority.ts';
 import { connectionString } from './connection-string.ts';
 import { EntityRecords } from './entity-records.ts';
+import { Epochs } from './eventhub/epochs.ts';
 import { type KeptCertificate, keptCertificate } from './kept-certificate.ts';
 import { Peer } from './peer.ts';
 import { RootKeyRing } from './root-keys.ts';
@@ -49,6 +50,7 @@ export type DoorDeps = {
   readonly records: EntityRecords;
   readonly authority: Authority;
   readonly rootKeys: RootKeyRing;
+  readonly epochs: Epochs;
   readonly emit: EmitServiceBus;
   readonly now: () => Date;
 };
@@ -78,7 +80,7 @@ export class ServiceBusDoor {
     const ring = new RootKeyRing(records, options.rootKey, now);
     const rootKeys = async () => Object.values(await ring.current()).filter((key) => key !== undefined);
     const authority = new Authority({ access, records, topics, rootKeys, now });
-    this.#deps = { broker, topics, records, authority, rootKeys: ring, emit, now };
+    this.#deps = { broker, topics, records, authority, rootKeys: ring, epochs: new Epochs(), emit, now };
     this.#options = options;
     this.#primaryKey = options.rootKey;
     this.#context = createSecureContext(certificate);

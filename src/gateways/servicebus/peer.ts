@@ -12,12 +12,16 @@ import {
   type WireConnection,
   type WireLink,
 } from './amqp/link.ts';
+import type { WireReply, WireRequest } from './amqp/request.ts';
 import { box, type Typed } from './amqp/rhea-internals.ts';
 import { type Authority, type Grant, isGranted, type Right } from './authority.ts';
 import { answerCbs } from './cbs.ts';
 import { serveDelivery } from './deliver-link.ts';
 import type { DoorDeps } from './door.ts';
 import { type AmqpError, type Tell, toAmqpError } from './errors.ts';
+import { serveEvents } from './eventhub/event-link.ts';
+import { placer } from './eventhub/place.ts';
+import { answerRead, isRead } from './eventhub/read-hub.ts';
 import { answerManagement } from './management/answer.ts';
 import { servePublishing } from './publish-link.ts';
 import { ReplyLinks, serveRequests } from './request-link.ts';
@@ -129,22 +133,38 @@ export class Peer {
     serveRequests(link, (request) => answerCbs(deps, request), this.#replies, tell);
   }
 
+  /** Event Hubs clients ask the namespace about its hubs; Service Bus clients ask an entity about itself. */
   #routeManagement(link: WireLink, address: Address): void {
+    const tell = this.#tell('management');
+    const reading = { ...this.#deps, need: (path: string) => this.#needAny(path), tell };
+    const read = (request: WireRequest) => answerRead(reading, request);
+    const manage = address.entity === '' ? read : this.#management(address, tell);
+    serveRequests(link, (request) => (isRead(request) ? read(request) : manage(request)), this.#replies, tell);
+  }
+
+  #management(address: Address, tell: Tell): (request: WireRequest) => Promise<WireReply> {
     const entity = () => findEntity(this.#deps.topics, address);
     const { path } = entity();
-    const allowed = (right: Right) => isGranted(this.#grants.values(), right, path, this.#deps.now());
-    if (!(['Listen', 'Send', 'Manage'] as const).some(allowed)) throw missingRight('Listen', path);
+    this.#needAny(path);
     const need = (right: Right) => {
-      if (!allowed(right)) throw missingRight(right, path);
+      if (!this.#allowed(right, path)) throw missingRight(right, path);
     };
-    const tell = this.#tell('management');
     const context = { ...this.#deps, entity, need, sessions: this.sessions, tell };
-    serveRequests(link, (request) => answerManagement(context, request), this.#replies, tell);
+    return (request) => answerManagement(context, request);
+  }
+
+  #allowed(right: Right, path: string): boolean {
+    return isGranted(this.#grants.values(), right, path, this.#deps.now());
+  }
+
+  #needAny(path: string): void {
+    const some = (['Listen', 'Send', 'Manage'] as const).some((right) => this.#allowed(right, path));
+    if (!some) throw missingRight('Listen', path);
   }
 
   #routePublishing(link: WireLink, address: Address): void {
     const via = findEntity(this.#deps.topics, address);
-    if (address.subscription !== undefined || address.dead)
+    if (address.subscription !== undefined || address.dead || address.hub?.group !== undefined)
       throw new Refusal('bad_request', `Messages cannot be sent to '${via.path}'; send to its topic or queue.`);
     this.#need(link, 'Send', via);
     const target = this.#transferTarget(link) ?? address;
@@ -152,6 +172,7 @@ export class Peer {
     if (target !== address) this.#need(link, 'Send', entity());
     servePublishing(link, {
       entity,
+      place: placer(via.topic, address.hub),
       publish: (topic, messages) => this.#deps.broker.publish(topic, messages),
       transactions: this.#transactions,
       tell: this.#tell('send'),
@@ -171,17 +192,16 @@ export class Peer {
     const entity = () => findEntity(this.#deps.topics, address);
     this.#need(link, 'Listen', entity());
     if (!held) holdAttach(link);
-    serveDelivery(link, {
-      ...this.#deps,
-      entity,
-      sessions: this.sessions,
-      transactions: this.#transactions,
-      tell: this.#tell('receive'),
-    }).catch((error: unknown) => this.#refuse(link, error));
+    const deps = { ...this.#deps, entity, tell: this.#tell('receive') };
+    const { sessions } = this;
+    const served = address.hub
+      ? serveEvents(link, address.hub, deps)
+      : serveDelivery(link, { ...deps, sessions, transactions: this.#transactions });
+    served.catch((error: unknown) => this.#refuse(link, error));
   }
 
   #need(link: WireLink, right: Right, { path }: Entity): void {
-    if (!isGranted(this.#grants.values(), right, path, this.#deps.now())) throw missingRight(right, path);
+    if (!this.#allowed(right, path)) throw missingRight(right, path);
     this.#held.add({ link, right, path });
   }
 

@@ -18,6 +18,8 @@ const TOP_UP_AT = 500;
 export type PublishDeps = {
   /** The entity as it is now; refuses if it is gone. */
   readonly entity: () => Entity;
+  /** What the link's address says of every message on it. */
+  readonly place?: ((message: OutgoingMessage) => OutgoingMessage) | undefined;
   readonly publish: (topic: string, messages: readonly OutgoingMessage[]) => Promise<Receipt[]>;
   readonly transactions: Transactions;
   readonly tell: Tell;
@@ -41,7 +43,7 @@ async function take(context: LinkContext, deps: PublishDeps, limit: number): Pro
   try {
     if (isOversize(delivery) || context.message.length > limit) throw tooLarge(limit);
     const { topic, subscription } = deps.entity();
-    const messages = readMessages(context);
+    const messages = deps.place ? readMessages(context).map(deps.place) : readMessages(context);
     checkSessions(messages, topic.kind === 'queue' && subscription?.settings.requiresSession === true);
     if (transaction) deps.transactions.publish(transaction, topic.name, messages);
     else await deps.publish(topic.name, messages);

@@ -3,6 +3,7 @@
 import type { Message } from '../../../topics/message.ts';
 import { Reader } from './decode.ts';
 import * as to from './encode.ts';
+import { LONG, Output, TIMESTAMP, UINT } from './output.ts';
 import { findSection, HEADER, MESSAGE_ANNOTATIONS, rawItems, type Sections } from './sections.ts';
 
 /** A message as it is delivered or looked at; the broker's received and peeked messages are such. */
@@ -13,23 +14,28 @@ export type WireMessage = Omit<Message, 'topic' | 'partition'> & {
 
 const STATES = { active: 0, deferred: 1, scheduled: 2 } as const;
 
-const SEQUENCE = to.symbol('x-opt-sequence-number');
-const ENQUEUED = to.symbol('x-opt-enqueued-time');
+export const SEQUENCE = to.symbol('x-opt-sequence-number');
+export const ENQUEUED = to.symbol('x-opt-enqueued-time');
 const ENQUEUED_SEQUENCE = to.symbol('x-opt-enqueue-sequence-number');
 const LOCKED_UNTIL = to.symbol('x-opt-locked-until');
 const STATE = to.symbol('x-opt-message-state');
-const PARTITION_KEY = to.symbol('x-opt-partition-key');
+export const PARTITION_KEY = to.symbol('x-opt-partition-key');
 const SCHEDULED = to.symbol('x-opt-scheduled-enqueue-time');
 const DEAD_LETTER_SOURCE = to.symbol('x-opt-deadletter-source');
+export const OFFSET = to.symbol('x-opt-offset');
 const OURS: ReadonlySet<string> = new Set(
-  [SEQUENCE, ENQUEUED, ENQUEUED_SEQUENCE, LOCKED_UNTIL, STATE, PARTITION_KEY, SCHEDULED, DEAD_LETTER_SOURCE].map(
-    (key) => key.toString('latin1', 2),
-  ),
+  [
+    SEQUENCE,
+    ENQUEUED,
+    ENQUEUED_SEQUENCE,
+    LOCKED_UNTIL,
+    STATE,
+    PARTITION_KEY,
+    SCHEDULED,
+    DEAD_LETTER_SOURCE,
+    OFFSET,
+  ].map((key) => key.toString('latin1', 2)),
 );
-
-const LONG = 0x81;
-const TIMESTAMP = 0x83;
-const UINT = 0x70;
 
 /** Header, annotations and `bare` in one buffer; `sections` is the message as it was sent, if it came over AMQP. */
 export function withFront(message: WireMessage, sections: Sections | undefined, bare: readonly Uint8Array[]): Buffer {
@@ -65,7 +71,7 @@ function writeAnnotations(out: Output, message: WireMessage, sections: Sections 
 }
 
 /** The sender's own annotations, byte for byte. Returns how many. */
-function writeKept(out: Output, sections: Sections): number {
+export function writeKept(out: Output, sections: Sections): number {
   const section = findSection(sections, MESSAGE_ANNOTATIONS);
   if (!section || section.end - section.value < 4) return 0; // Most clients send an empty map.
   const items = rawItems(sections, section);
@@ -92,94 +98,4 @@ function writeOurs(out: Output, message: WireMessage): number {
   if (message.scheduledAt) out.entry(SCHEDULED, TIMESTAMP, message.scheduledAt.getTime());
   if (message.deadLetterSource !== undefined) out.encoded(DEAD_LETTER_SOURCE, to.string(message.deadLetterSource));
   return out.entries - before;
-}
-
-/** A growing buffer that values are written into as they are made. */
-class Output {
-  #bytes: Buffer;
-  #at = 0;
-  entries = 0;
-
-  constructor(capacity: number) {
-    this.#bytes = Buffer.allocUnsafe(capacity);
-  }
-
-  #reserve(size: number): void {
-    if (this.#at + size <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.#at + size, this.#bytes.length * 2));
-    this.#bytes.copy(larger, 0, 0, this.#at);
-    this.#bytes = larger;
-  }
-
-  u8(value: number): void {
-    this.#reserve(1);
-    this.#bytes[this.#at++] = value;
-  }
-
-  raw(bytes: Uint8Array): void {
-    this.#reserve(bytes.length);
-    this.#bytes.set(bytes, this.#at);
-    this.#at += bytes.length;
-  }
-
-  /** A number of fixed width: uint, or the 64 bits of a long or a timestamp (a safe integer). */
-  number(code: number, value: number): void {
-    this.#reserve(9);
-    this.#bytes[this.#at++] = code;
-    if (code !== UINT) {
-      const high = Math.floor(value / 2 ** 32);
-      this.#at = this.#bytes.writeInt32BE(high, this.#at);
-      this.#at = this.#bytes.writeUInt32BE(value - high * 2 ** 32, this.#at);
-    } else this.#at = this.#bytes.writeUInt32BE(value, this.#at);
-  }
-
-  entry(key: Uint8Array, code: number, value: number): void {
-    this.raw(key);
-    this.number(code, value);
-    this.entries++;
-  }
-
-  encoded(key: Uint8Array, value: Uint8Array): void {
-    this.raw(key);
-    this.raw(value);
-    this.entries++;
-  }
-
-  section(code: number): void {
-    this.#reserve(3);
-    this.#bytes[this.#at++] = 0x00;
-    this.#bytes[this.#at++] = 0x53;
-    this.#bytes[this.#at++] = code;
-  }
-
-  /** Begins a short list; returns where its size goes (`patch8`). */
-  compound(code: number, count: number): number {
-    this.#reserve(3);
-    this.#bytes[this.#at++] = code;
-    const size = this.#at++;
-    this.#bytes[this.#at++] = count;
-    return size;
-  }
-
-  patch8(size: number): void {
-    this.#bytes[size] = this.#at - size - 1;
-  }
-
-  /** Begins a map; returns where its size and its count go (`patch32`). */
-  map(): { readonly at: number; readonly count: number } {
-    this.#reserve(9);
-    this.#bytes[this.#at] = 0xd1;
-    const at = this.#at + 1;
-    this.#at += 9;
-    return { at, count: at + 4 };
-  }
-
-  patch32(at: number, countAt: number, count: number): void {
-    this.#bytes.writeUInt32BE(this.#at - at - 4, at);
-    this.#bytes.writeUInt32BE(count, countAt);
-  }
-
-  finish(): Buffer {
-    return this.#bytes.subarray(0, this.#at);
-  }
 }

@@ -136,3 +136,10 @@ export function filtersOf(link: WireLink): Map<string, AmqpValue> {
   const value = source ? unbox(source.value[7] as Typed | null) : null;
   return value instanceof Map ? new Map([...value].map(([key, item]) => [String(key), item])) : new Map();
 }
+
+/** What the client would like the link to be able to do: one symbol, or several. */
+export function desiredCapabilities(link: WireLink): readonly AmqpValue[] {
+  const value = unbox(link.remote.attach.value[12] as Typed | null);
+  if (Array.isArray(value)) return value;
+  return value === null ? [] : [value];
+}

@@ -1,9 +1,10 @@
 // From the log onto the wire: a new header and new message annotations in front of the bare message. A message that
 // came over AMQP keeps its bare part byte for byte, but for application properties that were changed on its way here;
 // one that came over HTTP gets a bare message built from its fields.
-import type { PropertyValue } from '../../../topics/message.ts';
+import type { Message, PropertyValue } from '../../../topics/message.ts';
 import { type AmqpValue, Reader, textEntries } from './decode.ts';
 import * as to from './encode.ts';
+import { type SeenEnd, withEventFront } from './event-front.ts';
 import { type WireMessage, withFront } from './front.ts';
 import { AMQP_FORMAT, toProperty } from './incoming.ts';
 import {
@@ -23,9 +24,16 @@ export function toWire(message: WireMessage, omitBody = false): Buffer {
   return withFront(message, sections, sections ? bareOf(message, sections, omitBody) : buildBare(message, omitBody));
 }
 
-/** The sender's own bytes. Clients fail to settle a message without an id, so a made-up one is put in. */
-function bareOf(message: WireMessage, sections: Sections, omitBody: boolean): Buffer[] {
-  const fields = changedFields(message, sections);
+/** The encoded message for who reads the log of a partition. `end`: tell with it how far the partition has come. */
+export function toEvent(message: Message, end: SeenEnd | undefined): Buffer {
+  const sections = message.bodyFormat === AMQP_FORMAT ? splitSections(asBuffer(message.body)) : undefined;
+  const bare = sections ? bareOf(message, sections, false, true) : buildBare(message, false);
+  return withEventFront(message, sections, bare, end);
+}
+
+/** The sender's own bytes. Clients fail to settle a message without an id: one is put in, unless it may be nameless. */
+function bareOf(message: WireMessage, sections: Sections, omitBody: boolean, mayBeNameless = false): Buffer[] {
+  const fields = changedFields(message, sections, mayBeNameless);
   const changes = mayHaveChanged(message) ? changesOf(message, sections) : [];
   if (!fields && changes.length === 0 && !omitBody) return [sections.bytes.subarray(sections.bareStart)];
   const parts: Buffer[] = [];
@@ -77,12 +85,12 @@ function isSame(a: PropertyValue, b: PropertyValue): boolean {
 }
 
 /** The properties section, where it has to differ from the sender's: an id put in, fields that an action has set. */
-function changedFields(message: WireMessage, sections: Sections): Buffer | undefined {
+function changedFields(message: WireMessage, sections: Sections, mayBeNameless: boolean): Buffer | undefined {
   const acted = message.properties?.[RULE_NAME] !== undefined;
-  const named = hasMessageId(sections);
+  const named = mayBeNameless || hasMessageId(sections);
   if (!acted && named) return undefined;
   const sent = rawItems(sections, findSection(sections, PROPERTIES));
-  const id = named ? sent[0]! : to.string(message.messageId);
+  const id = named ? (sent[0] ?? to.nothing()) : to.string(message.messageId);
   if (!acted) return to.section(PROPERTIES, to.list([id, ...sent.slice(1)]));
   const ours = propertyFields(message);
   const fields = ours.map((field, i) => (OWN_FIELDS.has(i) ? field : (sent[i] ?? to.nothing())));

@@ -60,7 +60,7 @@ function findOperation(given: AmqpValue | undefined): Operation {
 }
 
 /** Both spellings of each property: some clients read the one, some the other. The status must be an int. */
-function reply(
+export function reply(
   request: WireRequest,
   status: number,
   description: string,
