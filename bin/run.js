@@ -5,7 +5,7 @@ import { install, runEntry } from './bootstrap.js';
 const [entry, ...rest] = process.argv.slice(2);
 try {
   if (!entry) throw new Error('usage: node bin/run.js <file.ts> [arguments]');
-  install({ dev: true });
+  await install({ dev: true });
   await runEntry(entry, rest);
 } catch (error) {
   console.error(`carillon: ${error.message}`);

@@ -3,7 +3,7 @@
 import { install, runEntry } from './bootstrap.js';
 
 try {
-  install({ dev: true });
+  await install({ dev: true });
   await runEntry('scripts/test.ts', process.argv.slice(2));
 } catch (error) {
   console.error(`carillon: ${error.message}`);
