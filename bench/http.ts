@@ -164,6 +164,7 @@ async function serve(database: Database): Promise<void> {
       definitions: compileDefinitions([]),
       dispatcher: { wake: () => undefined },
       edit: () => undefined,
+      conversations: { posters: [], wake: () => undefined },
       mappings: [],
       notReady: async () => [],
       hubs,

@@ -9,6 +9,7 @@ import { decisionsOf } from '../assistant/decisions/question.ts';
 import { directLinePoster } from '../assistant/directline-poster.ts';
 import { CardEditor } from '../assistant/editor.ts';
 import { requestEdits } from '../assistant/posted.ts';
+import type { Poster } from '../assistant/poster.ts';
 import { personCame, personWent } from '../assistant/presence.ts';
 import { SlackLine } from '../assistant/slack/line.ts';
 import { SlackPoster } from '../assistant/slack/poster.ts';
@@ -50,6 +51,7 @@ export type Proactive = {
   readonly endpoints: ReturnType<typeof conversationEndpoints>;
   readonly door: ReturnType<typeof assistantDoor>;
   readonly editor: CardEditor;
+  readonly posters: readonly Poster[];
   readonly newcomers: Newcomers;
 };
 
@@ -100,7 +102,7 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     slack: mapValues(slack, (line, name) => ({ turn: { ...answering, name, line, edit, emit, seen: new Set() } })),
   });
   const channel = conversationChannel({ database, posters, decisionsOf, emit, edit });
-  return { channel, endpoints: conversationEndpoints(posters), door, editor, newcomers };
+  return { channel, endpoints: conversationEndpoints(posters), door, editor, posters, newcomers };
 }
 
 /** The mapping by which the original sample's events come in; what a bot is told by `BroadcastEvent` is the same event. */

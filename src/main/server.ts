@@ -211,12 +211,22 @@ async function startBroker({ settings, config, keys, database, signals, stack }:
     database,
     emit: signals.emit,
     node: { id: keys.nodeId },
-    ...(settings.databaseUrl ? { settings: { link } } : {}),
+    settings: { limits: topicLimits(settings), ...(settings.databaseUrl ? { link } : {}) },
   });
   stack.defer(() => broker.stop());
   for (const { name, settings } of config.topics) await broker.ensureTopic(name, { settings });
   await subscribeHandler(broker, config.definitions);
   return broker;
+}
+
+function topicLimits(settings: Wiring['settings']) {
+  return {
+    subscriptions: settings.topicSubscriptions,
+    sqlRules: settings.topicSqlRules,
+    correlationRules: settings.topicCorrelationRules,
+    propertyBytes: settings.propertyBytes,
+    propertiesBytes: settings.propertiesBytes,
+  };
 }
 
 function startDispatcher(
@@ -279,6 +289,10 @@ async function startHttp(wiring: Wiring, parts: HttpParts): Promise<HttpServer> 
     database,
     dispatcher: { wake },
     edit: () => parts.proactive.editor.wake(),
+    conversations: {
+      posters: parts.proactive.posters,
+      wake: (ids: readonly string[]) => parts.assistant.streams.wake(ids),
+    },
     mappings: config.mappings,
     definitions: config.definitions,
     unsubscribeKeys: linkKeys(wiring.keys),

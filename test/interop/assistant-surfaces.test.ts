@@ -326,6 +326,53 @@ test('Slack: reached by the mail address, approved by a button, the message turn
   });
 });
 
+test('a notice is corrected and then taken back: its card turns in the web chat, in Teams and in Slack, where it stands', async () => {
+  const MEG = 'b0b00000-0000-0000-0000-0000000000aa';
+  teams.addPerson(MEG, { name: 'Meg', email: 'meg@example.org' });
+  slack.addPerson('U7', 'ned@example.org');
+  for (const id of ['meg', 'ned']) await put(id, { displayName: id, email: `${id}@example.org` });
+  await put('ola', { displayName: 'Ola' });
+  await openConversation('ola');
+  await teams.install(MEG);
+  await publish('hr', 'hr.employee.joined', {
+    employee: { id: 'e7', name: 'Quentin' },
+    team: 'Sales',
+    notify: ['meg', 'ned', 'ola'],
+  });
+  const event = `e${events}`;
+  const before = await eventually(async () => {
+    const inTeams = lastIn(teams.messagesOf(MEG));
+    const [inSlack] = slack.messagesOf('U7');
+    const inChat = (await directLine('ola')).find(({ summary }) => summary?.includes('Quentin'));
+    expect(summaryOf(inTeams)).toContain('Quentin');
+    expect(inSlack?.text).toContain('Quentin');
+    expect(inChat).toBeDefined();
+    return { inTeams, inSlack: inSlack!, inChat: inChat! };
+  });
+  const everywhere = (words: string, updates: number) =>
+    eventually(async () => {
+      const { inTeams, inSlack, inChat } = before;
+      expect(teams.messagesOf(MEG).find(({ id }) => id === inTeams.id)).toMatchObject({
+        updates,
+        activity: { summary: expect.stringContaining(words) },
+      });
+      expect(slack.messagesOf('U7')).toMatchObject([{ ts: inSlack.ts, updates, text: expect.stringContaining(words) }]);
+      const shown = (await directLine('ola')).filter(({ id }) => id === inChat.id);
+      expect(lastIn(shown)).toMatchObject({
+        summary: expect.stringContaining(words),
+        timestamp: inChat.timestamp,
+      });
+    });
+  const correct = { event, card: { title: 'Quentin Blake has joined', body: 'In Art, not in Sales.' } };
+  expect(await server.call('POST', '/v1/topics/hr/notices/update', correct)).toEqual({ notices: 3 });
+  await everywhere('In Art, not in Sales.', 1);
+  const recall = { event, reason: 'He starts in May.' };
+  expect(await server.call('POST', '/v1/topics/hr/notices/recall', recall)).toMatchObject({ notices: 3 });
+  await everywhere('This notice was withdrawn', 2);
+  for (const shown of [teams.messagesOf(MEG), slack.messagesOf('U7'), await directLine('ola')])
+    expect(JSON.stringify(shown)).not.toContain('Quentin');
+});
+
 test('Slack: a rejection without a reason opens a form that asks for it', async () => {
   await budget('gil', 'S2');
   const message = await eventually(() => {

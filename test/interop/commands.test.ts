@@ -176,7 +176,11 @@ describe('the command line', () => {
     expect(await done('notice', 'recall', ...which, '--reason', 'An error.')).toMatch(/^1 taken back, 0 deliveries/);
     expect(await inbox()).toMatchObject([{ title: 'This notice was withdrawn', body: 'An error.' }]);
     expect(await json('notice', 'recall', ...which)).toEqual({ notices: 0, cancelled: 0, questions: 0 });
-    for (const args of [['--topic', 'hr'], ['--event', 'e'], [...which, '--sequence', '1']])
+    for (const args of [
+      ['--topic', 'hr'],
+      ['--event', 'e'],
+      [...which, '--sequence', '1'],
+    ])
       expect((await carillon(['notice', 'recall', ...args])).status).toBe(2);
     expect((await carillon(['notice', 'recall', '--topic', 'hr', '--event', 'none'])).status).toBe(1);
   });
@@ -184,7 +188,9 @@ describe('the command line', () => {
   it('shows, tests and closes conversations', async () => {
     await done('recipient', 'put', 'noa', '--name', 'Noa');
     expect(await done('conversation', 'list', 'noa')).toBe('(none)\n');
-    expect(await done('conversation', 'test', 'noa', '--text', 'Can you hear me?')).toMatch(/directline +assistant .*posted/);
+    expect(await done('conversation', 'test', 'noa', '--text', 'Can you hear me?')).toMatch(
+      /directline +assistant .*posted/,
+    );
     const { items } = await json<{ items: { id: string }[] }>('conversation', 'list', 'noa');
     expect(items).toMatchObject([{ standing: true, activities: 1 }]);
     expect(await done('conversation', 'show', 'noa')).toMatch(/carillon +Can you hear me\?/);

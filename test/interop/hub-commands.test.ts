@@ -201,3 +201,18 @@ it('rotates credentials and keys without a restart', async () => {
   await done('hub', 'keys', 'delete', 'main', 'app');
   expect(await done('hub', 'keys', 'main')).not.toMatch(/^app /m);
 });
+
+it('lets one be the people of Teams and Slack, on a page', async () => {
+  const { teams } = JSON.parse(await readFile(join(folder, 'standins', 'assistant.json'), 'utf8'));
+  const secrets = await readFile(join(folder, 'standins', 'assistant.env'), 'utf8');
+  expect(secrets).toMatch(/^CARILLON_TEAMS_SECRET=.+\nCARILLON_SLACK_TOKEN=.+\nCARILLON_SLACK_SIGNING_SECRET=/);
+  expect(JSON.stringify(teams)).not.toContain(secrets.split('\n')[0]!.split('=')[1]);
+  const [, page] = /"People +(http:\S+) /.exec(shown)!;
+  const form = (path: string, fields: Record<string, string>, headers = {}) =>
+    fetch(page + path, { method: 'POST', body: new URLSearchParams(fields), headers });
+  await form('/add', { email: 'eve<b>@example.org' });
+  const seen = await (await fetch(page!)).text();
+  expect(seen).toContain('eve&lt;b>@example.org');
+  expect(seen).toContain('action="/teams/P1/say"');
+  expect((await form('/add', { email: 'x@y' }, { origin: 'http://evil.example' })).status).toBe(403);
+});

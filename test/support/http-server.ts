@@ -2,6 +2,7 @@
 // held against the OpenAPI document that the server itself gives out.
 import { afterAll, beforeAll } from 'vitest';
 import { Access } from '../../src/access/access.ts';
+import { directLinePoster } from '../../src/assistant/directline-poster.ts';
 import type { UnsubscribeKeys } from '../../src/email/unsubscribe.ts';
 import { enterpriseNotification } from '../../src/events/ingest.ts';
 import { deviceLine } from '../../src/gateways/http/device-line.ts';
@@ -108,6 +109,7 @@ export function useServer(
         signals,
         dispatcher: { wake: () => undefined },
         edit: () => undefined,
+        conversations: { posters: [directLinePoster({ database, wake: () => undefined })], wake: () => undefined },
         mappings: [enterpriseNotification('enterprise')],
         notReady: async () => [],
         unsubscribeKeys: UNSUBSCRIBE_KEYS,

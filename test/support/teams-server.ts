@@ -9,10 +9,11 @@ export type Surfaces = {
   readonly teams?: TeamsStandin;
   readonly slack?: SlackStandin;
   readonly webhookUrl?: string;
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 /** With the config that is shipped, and these connections named `main`; their secrets come from the environment. */
-export async function startWithSurfaces({ teams, slack, webhookUrl }: Surfaces): Promise<ServerProcess> {
+export async function startWithSurfaces({ teams, slack, webhookUrl, env }: Surfaces): Promise<ServerProcess> {
   // Beside the shipped one, whose imports are relative.
   const folder = await mkdtemp(resolve('test-config-'));
   const file = join(folder, 'carillon.config.ts');
@@ -27,6 +28,7 @@ export async function startWithSurfaces({ teams, slack, webhookUrl }: Surfaces):
     const server = await ServerProcess.start({
       config: file,
       env: {
+        ...env,
         ...(teams && { CARILLON_TEAMS_SECRET: teams.secret }),
         ...(slack && { CARILLON_SLACK_TOKEN: slack.token, CARILLON_SLACK_SIGNING_SECRET: slack.signingSecret }),
       },

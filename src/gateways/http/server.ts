@@ -13,6 +13,7 @@ import { describeRoutes, serveDescription } from './openapi.ts';
 import { servePages } from './pages.ts';
 import { type AnswerLinkDeps, answerLinkRoutes } from './routes/answer-links.ts';
 import { type AnswerDeps, answerRoutes } from './routes/answers.ts';
+import { type ConversationDeps, conversationRoutes } from './routes/conversations.ts';
 import { type DefinitionDeps, definitionRoutes } from './routes/definitions.ts';
 import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { deviceRoutes } from './routes/devices.ts';
@@ -51,6 +52,7 @@ export type HttpDeps = EventDeps &
   AnswerLinkDeps &
   QuestionDeps &
   NoticeDeps &
+  ConversationDeps &
   DeliveryDeps &
   DefinitionDeps &
   UnsubscribeDeps &
@@ -192,6 +194,7 @@ function addRoutes(
   statsRoutes(app, stats, streams);
   recipientRoutes(app, deps);
   placeRoutes(app, deps);
+  conversationRoutes(app, deps);
   inboxRoutes(app, deps, streams);
   noticeRoutes(app, deps);
   answerRoutes(app, deps);

@@ -2,12 +2,14 @@
 import type { Command } from './command.ts';
 import { configCommand } from './config-command.ts';
 import { connectionStringCommand, regenerateCommand } from './connection-string.ts';
+import { conversationCommands } from './conversations.ts';
 import { deviceCommands } from './devices.ts';
 import { doctorCommand } from './doctor.ts';
 import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
 import { hubCommands } from './hubs.ts';
 import { withNamespace } from './namespace.ts';
+import { noticeCommands } from './notices.ts';
 import { pushCommands } from './pushes.ts';
 import { questionCommands } from './questions.ts';
 import { simulateCommand } from './simulate.ts';
@@ -30,7 +32,9 @@ const all: readonly Command[] = [
   ...topicCommands,
   ...subscriptionCommands,
   ...recipientCommands,
+  ...noticeCommands,
   ...questionCommands,
+  ...conversationCommands,
   ...deviceCommands,
   ...hubCommands,
   ...pushCommands,

@@ -1,5 +1,5 @@
-// `carillon standins`: push services of our own that speak the real protocols on real ports, for trying hubs without
-// accounts at Apple, Google or Microsoft. What a hub needs to use them is written into a folder.
+// `carillon standins`: push services, Teams and Slack of our own that speak the real protocols on real ports, for trying
+// things without accounts at Apple, Google, Microsoft or Slack. What a server needs to use them is written into a folder.
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,9 +11,9 @@ const showEveryMs = 200;
 
 export const standinsCommand: Command = {
   words: 'standins',
-  summary: 'Run push services to try hubs with: APNs, FCM, WNS and Web Push, without accounts',
+  summary: 'Run services to try things with, without accounts: APNs, FCM, WNS, Web Push, Teams and Slack',
   details:
-    'They take what their originals take, refuse what they refuse, and print every push. Addresses that begin with certain words are answered with errors: `dead` (APNs: no such device), `gone`, `full`; docs/push-apns.md and its neighbours list them. They last until this command ends.',
+    'They take what their originals take, refuse what they refuse, and print every push. Addresses that begin with certain words are answered with errors: `dead` (APNs: no such device), `gone`, `full`; docs/push-apns.md and its neighbours list them. For Teams and Slack there is a page on which you are the people; those of the running server who have a mail address are on it. All last until this command ends.',
   options: {
     folder: { type: 'string', shows: 'folder', sentence: 'Where to write the credentials; ./standins without it.' },
     connect: { type: 'string', shows: 'hub', sentence: 'Give them to this hub of the running server at once.' },
@@ -25,6 +25,9 @@ export const standinsCommand: Command = {
     'fcm-port': { type: 'string', shows: 'port', sentence: 'The port of FCM.' },
     'wns-port': { type: 'string', shows: 'port', sentence: 'The port of WNS.' },
     'webpush-port': { type: 'string', shows: 'port', sentence: 'The port of Web Push.' },
+    'teams-port': { type: 'string', shows: 'port', sentence: 'The port of Teams.' },
+    'slack-port': { type: 'string', shows: 'port', sentence: 'The port of Slack.' },
+    'people-port': { type: 'string', shows: 'port', sentence: 'The port of the page of the people.' },
   },
   examples: ['carillon standins --connect main'],
   run: async (call) => {
@@ -36,6 +39,8 @@ export const standinsCommand: Command = {
     const folder = stringOption(call, 'folder') ?? 'standins';
     await writeCredentials(folder, standins);
     for (const line of standins.describe()) call.out.item({ service: line }, () => line);
+    await letPeopleIn(call, standins);
+    tellAssistant(call, folder);
     const hub = stringOption(call, 'connect');
     if (hub === undefined) tellHow(call, folder);
     else await connect(call, hub, standins);
@@ -43,11 +48,38 @@ export const standinsCommand: Command = {
   },
 };
 
+/** People of the server who have a mail address are in Teams and in Slack as well. Where no server runs, nobody is. */
+async function letPeopleIn(call: Call, { people, teams, slack }: Standins): Promise<void> {
+  const client = await call.client();
+  teams.botUrl = `${client.url}/v1/assistant/teams/main/messages`;
+  slack.baseUrl = `${client.url}/v1/assistant/slack/main`;
+  type Known = { readonly items: readonly { readonly email?: string | null }[] };
+  const known = await client.call<Known>('GET', '/v1/recipients', { query: { limit: 20 } }).catch(() => undefined);
+  for (const { email } of known?.items ?? []) if (email) people.add(email);
+}
+
+function tellAssistant(call: Call, folder: string): void {
+  const file = join(folder, 'assistant.json');
+  const text = [
+    '',
+    'Let the assistant speak through Teams and Slack: in carillon.config.ts, with node:fs imported,',
+    `  assistant: JSON.parse(readFileSync('${file}', 'utf8')),`,
+    'and start the server with the secrets:',
+    `  node --env-file=${join(folder, 'assistant.env')} bin/carillon.js start`,
+  ].join('\n');
+  call.out.item({ assistant: file }, () => text);
+}
+
 async function writeCredentials(folder: string, standins: Standins): Promise<void> {
   await mkdir(folder, { recursive: true });
   await chmod(folder, 0o700);
   for (const [platform, credentials] of Object.entries(standins.hubCredentials()))
     await writeFile(join(folder, `${platform}.json`), `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
+  const { config, env } = standins.assistant();
+  const secret = { mode: 0o600 };
+  await writeFile(join(folder, 'assistant.json'), `${JSON.stringify(config, null, 2)}\n`, secret);
+  const lines = Object.entries(env).map(([name, value]) => `${name}=${value}\n`);
+  await writeFile(join(folder, 'assistant.env'), lines.join(''), secret);
   await writeFile(
     join(folder, 'browser-subscription.json'),
     `${JSON.stringify(standins.webpush.subscribe('browser-1'))}\n`,
@@ -103,7 +135,7 @@ async function show(call: Call, { apns, fcm, wns, webpush }: Standins): Promise<
 
 function portsOf(call: Call): Record<string, number> {
   return Object.fromEntries(
-    ['apns', 'fcm', 'wns', 'webpush'].flatMap((name) => {
+    ['apns', 'fcm', 'wns', 'webpush', 'teams', 'slack', 'people'].flatMap((name) => {
       const given = stringOption(call, `${name}-port`);
       if (given === undefined) return [];
       const port = Number(given);
