@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { findHolder } from '../src/main/lock.ts';
 
 type Start = { readonly pid: number; readonly readyMs: number; readonly phases: Phases; stop(): Promise<void> };
 type Phases = Record<string, number>;
@@ -28,7 +29,10 @@ const { values } = parseArgs({
 });
 
 const folder = mkdtempSync(join(tmpdir(), 'carillon-start-'));
-const cache = execFileSync('npm', ['config', 'get', 'cache'], { encoding: 'utf8' }).trim();
+const cache = execFileSync('npm', ['config', 'get', 'cache'], {
+  encoding: 'utf8',
+  stdio: ['ignore', 'pipe', 'ignore'],
+}).trim();
 const [first, later, idle]: [Phases[], Phases[], Phases[]] = [[], [], []];
 try {
   for (let run = 0; run < Number(values.runs); run++) await measure(join(folder, String(run)));
@@ -65,16 +69,17 @@ async function start(clone: string, home: string): Promise<Start> {
       const phase = phaseOf(line);
       if (phase) phases[phase] ??= performance.now() - began;
     });
-  while (!(await isReady(port))) {
-    if (child.exitCode !== null || performance.now() - began > LIMIT_MS) throw new Error(said.join('\n'));
-    await sleep(20);
-  }
-  const readyMs = performance.now() - began;
   const stop = async () => {
-    process.kill(-child.pid!, 'SIGINT'); // as the terminal does it: the whole group
+    if (child.exitCode === null) process.kill(-child.pid!, 'SIGINT'); // as the terminal does it: the whole group
     await exited;
   };
-  return { pid: serverOf(clone), readyMs, phases, stop };
+  while (!(await isReady(port))) {
+    if (child.exitCode === null && performance.now() - began < LIMIT_MS) await sleep(20);
+    else throw await stop().then(() => new Error(said.join('\n')));
+  }
+  const readyMs = performance.now() - began;
+  const holder = await findHolder(join(clone, '.carillon'));
+  return { pid: holder!.pid, readyMs, phases, stop };
 }
 
 /** What a line of the output tells to be done. */
@@ -106,12 +111,6 @@ async function isReady(port: number): Promise<boolean> {
     },
     () => false,
   );
-}
-
-/** The server itself; what started it may stand in front of it. */
-function serverOf(clone: string): number {
-  const found = execFileSync('pgrep', ['-f', `^[^ ]*node .*${clone}/(src/main/cli.ts|bin/carillon.js) start`]);
-  return Number(String(found).trim().split('\n').at(-1));
 }
 
 /** Percent of one core over `seconds`, from ten seconds after the start, and resident megabytes. */

@@ -12,6 +12,7 @@ import { readTar } from './tar.js';
 
 const AT_ONCE = 4;
 const CHUNK_BYTES = 256 * 1024;
+const FIRST_LINE_BYTES = 2_048;
 
 /**
  * Fills `root/node_modules` with the packages at `paths` of the lock file; what was there goes. Returns false, and has
@@ -92,8 +93,19 @@ function linkPrograms(root, path, programs) {
     const program = join(root, path, file);
     if (!fs.existsSync(program)) continue;
     fs.chmodSync(program, 0o777 & ~process.umask());
+    mendFirstLine(program);
     link(program, join(folder, name));
   }
+}
+
+// Written on Windows, a script would ask the system for an interpreter whose name ends in a carriage return.
+function mendFirstLine(program) {
+  const file = fs.openSync(program);
+  const head = Buffer.alloc(FIRST_LINE_BYTES);
+  const first = head.latin1Slice(0, fs.readSync(file, head));
+  fs.closeSync(file);
+  if (!/^#![^\n]+\r\n/.test(first)) return;
+  fs.writeFileSync(program, fs.readFileSync(program, 'latin1').replace('\r\n', '\n'), 'latin1');
 }
 
 function link(target, at) {
