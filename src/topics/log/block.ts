@@ -5,7 +5,7 @@
 // A block written here keeps the messages it was made from; a block read from the log decodes a message when asked.
 
 import type { Message, OutgoingMessage } from '../message.ts';
-import { type Bits, eachBit, hasBit, sameBits } from './bits.ts';
+import { type Bits, eachBit, sameBits } from './bits.ts';
 import { Reader, Writer } from './bytes.ts';
 import { type Place, type RecordExtras, readHead, readRecord, writeRecord } from './record.ts';
 
@@ -22,8 +22,8 @@ export class Block {
   readonly #offsets: readonly number[];
   readonly #copies: ReadonlySet<number> | undefined;
   readonly #messages: (Message | undefined)[];
-  /** Equal bitmaps are one object, so there are few keys. */
-  #tally: Map<Bits, number> | undefined;
+  /** How many records each subscription selects, by its bit. */
+  #tally: Map<number, number> | undefined;
 
   constructor(
     place: { topic: string; partition: number; first: number; enqueuedAt: Date },
@@ -53,13 +53,8 @@ export class Block {
 
   /** How many of the records this subscription selects. */
   selectedBy(bit: number): number {
-    if (!this.#tally) {
-      this.#tally = new Map();
-      for (const bits of this.bits) this.#tally.set(bits, (this.#tally.get(bits) ?? 0) + 1);
-    }
-    let count = 0;
-    for (const [bits, records] of this.#tally) if (hasBit(bits, bit)) count += records;
-    return count;
+    this.#tally ??= countEach(this.bits);
+    return this.#tally.get(bit) ?? 0;
   }
 
   isCopy(index: number): boolean {
@@ -153,14 +148,20 @@ export class BlockWriter {
 
 const LENGTH_TO_COME = Buffer.alloc(4);
 
-/** How many records of a block each subscription selects, in binary: pairs of bit and count. */
+/** How many records of a block each subscription selects, by its bit. */
+function countEach(all: readonly Bits[]): Map<number, number> {
+  // Equal bitmaps are one object, so there are few to take apart.
+  const equal = new Map<Bits, number>();
+  for (const bits of all) equal.set(bits, (equal.get(bits) ?? 0) + 1);
+  const tally = new Map<number, number>();
+  for (const [bits, count] of equal) eachBit(bits, (bit) => tally.set(bit, (tally.get(bit) ?? 0) + count));
+  return tally;
+}
+
+/** The same in binary: pairs of bit and count. */
 function encodeTally(all: readonly Bits[]): Buffer {
-  const counts = new Map<Bits, number>();
-  for (const bits of all) counts.set(bits, (counts.get(bits) ?? 0) + 1);
-  const byBit = new Map<number, number>();
-  for (const [bits, count] of counts) eachBit(bits, (bit) => byBit.set(bit, (byBit.get(bit) ?? 0) + count));
   const out = new Writer(16);
-  for (const [bit, count] of byBit) {
+  for (const [bit, count] of countEach(all)) {
     out.varint(bit);
     out.varint(count);
   }

@@ -1,13 +1,18 @@
 // What a message must be before it may enter the queue to the log.
 import { Refusal } from '../../kit/refusal.ts';
 import type { TopicEntry } from '../entities/catalogue.ts';
+import { noLimits, type TopicLimits } from '../entities/limits.ts';
 import type { OutgoingMessage, PropertyValue } from '../message.ts';
 
 const SHORT = ['messageId', 'sessionId', 'partitionKey'] as const;
 const LONG = ['correlationId', 'replyTo', 'replyToSessionId', 'to', 'subject', 'contentType'] as const;
 
 /** Refuses what the topic does not take. */
-export function checkMessages(topic: TopicEntry, messages: readonly OutgoingMessage[]): void {
+export function checkMessages(
+  topic: TopicEntry,
+  messages: readonly OutgoingMessage[],
+  limits: TopicLimits = noLimits,
+): void {
   const { status, maxMessageBytes } = topic.settings;
   if (status === 'disabled' || status === 'sendDisabled') {
     throw new Refusal('entity_disabled', `"${topic.name}" does not accept messages now.`);
@@ -15,6 +20,7 @@ export function checkMessages(topic: TopicEntry, messages: readonly OutgoingMess
   const sessions = topic.kind === 'queue' && topic.subscriptions[0]?.settings.requiresSession;
   for (const message of messages) {
     checkMessage(message, maxMessageBytes);
+    if (message.properties) checkProperties(message.properties, limits);
     if (message.intoPartition !== undefined) checkPartition(topic, message.intoPartition);
     if (sessions && message.sessionId === undefined) {
       throw new Refusal('bad_request', `"${topic.name}" requires sessions: every message needs a session id.`);
@@ -45,11 +51,23 @@ function checkMessage(message: OutgoingMessage, maxBytes: number): void {
   }
   const size = sizeOf(message);
   if (size > maxBytes) {
-    throw new Refusal('too_large', `The message has ${size} bytes; the limit is ${maxBytes}.`, {
-      size,
-      limit: maxBytes,
-    });
+    throw tooLarge('The message has', size, maxBytes);
   }
+}
+
+function checkProperties(properties: Readonly<Record<string, PropertyValue>>, limits: TopicLimits): void {
+  const { propertyBytes, propertiesBytes } = limits;
+  let total = 0;
+  for (const [name, value] of Object.entries(properties)) {
+    const size = name.length + valueSize(value);
+    if (size > propertyBytes) throw tooLarge(`The property "${name.slice(0, 100)}" has`, size, propertyBytes);
+    total += size;
+  }
+  if (total > propertiesBytes) throw tooLarge('The properties of the message have', total, propertiesBytes);
+}
+
+function tooLarge(what: string, size: number, limit: number): Refusal {
+  return new Refusal('too_large', `${what} ${size} bytes; the limit is ${limit}.`, { size, limit });
 }
 
 /** Bytes of content and fields, about. */

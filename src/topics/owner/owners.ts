@@ -13,7 +13,7 @@ import { headKey } from '../log/plan.ts';
 import { calm, isBusy, resume } from './balance.ts';
 import type { Cursor, CursorDeps } from './cursor.ts';
 import { type MemoryBudget, Partition } from './partition.ts';
-import { openCursor, readPasts } from './recover.ts';
+import { openCursors, readPasts } from './recover.ts';
 
 const LEASE_MS = 5_000;
 const RENEW_MS = 1_500;
@@ -229,7 +229,7 @@ export class Owners {
       if (!topic) continue;
       const end = heads.find((head) => head.topic === id && head.part === part)!.next;
       const partition = new Partition({ topic, part, epoch, end }, database, budget);
-      for (const subscription of topic.subscriptions) await openCursor(partition, subscription, pasts, cursorDeps);
+      await openCursors(partition, topic.subscriptions, pasts, cursorDeps);
       this.#partitions.set(headKey(id, part), partition);
       const others = (this.#byTopic.get(id) ?? []).filter((other) => other.part !== part);
       this.#byTopic.set(
@@ -279,10 +279,8 @@ export class Owners {
     const missing = entry.subscriptions.filter((subscription) => !partition.cursors.has(subscription.id));
     if (missing.length === 0) return;
     const pasts = await readPasts(this.#deps.database, [entry.id]);
-    for (const subscription of missing) {
-      await openCursor(partition, subscription, pasts, this.#deps.cursorDeps);
-      for (const listener of this.#listeners) listener(partition.cursors.get(subscription.id)!);
-    }
+    const opened = await openCursors(partition, missing, pasts, this.#deps.cursorDeps);
+    for (const cursor of opened) for (const listener of this.#listeners) listener(cursor);
   }
 
   drop(partition: Partition): void {

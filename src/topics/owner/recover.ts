@@ -3,6 +3,7 @@
 import type { Sql } from '../../kit/database.ts';
 import type { SubscriptionEntry } from '../entities/catalogue.ts';
 import { hasBit } from '../log/bits.ts';
+import type { Block } from '../log/block.ts';
 import { readTallies } from '../log/read.ts';
 import { PARTITION_SPAN } from '../message.ts';
 import { countHeld, type HeldCounts } from '../receive/held.ts';
@@ -51,38 +52,74 @@ function recover(
   return recovered;
 }
 
-/** Registers a cursor for the subscription, then counts what it has before it. */
-export async function openCursor(
+/** Registers a cursor for each subscription, then counts what they have before them. */
+export async function openCursors(
   partition: Partition,
-  subscription: SubscriptionEntry,
+  subscriptions: readonly SubscriptionEntry[],
   pasts: Pasts,
   deps: CursorDeps,
-): Promise<void> {
-  const recovered = pasts.of(subscription, partition.part, partition.epoch);
-  const cursor = new Cursor(partition, subscription, recovered, pasts.held(subscription, partition.part), deps);
+): Promise<Cursor[]> {
   // Registered before the count, so that what is appended meanwhile is seen; `end` says up to where to count here.
   const end = partition.end;
-  const ahead = recovered.done.size;
-  partition.cursors.set(subscription.id, cursor);
-  if (cursor.next < end) {
-    cursor.unread += (await countUnread(partition, cursor, end)) - ahead;
+  const behind: Behind[] = [];
+  const cursors = subscriptions.map((subscription) => {
+    const recovered = pasts.of(subscription, partition.part, partition.epoch);
+    const cursor = new Cursor(partition, subscription, recovered, pasts.held(subscription, partition.part), deps);
+    partition.cursors.set(subscription.id, cursor);
+    const trusted = subscription.starts[partition.part] ?? 0;
+    if (cursor.next < end) {
+      behind.push({ cursor, from: cursor.next, trusted, ahead: recovered.done.size, wholeFrom: end, count: 0 });
+    }
+    return cursor;
+  });
+  if (behind.length > 0) await countUnread(partition, behind, end);
+  for (const { cursor, count, ahead } of behind) {
+    cursor.unread += count - ahead;
     cursor.watchExpiry(Date.now() + 1_000);
   }
-  if (cursor.sessions) cursor.pump();
+  for (const cursor of cursors) if (cursor.sessions) cursor.pump();
+  return cursors;
 }
 
-/** Selected messages from the cursor to `end`: whole blocks by their tally, the first one by its bits. */
-async function countUnread(partition: Partition, cursor: Cursor, end: number): Promise<number> {
-  const { bit, starts } = cursor.subscription;
-  const from = cursor.next;
-  const trusted = starts[partition.part] ?? 0;
-  const first = await partition.load(from);
-  let count = 0;
-  for (let i = Math.max(0, from - (first?.first ?? from)); first && i < first.count && first.first + i < end; i++) {
-    if (first.first + i < trusted || hasBit(first.bits[i]!, bit)) count++;
+/** A cursor that has something to read. */
+type Behind = {
+  readonly cursor: Cursor;
+  readonly from: number;
+  /** Of what is older than this only reading tells; until then it counts as a whole. */
+  readonly trusted: number;
+  /** What was done beyond `from`, before. */
+  readonly ahead: number;
+  /** Where the block ends that holds `from`: from there on tallies tell. */
+  wholeFrom: number;
+  /** Selected messages from `from` to the end. */
+  count: number;
+};
+
+/** Of the block in which each begins by its bits, of all later ones by their tallies: the log is gone through once. */
+async function countUnread(partition: Partition, behind: readonly Behind[], end: number): Promise<void> {
+  for (const [from, some] of Map.groupBy(behind, (each) => each.from)) {
+    const first = await partition.load(from);
+    for (const each of some) countFirst(each, first, end);
   }
-  const tallies = await readTallies(partition.sql, partition.topic.id, partition.part, first?.end ?? from, end);
-  // Of what is older than the subscription only reading tells; until then it counts as a whole.
-  for (const tally of tallies) count += tally.first < trusted ? tally.count : (tally.selected.get(bit) ?? 0);
-  return count;
+  const byBit = new Map(behind.map((each) => [each.cursor.subscription.bit, each]));
+  const strangers = behind.filter((each) => each.trusted > each.wholeFrom);
+  const begin = Math.min(...behind.map((each) => each.wholeFrom));
+  for (const tally of await readTallies(partition.sql, partition.topic.id, partition.part, begin, end)) {
+    for (const [bit, selected] of tally.selected) {
+      const each = byBit.get(bit);
+      if (each && tally.first >= each.wholeFrom && tally.first >= each.trusted) each.count += selected;
+    }
+    for (const each of strangers) {
+      if (tally.first >= each.wholeFrom && tally.first < each.trusted) each.count += tally.count;
+    }
+  }
+}
+
+function countFirst(each: Behind, first: Block | undefined, end: number): void {
+  const { from, trusted, cursor } = each;
+  each.wholeFrom = first?.end ?? from;
+  if (!first) return;
+  for (let i = Math.max(0, from - first.first); i < first.count && first.first + i < end; i++) {
+    if (first.first + i < trusted || hasBit(first.bits[i]!, cursor.subscription.bit)) each.count++;
+  }
 }
