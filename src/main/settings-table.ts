@@ -59,6 +59,27 @@ export const settingsTable = {
     '5000',
     'How many Service Bus clients may be connected at once.',
   ),
+  topicSubscriptions: given(integer(1, 100_000, 'subscriptions'), '2000', 'How many subscriptions a topic may have.'),
+  topicSqlRules: given(
+    integer(1, 10_000_000, 'rules'),
+    '2000',
+    'How many rules with an SQL filter all subscriptions of a topic may have together.',
+  ),
+  topicCorrelationRules: given(
+    integer(1, 10_000_000, 'rules'),
+    '100000',
+    'How many rules with a correlation filter all subscriptions of a topic may have together.',
+  ),
+  propertyBytes: given(
+    integer(64, 100 * 1024 * 1024, 'bytes'),
+    '32768',
+    'How large one application property of a message may be, its name included.',
+  ),
+  propertiesBytes: given(
+    integer(64, 100 * 1024 * 1024, 'bytes'),
+    '65536',
+    'How large all application properties of a message may be together.',
+  ),
   publicUrl: optional(
     url('http', 'https'),
     'the address it listens on',

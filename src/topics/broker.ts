@@ -2,71 +2,28 @@
 // nothing itself: entities.ts changes topics, publish.ts appends, owners.ts owns, cursor.ts hands out, progress.ts remembers.
 
 import { steadyNow } from '../kit/clock.ts';
-import type { Database } from '../kit/database.ts';
-import { Catalogue, QUEUE_SUBSCRIPTION, subscriptionOf, type TopicEntry } from './entities/catalogue.ts';
-import { Entities } from './entities/entities.ts';
-import { deleteIdle, Usage } from './entities/idle.ts';
+import { QUEUE_SUBSCRIPTION, subscriptionOf } from './entities/catalogue.ts';
+import type { Entities } from './entities/entities.ts';
+import { deleteIdle } from './entities/idle.ts';
 import { type Entity, findEntity } from './entities/path.ts';
-import { Housekeeper, type HousekeepingSettings, housekeepingDefaults } from './housekeeping.ts';
-import type { Block } from './log/block.ts';
+import { Housekeeper, housekeepingDefaults } from './housekeeping.ts';
 import { checkMessages } from './log/check.ts';
 import { waitFor } from './log/connection.ts';
-import { Growth } from './log/growth.ts';
-import { Publisher, type PublishLimits, publishLimits } from './log/publish.ts';
-import { Quotas } from './log/quota.ts';
-import { cancelScheduled, countScheduled, Scheduler } from './log/scheduled.ts';
+import { cancelScheduled, countScheduled } from './log/scheduled.ts';
 import { type SettleStep, transact } from './log/transact.ts';
-import { WallClock } from './log/wall-clock.ts';
 import type { Message, OutgoingMessage, Receipt } from './message.ts';
 import { type Counts, sumCounts } from './owner/counts.ts';
-import type { CursorDeps } from './owner/cursor.ts';
-import { type LinkPlace, Nodes } from './owner/nodes.ts';
-import { Owners } from './owner/owners.ts';
-import { Progress } from './owner/progress.ts';
 import { moveStragglers } from './owner/stragglers.ts';
+import { type BrokerDeps, type Parts, startParts } from './parts.ts';
 import { type BrowseOptions, browse } from './receive/browse.ts';
 import { type Batch, type ConsumeOptions, type Consumer, startConsumer } from './receive/consume.ts';
-import { Forwarders } from './receive/forward.ts';
 import { type LogPosition, LogReader, type PartitionState, partitionState } from './receive/log-reader.ts';
 import { Receiver, type ReceiverOptions, type SessionChoice } from './receive/receiver.ts';
 import { type Cause, type DeadSelection, deadCauses } from './receive/redrive.ts';
 import type { Seat } from './receive/seat.ts';
 import { acceptSession, listSessions, type SessionPage } from './receive/seats.ts';
-import type { EmitTopics } from './signals.ts';
 
-export type BrokerSettings = {
-  readonly publish?: Partial<PublishLimits>;
-  /** Bytes of recent log kept in memory for consumers, in all and per partition. */
-  readonly tailBytes?: number;
-  readonly tailBytesPerPartition?: number;
-  readonly housekeeping?: Partial<HousekeepingSettings>;
-  /** Where other nodes of the same database reach this one. Port 0: any free one. Absent: it serves no other node. */
-  readonly link?: LinkPlace;
-};
-
-export type BrokerDeps = {
-  readonly database: Database;
-  readonly emit: EmitTopics;
-  /** `id`: of the same data directory always the same, of nodes that share a database never. */
-  readonly node: { readonly id: string; readonly address?: string | undefined };
-  readonly settings?: BrokerSettings | undefined;
-};
-
-type Parts = {
-  readonly deps: BrokerDeps;
-  readonly catalogue: Catalogue;
-  readonly entities: Entities;
-  readonly owners: Owners;
-  readonly publisher: Publisher;
-  readonly progress: Progress;
-  readonly scheduler: Scheduler;
-  readonly forwarders: Forwarders;
-  readonly growth: Growth;
-  readonly nodes: Nodes;
-  readonly usage: Usage;
-  readonly quotas: Quotas;
-  readonly clock: WallClock;
-};
+export type { BrokerSettings } from './parts.ts';
 
 export class Broker {
   readonly #parts: Parts;
@@ -94,73 +51,14 @@ export class Broker {
   }
 
   static async start(deps: BrokerDeps): Promise<Broker> {
-    const { database, emit, node } = deps;
-    const catalogue = await Catalogue.load(database);
-    const progress: Progress = new Progress(database, emit, (cursor) => owners.drop(cursor.partition));
-    const cursorDeps: CursorDeps = { progress, emit };
-    const budget = {
-      total: deps.settings?.tailBytes ?? 192 * 1024 * 1024,
-      each: deps.settings?.tailBytesPerPartition ?? 96 * 1024 * 1024,
-      used: 0,
-    };
-    const self = { id: node.id, address: node.address };
-    const owners: Owners = new Owners({ database, catalogue, node: self, budget, cursorDeps });
-    const nodes = await Nodes.start({ database, catalogue, owners, nodeId: node.id }, deps.settings?.link);
-    self.address = node.address ?? nodes.address;
-    const limits = { ...publishLimits, ...deps.settings?.publish };
-    const growth = new Growth();
-    const handOver = (topic: TopicEntry, block: Block) => {
-      growth.appended(topic.id, block);
-      if (!owners.handOver(topic, block)) nodes.hintGrown(topic.id, block.partition);
-    };
-    const scheduled = (at: number) => scheduler.note(at);
-    const clock = new WallClock();
-    await clock.share(database);
-    const seenAt = () => clock.seenAt();
-    const publisher = new Publisher({ database, catalogue, emit, handOver, scheduled, seenAt, limits });
-    const scheduler = new Scheduler({ database, catalogue, publisher, emit });
-    const forwarders = new Forwarders({ catalogue, owners, publisher, emit });
-    catalogue.onChange((entry, before) => {
-      owners.update(entry, before);
-      if (!entry) growth.lookAll();
-    });
-    await owners.start(async () => {
-      const setBy = clock.look();
-      if (setBy !== 0) {
-        emit({ name: 'topics.clock_set', byMs: setBy });
-        scheduler.clockSet();
-        for (const cursor of owners.cursors) cursor.clockSet();
-      }
-      await clock.share(database);
-      await nodes.tick();
-      if (!nodes.alone) growth.lookAll();
-      await scheduler.look();
-    });
-    await scheduler.start();
-    const entities = new Entities({ database, catalogue, owners, forwarders, nodes });
-    const parts = {
-      deps,
-      catalogue,
-      entities,
-      owners,
-      publisher,
-      progress,
-      scheduler,
-      forwarders,
-      growth,
-      nodes,
-      usage: new Usage(),
-      quotas: new Quotas(),
-      clock,
-    };
-    return new Broker(parts);
+    return new Broker(await startParts(deps));
   }
 
   /** Appends the messages, all or none; resolves when they are durable. One receipt per message, in order. */
   async publish(topic: string, messages: readonly OutgoingMessage[]): Promise<Receipt[]> {
     const entry = this.#parts.catalogue.topic(topic);
     if (messages.length === 0) return [];
-    checkMessages(entry, messages);
+    checkMessages(entry, messages, this.#parts.limits);
     this.#parts.quotas.check(entry);
     this.#parts.usage.topic(entry);
     const receipts = await this.#parts.publisher.publish(entry, messages);
@@ -177,7 +75,7 @@ export class Broker {
     const { catalogue, quotas, usage } = this.#parts;
     const steps = sends.map(({ topic, messages }) => ({ topic: catalogue.topic(topic), messages }));
     for (const { topic, messages } of steps) {
-      checkMessages(topic, messages);
+      checkMessages(topic, messages, this.#parts.limits);
       quotas.check(topic);
       usage.topic(topic);
     }

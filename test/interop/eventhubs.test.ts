@@ -301,7 +301,7 @@ describe('a topic as an event hub', () => {
 
   it('goes on where it was when the server comes again', async () => {
     const topic = await hub(1);
-    const retryOptions = { maxRetries: 20, retryDelayInMs: 200, timeoutInMs: 10_000 };
+    const retryOptions = { maxRetries: 200, retryDelayInMs: 200, timeoutInMs: 10_000 };
     const producer = new EventHubProducerClient(bus.connectionString, topic, { retryOptions });
     const consumer = new EventHubConsumerClient(GROUP, bus.connectionString, topic, { retryOptions });
     const bodies: unknown[] = [];

@@ -1,5 +1,6 @@
-// Clients of another language, from Debian's packages: azure-servicebus on its C stack, and Qpid Proton, which knows
-// nothing of Azure. Python's azure-servicebus takes no port: the door has to be on 5671, as the original is.
+// Clients of another language, from Debian's packages: azure-servicebus on its C stack, azure-eventhub, whose AMQP is
+// written in Python, and Qpid Proton, which knows nothing of Azure. Azure's take no port: the door has to be on 5671, as
+// the original is.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,7 +14,7 @@ const run = promisify(execFile);
 describe('clients in Python', () => {
   let bus: BusUnderTest;
   beforeAll(async () => {
-    const found = await run(PYTHON, ['-c', 'import azure.servicebus, proton']).then(
+    const found = await run(PYTHON, ['-c', 'import azure.servicebus, azure.eventhub, proton']).then(
       () => true,
       () => false,
     );
@@ -41,6 +42,27 @@ describe('clients in Python', () => {
       counted: 2,
       session: '2',
       next: 'a',
+    });
+  });
+
+  it('azure-eventhub sends to partitions and keys, reads from any place, and owns partitions', async () => {
+    const ca = join(bus.server.dataDir, 'servicebus/ca.pem');
+    await bus.server.call('PUT', '/v1/topics/py-hub', { partitions: 4 });
+    expect(await python('azure_eventhub.py', SAS_KEY, ca, 'py-hub')).toEqual({
+      hub: ['py-hub', ['0', '1', '2', '3'], true],
+      empty: [true, -1, '-1'],
+      filled: ['py-hub', '3', false, true],
+      order: true,
+      first: ['m0', { n: 0, text: 'x' }, true, true, null],
+      keyed: [3, 1, 'customer-1'],
+      positions: ['501', '500', '501', '0'],
+      latest: [true, true],
+      end: [true, true],
+      owners: [true, true, null],
+      missing: 'AuthenticationError',
+      partition: 'ConnectError',
+      asked: 'ConnectError',
+      large: 'EventDataSendError',
     });
   });
 

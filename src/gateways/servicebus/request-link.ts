@@ -55,11 +55,17 @@ export class ReplyLinks {
     link.on('sender_close', () => this.#links.delete(link));
   }
 
-  /** By the target that the client gave the link, or by its name; else the one of the same session. */
+  /**
+   * By the target that the client gave the link, or by its name; else the one of the same node, or any, of the same
+   * session (Python's Event Hubs client names none, and asks two nodes in one session).
+   */
   find(request: WireLink, replyTo: string | undefined): ReplyLink | undefined {
     const links = [...this.#links];
     const named = links.find(([link]) => addressOf(link.remote.attach.target) === replyTo || link.name === replyTo);
-    return (named ?? links.find(([link]) => link.session === request.session))?.[1];
+    if (replyTo !== undefined && named) return named[1];
+    const near = links.filter(([link]) => link.session === request.session);
+    const node = addressOf(request.remote.attach.target);
+    return (near.find(([link]) => addressOf(link.remote.attach.source) === node) ?? near[0])?.[1];
   }
 }
 

@@ -6,6 +6,7 @@ import { Refusal } from '../../kit/refusal.ts';
 import { readHeads } from '../log/append.ts';
 import { checkRule } from '../log/matcher.ts';
 import { QUEUE_SUBSCRIPTION } from './catalogue.ts';
+import { checkRuleCounts, checkSubscriptions, type TopicLimits } from './limits.ts';
 import { DEFAULT_RULE, filterToJson, type Rule } from './rule.ts';
 import {
   checkEntityName,
@@ -107,12 +108,15 @@ export async function createSubscription(
   name: string,
   settings: SubscriptionSettings,
   rules: readonly Rule[],
+  limits: TopicLimits,
 ): Promise<void> {
   checkShortName(name);
   await refuseTaken(`The topic has a subscription "${name}" already.`, () =>
     database.transaction(async (tx) => {
       const place = { topic: topicId, ...(await bump(tx, topicId)) };
       await insertSubscription(tx, place, name, settings, rules, new Date());
+      await checkSubscriptions(tx, topicId, limits);
+      await checkRuleCounts(tx, topicId, limits);
     }),
   );
 }
@@ -202,12 +206,14 @@ export async function addRules(
   topicId: number,
   subscription: number,
   rules: readonly Rule[],
+  limits: TopicLimits,
 ): Promise<void> {
   const words = rules.length === 1 ? `a rule "${rules[0]!.name}" already` : 'one of these rules already';
   await refuseTaken(`The subscription has ${words}.`, () =>
     database.transaction(async (tx) => {
       const { version } = await bump(tx, topicId);
       await insertRules(tx, subscription, rules, version, new Date());
+      await checkRuleCounts(tx, topicId, limits);
     }),
   );
 }
@@ -237,12 +243,14 @@ export async function replaceRules(
   topicId: number,
   subscription: number,
   rules: readonly Rule[],
+  limits: TopicLimits,
 ): Promise<void> {
   await database.transaction(async (tx) => {
     const { version } = await bump(tx, topicId);
     await tx.query(RULES_REMOVED, [subscription, version]);
     await tx.query('delete from rule where subscription = $1', [subscription]);
     await insertRules(tx, subscription, rules, version, new Date());
+    await checkRuleCounts(tx, topicId, limits);
   });
 }
 

@@ -8,6 +8,7 @@ import { type ReplayFrom, rewind } from '../owner/replay.ts';
 import type { Forwarders } from '../receive/forward.ts';
 import * as admin from './admin.ts';
 import { type Catalogue, type SubscriptionEntry, subscriptionOf, type TopicEntry } from './catalogue.ts';
+import type { TopicLimits } from './limits.ts';
 import { findEntity } from './path.ts';
 import { DEFAULT_RULE, type Rule } from './rule.ts';
 import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
@@ -20,6 +21,7 @@ type Deps = {
   readonly owners: Owners;
   readonly forwarders: Forwarders;
   readonly nodes: Nodes;
+  readonly limits: TopicLimits;
 };
 
 export class Entities {
@@ -113,7 +115,7 @@ export class Entities {
     const entry = this.#topicOnly(topic);
     const settings = mergeSettings(subscriptionDefaults, given);
     this.#checkForwarding(`${entry.name}/Subscriptions/${name}`, settings);
-    await admin.createSubscription(this.#deps.database, entry.id, name, settings, rules);
+    await admin.createSubscription(this.#deps.database, entry.id, name, settings, rules, this.#deps.limits);
     const created = subscriptionOf((await this.changed(entry.id))!, name);
     if (from) await this.replay(`${entry.name}/Subscriptions/${name}`, from);
     return created;
@@ -161,7 +163,13 @@ export class Entities {
 
   async addRule(topic: string, subscription: string, rule: Rule): Promise<void> {
     const entry = this.#topicOnly(topic);
-    await admin.addRules(this.#deps.database, entry.id, subscriptionOf(entry, subscription).id, [rule]);
+    await admin.addRules(
+      this.#deps.database,
+      entry.id,
+      subscriptionOf(entry, subscription).id,
+      [rule],
+      this.#deps.limits,
+    );
     await this.changed(entry.id);
   }
 
@@ -185,7 +193,7 @@ export class Entities {
     }
     for (let at = 0; at < rules.length; at += RULES_AT_ONCE) {
       const some = rules.slice(at, at + RULES_AT_ONCE);
-      await admin.addRules(this.#deps.database, entry.id, id, some);
+      await admin.addRules(this.#deps.database, entry.id, id, some, this.#deps.limits);
       await this.changed(entry.id);
       onProgress?.(at + some.length);
     }
@@ -202,7 +210,8 @@ export class Entities {
 
   async replaceRules(topic: string, subscription: string, rules: readonly Rule[]): Promise<void> {
     const entry = this.#topicOnly(topic);
-    await admin.replaceRules(this.#deps.database, entry.id, subscriptionOf(entry, subscription).id, rules);
+    const { id } = subscriptionOf(entry, subscription);
+    await admin.replaceRules(this.#deps.database, entry.id, id, rules, this.#deps.limits);
     await this.changed(entry.id);
   }
 
