@@ -7,7 +7,7 @@
 import { createECDH, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { favoursTags, selectPushPage } from '../../src/hub/selection.ts';
+import { planLookup, readPushPage } from '../../src/hub/push-page.ts';
 import { HubSender } from '../../src/hub/sender.ts';
 import { enqueueSend, findSend } from '../../src/hub/sends.ts';
 import { parseTagExpression } from '../../src/hub/tags.ts';
@@ -176,8 +176,8 @@ async function selectFirstPages(): Promise<void> {
     for (let i = 0; i < 15; i += 1) {
       const start = performance.now();
       const selection = { hub: hubName, platform, expression };
-      const byTags = await favoursTags(database, selection);
-      const page = await selectPushPage(database, selection, { after: '', limit: 500, byTags }, new Date());
+      const lookup = await planLookup(database, selection, 500);
+      const page = await readPushPage(database, selection, { after: '', limit: 500, lookup }, new Date());
       took.push(performance.now() - start);
       found = page.devices.length;
     }

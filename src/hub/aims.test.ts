@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { aimsAt, type Message } from './aims.ts';
+import { aimDeviceOf, aimsAt, type Message } from './aims.ts';
 import { parseInstallation } from './installation.ts';
 
 const message: Message = { kind: 'template', properties: { title: 'Hello', end: '2026-11-22T10:00:00Z' } };
@@ -7,7 +7,7 @@ const message: Message = { kind: 'template', properties: { title: 'Hello', end: 
 function aimsOf(platform: string, template: object, sent = message) {
   const templates = { t: template };
   const installation = parseInstallation({ installationId: 'd', platform, pushChannel: 'token', templates });
-  return aimsAt(sent, undefined, { id: 'd', kind: 'installation', installation });
+  return aimsAt(sent, undefined, aimDeviceOf({ id: 'd', kind: 'installation', installation }));
 }
 
 const apple = { body: '{"aps":{"alert":"$(title)"}}' };

@@ -1,19 +1,27 @@
 // From a send and a device to pushes: a native send goes once to each address of its platform, a template send once per
 // template. Pure, but for the memory of templates that were read before. A broadcast comes through here for every device,
-// so what is the same for all of them (the properties, a template's fixed headers and payload) is made once.
+// so what is the same for all of them (the send's properties put into the template, its headers) is made once.
 
 import { type Device, handleOf } from './devices.ts';
 import type { Platform } from './drivers/driver.ts';
-import { compileBody, type Installation, type InstallationTemplate, type PushChannel, tagsOf } from './installation.ts';
+import {
+  compileBody,
+  type Installation,
+  type InstallationPlatform,
+  type InstallationTemplate,
+  type PushChannel,
+  tagsOf,
+} from './installation.ts';
 import { pushPlatform } from './lanes.ts';
 import { canonicalTag, matchesTags, type TagExpression } from './tags.ts';
-import { propertiesOf, type Template, textTemplate, withVariables } from './template.ts';
+import { sentProperties, type Template, textTemplate, withVariables } from './template.ts';
 import type { Properties } from './template-expression.ts';
 
 export type Message =
   | { readonly kind: 'native'; readonly platform: Platform; readonly body: string; readonly headers: Headers }
   | { readonly kind: 'template'; readonly properties: Readonly<Record<string, unknown>> };
 type Headers = Readonly<Record<string, string>>;
+export type Templates = Readonly<Record<string, InstallationTemplate>>;
 
 export type Aim = {
   readonly platform: Platform;
@@ -24,18 +32,43 @@ export type Aim = {
   /** Undefined for an address that no device of ours is known by. */
   readonly deviceId: string | undefined;
   /** Which of several pushes to the device: empty, or the name of the template, with that of the tile before it. */
-  readonly part?: string;
+  readonly part: string;
+};
+
+/** Where a device, or one of its tiles, can be pushed to. */
+export type Place = {
+  readonly tile: string;
+  readonly address: PushChannel;
+  readonly handle: string;
+  /** Devices of one app share the object. */
+  readonly templates: Templates;
+  /** Canonical, with the implicit ones; needed only where there is an expression. */
+  readonly tags: readonly string[];
 };
 
 /** What the aim is taken at: all of a device that matters here. */
-export type AimDevice = Pick<Device, 'id' | 'kind' | 'installation'>;
-
-/** Where a device, or one of its tiles, can be pushed to, with the tags that lead there. */
-type Place = Pick<Installation, 'templates' | 'tags'> & {
-  readonly address: PushChannel;
-  readonly handle: string;
-  readonly tile: string;
+export type AimDevice = {
+  readonly id: string;
+  readonly kind: Device['kind'];
+  readonly platform: InstallationPlatform;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly places: readonly Place[];
 };
+
+export function aimDeviceOf({ id, kind, installation }: Pick<Device, 'id' | 'kind' | 'installation'>): AimDevice {
+  const { platform, pushChannel, pushVariables: variables, tags, templates, secondaryTiles } = installation;
+  const placeOf = (tile: string, address: PushChannel, own: Pick<Installation, 'tags' | 'templates'>): Place => ({
+    tile,
+    address,
+    handle: handleOf({ pushChannel: address }),
+    templates: own.templates,
+    tags: kind === 'registration' ? own.tags.map(canonicalTag) : [...tagsOf({ ...installation, tags: own.tags })],
+  });
+  const places = [placeOf('', pushChannel, { tags, templates })];
+  for (const name in secondaryTiles)
+    places.push(placeOf(name, secondaryTiles[name]!.pushChannel, secondaryTiles[name]!));
+  return { id, kind, platform, variables, places };
+}
 
 /** One send's pushes to a single device. For many devices keep an Aimer. */
 export function aimsAt(message: Message, expression: TagExpression | undefined, device: AimDevice): Aim[] {
@@ -50,51 +83,59 @@ export function directAims(message: Message, addresses: readonly Aim['address'][
   const { platform, body: payload, headers } = message;
   return addresses.map((address) => {
     const handle = typeof address === 'string' ? address : address.endpoint;
-    return { platform, address, handle, payload, headers, deviceId: undefined };
+    return { platform, address, handle, payload, headers, deviceId: undefined, part: '' };
   });
 }
+
+/** A template with the properties of one send in it. */
+type Filled = Compiled & {
+  readonly name: string;
+  readonly tags: readonly string[];
+  /** The payload, where it looks at nothing of the device. */
+  readonly payload: string | undefined;
+};
 
 export class Aimer {
   readonly #message: Message;
   readonly #expression: TagExpression | undefined;
-  readonly #sent: Properties;
-  /** Payloads of templates that look at nothing of the device. */
-  readonly #shared = new Map<Template, string>();
+  readonly #sent: ReadonlyMap<string, string>;
+  readonly #filled = new Map<Template, Pick<Filled, 'template' | 'payload'>>();
+  /** By the templates of devices that share them. */
+  readonly #sets = new WeakMap<Templates, readonly Filled[]>();
 
   constructor(message: Message, expression: TagExpression | undefined) {
     this.#message = message;
     this.#expression = expression;
-    this.#sent = propertiesOf(message.kind === 'template' ? message.properties : {});
+    this.#sent = sentProperties(message.kind === 'template' ? message.properties : {});
   }
 
   /** Adds the pushes to `device` to `aims`. */
   take(device: AimDevice, aims: Aim[]): void {
-    const platform = pushPlatform(device.installation.platform);
+    const platform = pushPlatform(device.platform);
     const message = this.#message;
     if (platform === undefined || (message.kind === 'native' && message.platform !== platform)) return;
-    for (const place of placesOf(device)) {
+    for (const place of device.places) {
       if (message.kind === 'template') this.#takeTemplates(device, platform, place, aims);
       // A registration with a template is for template sends only.
       else if (device.kind === 'installation' || Object.keys(place.templates).length === 0) {
-        if (!this.#means(device, place.tags)) continue;
-        const { address, handle } = place;
+        if (!this.#means(place.tags)) continue;
+        const { address, handle, tile: part } = place;
         const { body: payload, headers } = message;
-        aims.push({ platform, address, handle, payload, headers, deviceId: device.id, part: place.tile });
+        aims.push({ platform, address, handle, payload, headers, deviceId: device.id, part });
       }
     }
   }
 
   #takeTemplates(device: AimDevice, platform: Platform, place: Place, aims: Aim[]): void {
-    const { pushVariables, platform: spoken } = device.installation;
-    const { address, handle } = place;
+    const { address, handle, tile, tags } = place;
     let properties: Properties | undefined;
-    for (const name in place.templates) {
-      const own = place.templates[name]!;
-      if (!this.#means(device, own.tags.length === 0 ? place.tags : [...place.tags, ...own.tags])) continue;
-      const { template, headers } = compiled(spoken, own);
-      properties ??= withVariables(this.#sent, pushVariables);
-      const payload = this.#render(template, properties);
-      const part = place.tile === '' ? name : `${place.tile}/${name}`;
+    for (const { name, template, payload: fixed, headers, tags: own } of this.#filledOf(
+      device.platform,
+      place.templates,
+    )) {
+      if (this.#expression !== undefined && !this.#means(own.length === 0 ? tags : [...tags, ...own])) continue;
+      properties ??= withVariables(this.#sent, device.variables);
+      const payload = fixed ?? template.render(properties);
       aims.push({
         platform,
         address,
@@ -102,40 +143,37 @@ export class Aimer {
         payload,
         headers: headersOf(platform, payload, headers, properties),
         deviceId: device.id,
-        part,
+        part: tile === '' ? name : `${tile}/${name}`,
       });
     }
   }
 
-  #means(device: AimDevice, tags: readonly string[]): boolean {
-    return this.#expression === undefined || matchesTags(this.#expression, tagSet(device, tags));
+  #means(tags: readonly string[]): boolean {
+    return this.#expression === undefined || matchesTags(this.#expression, new Set(tags));
   }
 
-  #render(template: Template, properties: Properties): string {
-    if (properties !== this.#sent) return template.render(properties);
-    let payload = this.#shared.get(template);
-    if (payload === undefined) {
-      payload = template.render(properties);
-      this.#shared.set(template, payload);
+  #filledOf(platform: InstallationPlatform, templates: Templates): readonly Filled[] {
+    let filled = this.#sets.get(templates);
+    if (filled === undefined) {
+      filled = Object.entries(templates).map(([name, each]) => {
+        const { template, headers } = compiled(platform, each);
+        return { name, headers, tags: each.tags.map(canonicalTag), ...this.#fill(template) };
+      });
+      this.#sets.set(templates, filled);
     }
-    return payload;
+    return filled;
   }
-}
 
-function placesOf({ installation }: AimDevice): Place[] {
-  const { pushChannel, tags, templates, secondaryTiles } = installation;
-  const places: Place[] = [{ address: pushChannel, handle: handleOf(installation), tags, templates, tile: '' }];
-  for (const name in secondaryTiles) {
-    const tile = secondaryTiles[name]!;
-    const { pushChannel: address } = tile;
-    places.push({ address, handle: address, tags: tile.tags, templates: tile.templates, tile: name });
+  #fill(template: Template): Pick<Filled, 'template' | 'payload'> {
+    let filled = this.#filled.get(template);
+    if (filled === undefined) {
+      const own = template.fill(this.#sent);
+      filled = { template: own, payload: own.names.size === 0 ? own.render(this.#sent) : undefined };
+      if (this.#filled.size >= mostRead) this.#filled.clear();
+      this.#filled.set(template, filled);
+    }
+    return filled;
   }
-  return places;
-}
-
-function tagSet({ kind, installation }: AimDevice, tags: readonly string[]): ReadonlySet<string> {
-  if (kind === 'registration') return new Set(tags.map(canonicalTag));
-  return tagsOf({ ...installation, tags });
 }
 
 type CompiledHeaders = readonly (readonly [name: string, value: Template])[];
@@ -145,7 +183,7 @@ type Compiled = { readonly template: Template; readonly headers: CompiledHeaders
 const read = new Map<string, Map<string, Compiled>>();
 const mostRead = 5_000;
 
-function compiled(platform: Installation['platform'], template: InstallationTemplate): Compiled {
+function compiled(platform: InstallationPlatform, template: InstallationTemplate): Compiled {
   const { body } = template;
   const headers = template.expiry === undefined || platform !== 'apns' ? template.headers : withExpiry(template);
   const names = Object.keys(headers);

@@ -27,7 +27,7 @@ import {
   splitLeg,
 } from './legs.ts';
 import { type PushDeps, type PushedChunk, pushChunk } from './push.ts';
-import { favoursTags, findPushDevices, type PushPage, selectPushPage } from './selection.ts';
+import { findPushDevices, type Lookup, type PushPage, planLookup, readPushPage } from './push-page.ts';
 import { addCount, type OutcomeCounts } from './sends.ts';
 import { addressSlices, deviceSlices, pageSize, type Slice, sliceSize } from './slices.ts';
 import { noTagLimits, parseTagExpression, type TagExpression } from './tags.ts';
@@ -53,7 +53,7 @@ export class LegRun {
   readonly #outcomes: OutcomeCounts;
   readonly #expression: TagExpression | undefined;
   /** Known once the first page has been read. */
-  #byTags: boolean | undefined;
+  #lookup: Lookup | undefined;
   #chunks: number;
   #reached: string;
   #walked: boolean;
@@ -171,7 +171,7 @@ export class LegRun {
   async #first(): Promise<PushPage | 'split'> {
     const { database, now } = this.#deps;
     const page = await this.#durably(() => this.#readPage(this.#reached, pageSize));
-    if (this.#leg.platform !== '*' || page.devices.length < pageSize) return page;
+    if (this.#leg.platform !== '*' || page.walked) return page;
     await splitLeg(database, this.#leg, pushPlatforms, now());
     return 'split';
   }
@@ -189,8 +189,8 @@ export class LegRun {
     const { hub, platform } = this.#leg;
     const { database, now } = this.#deps;
     const selection = { hub, platform: platform === '*' ? undefined : platform, expression: this.#expression };
-    this.#byTags ??= await favoursTags(database, selection);
-    return selectPushPage(database, selection, { after, limit, byTags: this.#byTags }, now());
+    this.#lookup ??= await planLookup(database, selection, limit);
+    return readPushPage(database, selection, { after, limit, lookup: this.#lookup }, now());
   }
 
   #push(aims: readonly Aim[]): Promise<PushedChunk> {
@@ -315,4 +315,4 @@ export class LegRun {
   }
 }
 
-const noPage: PushPage = { devices: [], last: undefined, bytes: 0 };
+const noPage: PushPage = { devices: [], numbers: [], last: '', walked: true, bytes: 0 };

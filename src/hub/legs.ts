@@ -21,7 +21,7 @@ export type LegKey = {
 export type Leg = LegKey & {
   readonly job: SendJob;
   readonly startedAt: Date;
-  /** The id of the last device whose chunk is settled; of a send to addresses, how many are. */
+  /** The number of the last device whose chunk is settled; of a send to addresses, how many are. */
   readonly reached: string;
   readonly walked: boolean;
   readonly chunks: number;

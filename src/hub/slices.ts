@@ -2,7 +2,7 @@
 // while the slices of this one are on their way; nothing else is held, however many devices there are.
 
 import { type Aim, type Aimer, directAims, type Message } from './aims.ts';
-import type { PushPage } from './selection.ts';
+import type { PushPage } from './push-page.ts';
 
 /** Devices that are read at once. */
 export const pageSize = 1_000;
@@ -13,13 +13,13 @@ const mostPageBytes = 2_000_000;
 
 export type Slice = {
   readonly aims: readonly Aim[];
-  /** The id of its last device; of a list of addresses, how many there are up to its end. */
+  /** The number of its last device; of a list of addresses, how many there are up to its end. */
   readonly reached: string;
   /** It is the last one. */
   readonly walked: boolean;
 };
 
-/** Devices after the id `reached`; `first` is their first page, of at most `pageSize`. */
+/** Devices behind the number `reached`; `first` is their first page, of at most `pageSize`. */
 export async function* deviceSlices(
   aimer: Aimer,
   readPage: (after: string, limit: number) => Promise<PushPage>,
@@ -27,11 +27,11 @@ export async function* deviceSlices(
   first: PushPage,
 ): AsyncGenerator<Slice> {
   let limit = pageSize;
-  const read = async (after: string, known?: PushPage): Promise<Slice[]> => {
+  const read = async (after: string, given?: PushPage): Promise<Slice[]> => {
     const asked = limit;
-    const page = known ?? (await readPage(after, asked));
+    const page = given ?? (await readPage(after, asked));
     limit = Math.max(1, Math.min(pageSize, Math.floor((asked * mostPageBytes) / Math.max(page.bytes, 1))));
-    return slicesOfPage(aimer, page, after, page.devices.length < asked);
+    return slicesOfPage(aimer, page);
   };
   let next = read(reached, first);
   for (;;) {
@@ -45,15 +45,17 @@ export async function* deviceSlices(
   }
 }
 
-function slicesOfPage(aimer: Aimer, { devices }: PushPage, after: string, walked: boolean): Slice[] {
-  if (devices.length === 0) return [{ aims: [], reached: after, walked }];
+function slicesOfPage(aimer: Aimer, { devices, numbers, last, walked }: PushPage): Slice[] {
   const slices: Slice[] = [];
-  for (let at = 0; at < devices.length; at += sliceSize) {
-    const part = devices.slice(at, at + sliceSize);
+  let at = 0;
+  do {
+    const end = Math.min(at + sliceSize, devices.length);
     const aims: Aim[] = [];
-    for (const device of part) aimer.take(device, aims);
-    slices.push({ aims, reached: part.at(-1)!.id, walked: walked && at + sliceSize >= devices.length });
-  }
+    for (let i = at; i < end; i += 1) aimer.take(devices[i]!, aims);
+    const over = end === devices.length;
+    slices.push({ aims, reached: over ? last : numbers[end - 1]!, walked: over && walked });
+    at = end;
+  } while (at < devices.length);
   return slices;
 }
 

@@ -59,8 +59,32 @@ export function evaluate(expression: Expression, properties: Properties): string
     case 'number':
       return properties.get(expression.name) ?? '';
     case 'join':
-      return expression.parts.map((part) => evaluate(part, properties)).join('');
+      return joinedText(expression.parts, properties);
   }
+}
+
+function joinedText(parts: readonly Expression[], properties: Properties): string {
+  let out = '';
+  for (const part of parts) out += evaluate(part, properties);
+  return out;
+}
+
+/** The expression for which some properties are settled: their text stands in it, what differs is left. */
+export function fillExpression(expression: Expression, settled: ReadonlyMap<string, string>): Expression {
+  if (expression.kind === 'text') return expression;
+  if (expression.kind === 'join') return { kind: 'join', parts: joinTexts(expression.parts, settled) };
+  return settled.has(expression.name) ? { kind: 'text', text: evaluate(expression, settled) } : expression;
+}
+
+function joinTexts(parts: readonly Expression[], settled: ReadonlyMap<string, string>): readonly Expression[] {
+  const joined: Expression[] = [];
+  for (const part of parts.map((each) => fillExpression(each, settled))) {
+    const last = joined.at(-1);
+    if (part.kind === 'text' && last?.kind === 'text')
+      joined[joined.length - 1] = { kind: 'text', text: last.text + part.text };
+    else joined.push(part);
+  }
+  return joined;
 }
 
 /** Whether the text may stand in JSON as a number. */

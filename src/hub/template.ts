@@ -6,6 +6,7 @@ import { xml } from './drivers/payloads.ts';
 import {
   type Expression,
   evaluate,
+  fillExpression,
   isJsonNumber,
   namesIn,
   type Properties,
@@ -15,6 +16,8 @@ import {
 export type Template = {
   /** `properties`: see `propertiesOf`. */
   render(properties: Properties): string;
+  /** The same template for which these properties are settled: what rendering it costs is only what differs. */
+  fill(settled: ReadonlyMap<string, string>): Template;
   /** What it looks at, in lower case. */
   readonly names: ReadonlySet<string>;
 };
@@ -27,33 +30,37 @@ export function propertiesOf(
   sent: Readonly<Record<string, unknown>>,
   pushVariables: Readonly<Record<string, string>> = {},
 ): Properties {
+  return withVariables(sentProperties(sent), pushVariables);
+}
+
+export function sentProperties(sent: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
   const properties = new Map<string, string>();
   for (const [name, value] of Object.entries(sent))
     if (value !== null && value !== undefined) properties.set(name.toLowerCase(), String(value));
-  return withVariables(properties, pushVariables);
+  return properties;
 }
 
 /** `properties` over push variables, whose names may have any case. Nothing is copied: a broadcast asks for it per device. */
 export function withVariables(properties: Properties, pushVariables: Readonly<Record<string, string>>): Properties {
-  const names = Object.keys(pushVariables);
-  return names.length === 0 ? properties : new Layered(properties, pushVariables, names);
+  for (const _ in pushVariables) return new Layered(properties, pushVariables);
+  return properties;
 }
 
 class Layered implements Properties {
   readonly #over: Properties;
   readonly #under: Readonly<Record<string, string>>;
-  readonly #names: readonly string[];
 
-  constructor(over: Properties, under: Readonly<Record<string, string>>, names: readonly string[]) {
+  constructor(over: Properties, under: Readonly<Record<string, string>>) {
     this.#over = over;
     this.#under = under;
-    this.#names = names;
   }
 
   get(name: string): string | undefined {
     const over = this.#over.get(name);
     if (over !== undefined) return over;
-    const exact = this.#names.includes(name) ? name : this.#names.findLast((each) => each.toLowerCase() === name);
+    const exact = Object.hasOwn(this.#under, name)
+      ? name
+      : Object.keys(this.#under).findLast((each) => each.toLowerCase() === name);
     // Variables were checked to be texts, but numbers may stand in rows that others wrote.
     return exact === undefined ? undefined : String(this.#under[exact]);
   }
@@ -99,6 +106,14 @@ function template(pieces: readonly Piece[], write: Write): Template {
       let out = '';
       for (const piece of joined) out += typeof piece === 'string' ? piece : write(piece, properties);
       return out;
+    },
+    fill(settled) {
+      const filled = joined.map((piece) => {
+        if (typeof piece === 'string') return piece;
+        const rest = fillExpression(piece, settled);
+        return namesIn(rest).length === 0 ? write(piece, settled) : rest;
+      });
+      return template(filled, write);
     },
   };
 }

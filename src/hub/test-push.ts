@@ -21,7 +21,7 @@ export async function testPush(
   const address = device.installation.pushChannel;
   const handle = handleOf(device.installation);
   const [pushed] = await pushAims(deps, device.hub, [
-    { platform, address, handle, payload, headers, deviceId: device.id },
+    { platform, address, handle, payload, headers, deviceId: device.id, part: '' },
   ]);
   return pushed!.outcome;
 }

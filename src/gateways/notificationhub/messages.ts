@@ -1,6 +1,6 @@
 // Sends: to tags, to everybody, to one address, as a test, for later; and what became of them.
 
-import { type Aim, aimsAt, directAims, type Message } from '../../hub/aims.ts';
+import { type Aim, aimDeviceOf, aimsAt, directAims, type Message } from '../../hub/aims.ts';
 import { pushAims } from '../../hub/push.ts';
 import { selectPage } from '../../hub/selection.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends.ts';
@@ -85,7 +85,7 @@ async function testAims(
   const expression = tags === undefined ? undefined : parseTagExpression(tags, noTagLimits);
   const platforms = message.kind === 'native' ? [message.platform] : undefined;
   const devices = await selectPage(database, { hub, platforms, expression }, { limit: 1_000 }, now());
-  return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, mostTestDevices);
+  return devices.flatMap((device) => aimsAt(message, expression, aimDeviceOf(device))).slice(0, mostTestDevices);
 }
 
 /** `?test`, `?test=true`. */

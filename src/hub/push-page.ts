@@ -1,0 +1,238 @@
+// What a send reads of devices: pages in the order of their numbers, each from where the last one ended. Nothing is held but
+// one page, and a node that takes over goes on behind the last number that was written down.
+
+import { type Sql, statement } from '../kit/database.ts';
+import { type AimDevice, aimDeviceOf, type Templates } from './aims.ts';
+import type { DeviceRow } from './devices.ts';
+import type { Installation, InstallationPlatform, PushChannel } from './installation.ts';
+import { pushPlatforms } from './lanes.ts';
+import { anchorTags, type TagExpression } from './tags.ts';
+
+export type PushSelection = {
+  readonly hub: string;
+  /** Undefined: of all. */
+  readonly platform: InstallationPlatform | undefined;
+  /** Only looked up by its anchors here: whoever reads the page judges each template and tile exactly. */
+  readonly expression?: TagExpression | undefined;
+};
+
+export type PushPage = {
+  readonly devices: readonly AimDevice[];
+  /** The number of each device, as text. */
+  readonly numbers: readonly string[];
+  /** The number after which the next page begins. */
+  readonly last: string;
+  /** There are no more. */
+  readonly walked: boolean;
+  /** What it held in the database, about. */
+  readonly bytes: number;
+};
+
+/** How pages are found. `window`: devices of so many numbers are looked at for one page; undefined: of all. */
+export type Lookup = { readonly byTags: boolean; readonly window: number | undefined; readonly highest: number };
+
+// The planner believes that testing an array costs next to nothing, so for a tag that 1 of 100 devices has it walks along
+// the numbers instead of asking the index of the tags. It is asked how many devices it expects, and an order that no index
+// has takes the walk away from it. Then, so that not all of them are read for one page, their numbers are bounded: PostgreSQL
+// lays the two indexes over each other before it looks at a device.
+const expected = (anchors: readonly unknown[]) =>
+  `explain (format json) select 1 from device where hub = $1 ${anchors.map((_, i) => `and tags && $${i + 2}`).join(' ')}`;
+const allDevices = statement(
+  'hub.devices-in-all',
+  `select reltuples as count, coalesce((select max(number) from device), 0) as highest from pg_class where oid = 'device'::regclass`,
+);
+
+const along: Lookup = { byTags: false, window: undefined, highest: 0 };
+
+/** Once per send. Pages of few devices are looked up by tags, others along the numbers. */
+export async function planLookup(sql: Sql, { hub, expression }: PushSelection, limit: number): Promise<Lookup> {
+  const anchors = expression === undefined ? [] : anchorTags(expression);
+  if (anchors.length === 0) return along;
+  type Plans = { readonly 'QUERY PLAN': readonly { readonly Plan: { readonly 'Plan Rows': number } }[] };
+  const [[plans], [all]] = await Promise.all([
+    sql.query<Plans>(expected(anchors), [hub, ...anchors]),
+    sql.query<{ count: number; highest: number }>(allDevices),
+  ]);
+  const rows = plans!['QUERY PLAN'][0]!.Plan['Plan Rows'];
+  const { count, highest } = all!;
+  // By tags a page costs the entries of the window in both indexes and the reading of its devices, along the numbers the
+  // reading of all devices of the window.
+  if (rows * 10 >= Math.max(count, 1)) return along;
+  const window = Math.ceil((limit * Math.max(highest, 1) * 1.2) / Math.max(rows, 1));
+  return { byTags: true, window: window < highest ? window : undefined, highest };
+}
+
+// No named statements: PostgreSQL plans them anew with the values each time, for which index is right depends on them. Each
+// set of anchors is a condition.
+const conditions = (anchors: readonly unknown[], ofPlatform: string) =>
+  `hub = $1 and number > $2 and number <= $6 and gone_at is null and (expires_at is null or expires_at > $3)
+   and platform ${ofPlatform} ${anchors.map((_, i) => `and tags && $${i + 7}`).join(' ')}`;
+const columns = "number, kind, coalesce(push, definition) as push, array_to_string(tags, ',') as tags";
+
+/** All platforms: the walk of each, laid together. */
+function rowsOf(anchors: readonly unknown[], one: boolean, byTags: boolean): string {
+  if (byTags)
+    return `select ${columns} from device where ${conditions(anchors, one ? '= $4' : '= any ($4)')} order by number + 0 limit $5`;
+  const walk = (platform: string) =>
+    `select ${columns} from device where ${conditions(anchors, `= ${platform}`)} order by number limit $5`;
+  if (one) return walk('$4');
+  return `select walk.* from unnest($4::text[]) as each (platform) cross join lateral (${walk('each.platform')}) as walk
+    order by number limit $5`;
+}
+
+// A page is put together there and read here in one go: a fifth of the cost of a row each.
+const textOfPage = (
+  anchors: readonly unknown[],
+  one: boolean,
+  { byTags, tags }: { readonly byTags: boolean; readonly tags: boolean },
+) =>
+  `select string_agg(push, ',' order by number) as pushes, string_agg(left(kind, 1), '' order by number) as kinds,
+     string_agg(number::text, ',' order by number) as numbers
+     ${tags ? ", string_agg(tags, ' ' order by number) as tags" : ''}
+   from (${rowsOf(anchors, one, byTags)}) as page`;
+
+type PageRow = {
+  readonly pushes: string | null;
+  readonly kinds: string;
+  readonly numbers: string;
+  readonly tags?: string;
+};
+
+/** Devices that may be meant, behind the number `after`; `lookup` as planned for the send. Empty only when there are no more. */
+export async function readPushPage(
+  sql: Sql,
+  selection: PushSelection,
+  { after, limit, lookup = along }: { readonly after: string; readonly limit: number; readonly lookup?: Lookup },
+  now: Date,
+): Promise<PushPage> {
+  let from = Number(after);
+  for (;;) {
+    const end =
+      lookup.window === undefined || from + lookup.window >= lookup.highest ? undefined : from + lookup.window;
+    const page = await readWindow(sql, selection, { from, end, limit, byTags: lookup.byTags }, now);
+    if (page.devices.length > 0 || page.walked) return page;
+    from = Number(page.last);
+  }
+}
+
+async function readWindow(
+  sql: Sql,
+  { hub, platform, expression }: PushSelection,
+  range: { readonly from: number; readonly end: number | undefined; readonly limit: number; readonly byTags: boolean },
+  now: Date,
+): Promise<PushPage> {
+  const { from, end, limit, byTags } = range;
+  const anchors = expression === undefined ? [] : anchorTags(expression);
+  const values = [hub, from, now, platform ?? pushPlatforms, limit, end ?? Number.MAX_SAFE_INTEGER, ...anchors];
+  const [row] = await sql.query<PageRow>(
+    textOfPage(anchors, platform !== undefined, { byTags, tags: expression !== undefined }),
+    values,
+  );
+  const through = String(end ?? from);
+  if (row === undefined || row.pushes === null)
+    return { devices: [], numbers: [], last: through, walked: end === undefined, bytes: 0 };
+  const found = await devicesOf(sql, hub, row, now);
+  const full = row.kinds.length === limit;
+  const last = full || end === undefined ? row.numbers.slice(row.numbers.lastIndexOf(',') + 1) : through;
+  return { ...found, last, walked: !full && end === undefined, bytes: row.pushes.length };
+}
+
+/** As the function device_push of the database makes it. */
+type Short = readonly [
+  id: string,
+  platform: InstallationPlatform,
+  address: PushChannel,
+  templates: string,
+  variables: Readonly<Record<string, string>> | null,
+];
+
+/** Templates by their keys. The devices of an app share a few; of many strange ones the rest is read again and again. */
+const known = new Map<string, Templates>();
+const mostKnown = 5_000;
+
+/** Devices with their numbers. Who was unregistered while this reads is left out. */
+async function devicesOf(
+  sql: Sql,
+  hub: string,
+  { pushes, kinds, numbers, tags }: PageRow,
+  now: Date,
+): Promise<Pick<PushPage, 'devices' | 'numbers'>> {
+  // Written by the database from installations alone.
+  const entries = JSON.parse(`[${pushes}]`) as (Short | Installation)[];
+  await learnTemplates(sql, hub, entries);
+  const changed = await findPushDevices(sql, hub, entries.flatMap(idOfUnknown), now);
+  const numberList = numbers.split(',');
+  const tagLists = tags?.split(' ');
+  const found = { devices: [] as AimDevice[], numbers: [] as string[] };
+  for (let i = 0; i < entries.length; i += 1) {
+    const entry = entries[i]!;
+    const kind = kinds[i] === 'r' ? 'registration' : 'installation';
+    const device = isShort(entry)
+      ? (deviceOfShort(entry, kind, tagLists?.[i]) ?? changed.get(entry[0]))
+      : aimDeviceOf({ id: entry.installationId, kind, installation: entry });
+    if (device === undefined) continue;
+    found.devices.push(device);
+    found.numbers.push(numberList[i]!);
+  }
+  return found;
+}
+
+function isShort(entry: Short | Installation): entry is Short {
+  return Array.isArray(entry);
+}
+
+function deviceOfShort(
+  [id, platform, address, key, variables]: Short,
+  kind: AimDevice['kind'],
+  tags: string | undefined,
+): AimDevice | undefined {
+  const templates = known.get(key);
+  if (templates === undefined) return undefined;
+  const handle = typeof address === 'string' ? address : address.endpoint;
+  const place = { tile: '', address, handle, templates, tags: tags === undefined ? [] : tags.split(',') };
+  return { id, kind, platform, variables: variables ?? {}, places: [place] };
+}
+
+const definitions = statement(
+  'hub.push-definitions',
+  'select push::json ->> 3 as key, definition from device where hub = $1 and id = any ($2)',
+);
+
+/** From one device of each key that is new. */
+async function learnTemplates(sql: Sql, hub: string, entries: readonly (Short | Installation)[]): Promise<void> {
+  if (known.size > mostKnown) known.clear();
+  const unknown = new Map(
+    entries.flatMap((entry) => (isShort(entry) && !known.has(entry[3]) ? [[entry[3], entry[0]]] : [])),
+  );
+  if (unknown.size === 0) return;
+  type DefinitionRow = { readonly key: string | null; readonly definition: string };
+  const rows = await sql.query<DefinitionRow>(definitions, [hub, [...unknown.values()]]);
+  for (const { key, definition } of rows)
+    if (key !== null) known.set(key, (JSON.parse(definition) as Installation).templates);
+}
+
+/** Devices that were changed between the two reads, so that nobody knows their templates yet. */
+function idOfUnknown(entry: Short | Installation): string[] {
+  return isShort(entry) && !known.has(entry[3]) ? [entry[0]] : [];
+}
+
+const byIds = `select id, kind, definition from device
+   where hub = $1 and id = any ($2) and gone_at is null and (expires_at is null or expires_at > $3)`;
+
+/** Those of the devices that can still be pushed to, by id. */
+export async function findPushDevices(
+  sql: Sql,
+  hub: string,
+  ids: readonly string[],
+  now: Date,
+): Promise<ReadonlyMap<string, AimDevice>> {
+  if (ids.length === 0) return new Map();
+  type Row = Pick<DeviceRow, 'id' | 'kind' | 'definition'>;
+  const rows = await sql.query<Row>(byIds, [hub, ids, now]);
+  return new Map(
+    rows.map(({ id, kind, definition }) => [
+      id,
+      aimDeviceOf({ id, kind, installation: JSON.parse(definition) as Installation }),
+    ]),
+  );
+}
