@@ -3,10 +3,19 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { BusUnderTest, connectionString, QUICK, receiveAll, releases } from '../support/service-bus.ts';
 
+/** Small ones, so that a test comes to them. */
+const LIMITS = {
+  CARILLON_TOPIC_SUBSCRIPTIONS: '3',
+  CARILLON_TOPIC_SQL_RULES: '2',
+  CARILLON_TOPIC_CORRELATION_RULES: '1',
+  CARILLON_PROPERTY_BYTES: '1000',
+  CARILLON_PROPERTIES_BYTES: '2000',
+};
+
 describe.each(releases)('errors with @azure/service-bus %s', (_release, sdk) => {
   let bus: BusUnderTest;
   beforeAll(async () => {
-    bus = await BusUnderTest.start(sdk);
+    bus = await BusUnderTest.start(sdk, LIMITS);
   });
   afterAll(() => bus?.[Symbol.asyncDispose]());
 
@@ -99,6 +108,53 @@ describe.each(releases)('errors with @azure/service-bus %s', (_release, sdk) => 
     await expect(living.receiveMessages(1, { maxWaitTimeInMs: 1000 })).rejects.toMatchObject({
       code: 'MessagingEntityNotFound',
     });
+  });
+
+  it('properties that are too large are refused by their size, alone and together, by AMQP and by HTTP', async () => {
+    const { topic, sender, receiver } = await bus.subscription();
+    const property = 'x'.repeat(900);
+    const tooLarge = { code: 'MessageSizeExceeded' };
+    const send = (applicationProperties: Record<string, string>) =>
+      sender.sendMessages({ body: 1, applicationProperties });
+    await expect(send({ p: property + property })).rejects.toMatchObject(tooLarge);
+    await expect(send({ p: property, q: property, r: property })).rejects.toMatchObject(tooLarge);
+    const later = new Date(Date.now() + 60_000);
+    const scheduled = sender.scheduleMessages({ body: 1, applicationProperties: { p: property + property } }, later);
+    await expect(scheduled).rejects.toMatchObject(tooLarge);
+    const event = { specversion: '1.0', id: 'h', source: '/h', type: 'h', large: property + property };
+    const headers = { 'content-type': 'application/cloudevents+json' };
+    const answer = await bus.server.fetch('POST', `/v1/topics/${topic}/events`, event, headers);
+    expect([answer.status, await answer.json()]).toMatchObject([413, { code: 'too_large' }]);
+    await send({ p: property, q: property });
+    expect(await receiveAll(receiver(), 1)).toMatchObject([{ applicationProperties: { p: property, q: property } }]);
+  });
+
+  it('a topic has so many subscriptions and rules, and no more, by administration, AMQP and HTTP', async () => {
+    const { topic } = await bus.subscription();
+    const quota = { code: 'QuotaExceededError', statusCode: 403 };
+    const sql = (name: string) => bus.admin.createRule(topic, 's', name, { sqlExpression: 'a = 1' });
+    await sql('one');
+    await bus.admin.createSubscription(topic, 's2', {
+      defaultRuleOptions: { name: 'two', filter: { sqlExpression: 'a = 2' } },
+    });
+    await expect(sql('three')).rejects.toMatchObject(quota);
+    const rules = bus.client.createRuleManager(topic, 's');
+    await expect(rules.createRule('three', { sqlExpression: 'a = 1' })).rejects.toMatchObject({
+      code: 'QuotaExceeded',
+    });
+    await rules.createRule('by-id', { correlationId: 'x' });
+    await expect(rules.createRule('by-label', { subject: 'x' })).rejects.toMatchObject({ code: 'QuotaExceeded' });
+    await bus.admin.deleteRule(topic, 's', 'one');
+    await sql('three');
+    await bus.admin.createSubscription(topic, 's3');
+    await expect(bus.admin.createSubscription(topic, 's4')).rejects.toMatchObject(quota);
+    const answer = await bus.server.fetch('PUT', `/v1/topics/${topic}/subscriptions/s4`, {});
+    expect([answer.status, await answer.json()]).toMatchObject([403, { code: 'quota_exceeded' }]);
+    const names: string[] = [];
+    for await (const { subscriptionName } of bus.admin.listSubscriptions(topic)) names.push(subscriptionName);
+    expect(names).toEqual(['s', 's2', 's3']);
+    await bus.admin.deleteSubscription(topic, 's2');
+    await bus.admin.createSubscription(topic, 's4');
   });
 
   it('ids that are too long and topics as sources are refused without retries', async () => {

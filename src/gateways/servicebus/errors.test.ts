@@ -46,6 +46,9 @@ const others: readonly (readonly [string, string, boolean])[] = [
   ['amqp:link:transfer-limit-exceeded', 'TransferLimitExceededError', true],
   ['amqp:connection:framing-error', 'FramingError', false],
   ['amqp:resource-limit-exceeded', 'QuotaExceededError', false],
+  ['amqp:link:stolen', 'ReceiverDisconnectedError', false],
+  ['com.microsoft:argument-out-of-range', 'ArgumentOutOfRangeError', false],
+  ['com.microsoft:argument-error', 'ArgumentError', false],
 ];
 
 describe('what the official client makes of a refusal', () => {
