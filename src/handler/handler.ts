@@ -20,7 +20,7 @@ import { learn } from './learn.ts';
 import { matchMessage, type Refused } from './match.ts';
 import type { Definitions } from './notification.ts';
 import { AudienceWalker, type WalkSignal } from './walker.ts';
-import { type Written, writeEvents } from './write.ts';
+import { Doubtful, fitAtOnce, type Written, writeAtOnce, writeEvents } from './write.ts';
 
 export const HANDLER_SUBSCRIPTION = 'carillon-handler';
 
@@ -141,6 +141,14 @@ export async function draftBatch(
 }
 
 async function commit(batch: Batch, events: readonly (Drafted | Refused)[], now: Date): Promise<Written> {
+  if (fitAtOnce(events)) {
+    try {
+      const verdicts = events.flatMap((event) => (event.kind === 'refused' ? [verdictOn(event)] : []));
+      return await batch.commitAtOnce(verdicts, (tx) => writeAtOnce(tx, events, now));
+    } catch (error) {
+      if (!(error instanceof Doubtful)) throw error;
+    }
+  }
   let written: Written | undefined;
   await batch.commit(async (tx) => {
     written = await writeEvents(tx, events, now);

@@ -9,7 +9,7 @@ import { emailEndpoints } from './endpoints.ts';
 import { draftBatch, type HandlerSignal } from './handler.ts';
 import { compileDefinitions, type Notification } from './notification.ts';
 import { AudienceWalker } from './walker.ts';
-import { writeEvents } from './write.ts';
+import { Doubtful, fitAtOnce, writeAtOnce, writeEvents } from './write.ts';
 
 const told: Notification = {
   name: 'told',
@@ -90,6 +90,25 @@ describe('a batch', () => {
     expect(await listInbox(database, 'again')).toMatchObject({ unread: 3, position: 3 });
     expect(await count('delivery', 'again')).toBe(3);
     expect(await count('notice', 'other')).toBe(1);
+  });
+
+  it('of new events is written at once; with an old one among them, or one that cannot be stored, nothing of it is', async () => {
+    await database.query(`insert into recipient (id, email, created_at, updated_at) values ('o', 'o@b', now(), now())`);
+    const once = async (messages: readonly Message[]) => {
+      const now = new Date();
+      const drafted = await draftBatch(deps, messages, now);
+      expect(fitAtOnce(drafted)).toBe(true);
+      return database.atOnce((tx) => writeAtOnce(tx, drafted, now));
+    };
+    const first = message(['o']);
+    expect(await once([first, message(['o']), message([], 'all')])).toMatchObject({ deliveries: 2, walks: 1 });
+    await expect(once([message(['o']), first])).rejects.toBeInstanceOf(Doubtful);
+    const unstorable = { ...message(['o']), topic: 'no\u0000' };
+    await expect(once([message(['o']), unstorable])).rejects.toBeInstanceOf(Doubtful);
+    expect(await listInbox(database, 'o')).toMatchObject({ unread: 2, position: 2 });
+    expect(await count('delivery', 'o')).toBe(2);
+    // A question may replace an earlier one, which takes an answer.
+    expect(fitAtOnce(await draftBatch(deps, [message(['o'], 'ask')], new Date()))).toBe(false);
   });
 
   it('of old and new events, with questions and walks, makes of the new ones what they make alone', async () => {

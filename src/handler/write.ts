@@ -4,7 +4,7 @@ import { openQuestions } from '../assistant/decisions/question.ts';
 import { replaceQuestions } from '../assistant/decisions/withdraw.ts';
 import { planDeliveries } from '../deliveries/plan.ts';
 import { type TraceRow, writeTrace } from '../deliveries/trace.ts';
-import { type Appended, insertNotices, placeNotices } from '../inbox/append.ts';
+import { type Appended, insertNewNotices, insertNotices, placeNotices } from '../inbox/append.ts';
 import { sqlState, type Tx } from '../kit/database.ts';
 import type { Draft, Drafted } from './draft.ts';
 import type { Refused } from './match.ts';
@@ -20,6 +20,33 @@ export type Written = {
   /** Earlier questions that are no longer asked. */
   readonly withdrawn: number;
 };
+
+/**
+ * Writes what follows from `events` in the belief that all notices are new and that PostgreSQL takes all the data. Makes
+ * all its statements before it first waits. Throws `Doubtful` when the belief was wrong.
+ */
+export async function writeAtOnce(tx: Tx, events: readonly (Drafted | Refused)[], now: Date): Promise<Written> {
+  const { drafts, trace, matched, refused } = partsOf(events, now);
+  try {
+    // In this order: of a notice that is there already what follows may be there too, and would fail for itself.
+    const [, followed, walks] = await together([
+      insertNewNotices(tx, drafts),
+      writeFollowing(tx, drafts, trace),
+      startWalks(tx, matched, now),
+    ]);
+    return { ...followed, refused, walks, withdrawn: 0 };
+  } catch (error) {
+    throw isRefusedData(error) ? new Doubtful() : error;
+  }
+}
+
+/** Whether `writeAtOnce` can write them: to replace earlier questions takes an answer. */
+export function fitAtOnce(events: readonly (Drafted | Refused)[]): boolean {
+  return events.every((each) => each.kind === 'refused' || each.replaces.length === 0);
+}
+
+/** Nothing was written; `writeEvents` finds out what is there already and what cannot be stored. */
+export class Doubtful extends Error {}
 
 /**
  * Writes what follows from `events`. Data that PostgreSQL refuses makes it go through the events one by one, so that only
@@ -42,42 +69,25 @@ export async function writeEvents(tx: Tx, events: readonly (Drafted | Refused)[]
   };
 }
 
-/** In one round trip if all notices are new, as they are unless a batch is replayed. */
-async function writeStorable(tx: Tx, events: readonly (Drafted | Refused)[], now: Date): Promise<Written | Unstorable> {
-  const written = await inSavepoint(tx, () => writeTogether(tx, events, now, writeNew));
-  if (!(written instanceof Replayed)) return written;
-  return (await inSavepoint(tx, () => writeTogether(tx, events, now, writeDrafts))) as Written | Unstorable; // true: only writeNew throws Replayed
+function writeStorable(tx: Tx, events: readonly (Drafted | Refused)[], now: Date): Promise<Written | Unstorable> {
+  return inSavepoint(tx, async () => {
+    const { drafts, trace, matched, refused, replaces } = partsOf(events, now);
+    const [written, walks] = await together([writeDrafts(tx, drafts, trace), startWalks(tx, matched, now)]);
+    // After the questions of these events are open: of two events of one batch the later one counts.
+    return { ...written, refused, walks, withdrawn: await replaceQuestions(tx, replaces, now) };
+  });
 }
 
-async function writeTogether(
-  tx: Tx,
-  events: readonly (Drafted | Refused)[],
-  now: Date,
-  write: typeof writeDrafts,
-): Promise<Written> {
+function partsOf(events: readonly (Drafted | Refused)[], now: Date) {
   const drafted = events.filter((each) => each.kind === 'drafted');
   const refused = events.filter((each) => each.kind === 'refused');
-  const drafts = drafted.flatMap((each) => each.drafts);
-  const trace = [...drafted.flatMap((each) => each.trace), ...refused.map((each) => rowOfRefused(each, now))];
-  const matched = drafted.map((each) => each.matched);
-  const [written, walks] = await together([write(tx, drafts, trace), startWalks(tx, matched, now)]);
-  // After the questions of these events are open: of two events of one batch the later one counts.
-  const replaces = drafted.flatMap((each) => each.replaces);
-  return { ...written, refused, walks, withdrawn: await replaceQuestions(tx, replaces, now) };
-}
-
-/** Writes everything at once in the belief that all notices are new; throws `Replayed` when one is not. */
-async function writeNew(
-  tx: Tx,
-  drafts: readonly Draft[],
-  trace: readonly TraceRow[],
-): Promise<Pick<Written, 'appended' | 'deliveries'>> {
-  // Told by the first part: of a notice that is there already what follows may be there too, and then fails for itself.
-  const inserting = insertNotices(tx, drafts).then((fresh) => {
-    if (fresh.length < drafts.length) throw new Replayed();
-  });
-  const [, followed] = await together([inserting, writeFollowing(tx, drafts, trace)]);
-  return followed;
+  return {
+    drafts: drafted.flatMap((each) => each.drafts),
+    trace: [...drafted.flatMap((each) => each.trace), ...refused.map((each) => rowOfRefused(each, now))],
+    matched: drafted.map((each) => each.matched),
+    replaces: drafted.flatMap((each) => each.replaces),
+    refused,
+  };
 }
 
 /** Writes the notices that are new, what follows from each of them, and `trace`. */
@@ -128,23 +138,21 @@ class Unstorable {
   }
 }
 
-class Replayed extends Error {}
+/** SQLSTATE 22, 23, 54: the data is to blame. */
+function isRefusedData(error: unknown): boolean {
+  return /^(22|23|54)/.test(sqlState(error) ?? '');
+}
 
-/**
- * Runs `work`; data that PostgreSQL refuses (SQLSTATE 22, 23, 54) undoes it and is returned, as `Replayed` is: the
- * transaction lives on.
- */
-async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unstorable | Replayed> {
+/** Runs `work`; data that PostgreSQL refuses undoes it and is returned: the transaction lives on. */
+async function inSavepoint<T>(tx: Tx, work: () => Promise<T>): Promise<T | Unstorable> {
   // Not waited for: the first statement of the work travels with it.
   const set = tx.query('savepoint handler');
   try {
     const [result] = await together([work(), set]);
     return result;
   } catch (error) {
-    const replayed = error instanceof Replayed;
-    if (!replayed && !/^(22|23|54)/.test(sqlState(error) ?? '')) throw error;
+    if (!isRefusedData(error)) throw error;
     await tx.query('rollback to savepoint handler');
-    if (replayed) return error;
     return new Unstorable((error as Error).message); // true: sqlState has found one of PostgreSQL's errors
   }
 }

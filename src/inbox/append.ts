@@ -19,18 +19,15 @@ export type Appended<N extends NewNotice = NewNotice> = {
   readonly head: Head | undefined;
 };
 
-// A notice that is there already (its event is replayed) is passed over, and then nothing follows from it.
-const INSERT_NOTICES = statement(
-  'inbox.insert-notices',
-  `insert into notice (recipient_id, id, topic, partition, sequence, event_id, notification, category, urgency, card,
+const INSERT = `insert into notice (recipient_id, id, topic, partition, sequence, event_id, notification, category, urgency, card,
      created_at)
    select recipient_id, id, topic, partition, sequence, event_id, notification, category, urgency, card, $11
    from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int8[], $6::text[], $7::text[], $8::text[],
      $9::text[], $10::text[]) as given (recipient_id, id, topic, partition, sequence, event_id, notification,
-     category, urgency, card)
-   on conflict do nothing
-   returning id`,
-);
+     category, urgency, card)`;
+const INSERT_NEW = statement('inbox.insert-new-notices', INSERT);
+// A notice that is there already (its event is replayed) is passed over, and then nothing follows from it.
+const INSERT_NOTICES = statement('inbox.insert-notices', `${INSERT} on conflict do nothing returning id`);
 
 // The heads are locked in order of recipient, so two batches for the same people wait for each other and never deadlock;
 // they stay locked until the commit, which is what makes positions gap-free in commit order.
@@ -59,8 +56,20 @@ const INSERT_ITEMS = statement(
  */
 export async function insertNotices<N extends NewNotice>(tx: Tx, notices: readonly N[]): Promise<readonly N[]> {
   if (notices.length === 0) return [];
+  const rows = await tx.query<{ id: string }>(INSERT_NOTICES, columnsOf(notices));
+  if (rows.length === notices.length) return notices;
+  const made = new Set(rows.map((row) => row.id));
+  return notices.filter(({ notice }) => made.has(notice.id));
+}
+
+/** The same, in the belief that none is there: fails (SQLSTATE 23505) when one is. */
+export async function insertNewNotices(tx: Tx, notices: readonly NewNotice[]): Promise<void> {
+  if (notices.length > 0) await tx.query(INSERT_NEW, columnsOf(notices));
+}
+
+function columnsOf(notices: readonly NewNotice[]): unknown[] {
   const texts = <K extends TextColumn>(key: K) => textArray(notices.map(({ notice }) => notice[key]));
-  const rows = await tx.query<{ id: string }>(INSERT_NOTICES, [
+  return [
     texts('recipientId'),
     texts('id'),
     texts('topic'),
@@ -72,10 +81,7 @@ export async function insertNotices<N extends NewNotice>(tx: Tx, notices: readon
     texts('urgency'),
     textArray(notices.map(({ card }) => card)),
     notices[0]!.notice.createdAt,
-  ]);
-  if (rows.length === notices.length) return notices;
-  const made = new Set(rows.map((row) => row.id));
-  return notices.filter(({ notice }) => made.has(notice.id));
+  ];
 }
 
 /** Puts new notices into the inboxes of those who want them there. One round trip. */

@@ -48,6 +48,30 @@ describe('database', () => {
     expect(await database.query('select id from late')).toEqual([]);
   });
 
+  it('commits statements at once, and takes all of them back when one of them or their work fails', async () => {
+    await database.query('create table once (id int primary key)');
+    const insert = (id: number) =>
+      database.atOnce(async (tx) => tx.query('insert into once values ($1) returning id', [id]));
+    expect(await insert(1)).toEqual([{ id: 1 }]);
+    const colliding = database.atOnce(async (tx) => {
+      await Promise.all([tx.query('insert into once values (2)'), tx.query('insert into once values (1)')]);
+    });
+    await expect(colliding).rejects.toMatchObject({ code: '23505' });
+    const unnoticed = database.atOnce(async (tx) => {
+      void tx.query('select 1/0').catch(() => {});
+      await tx.query("select 'behind it'").catch(() => {});
+    });
+    await expect(unnoticed).rejects.toThrow('rolled back');
+    expect(await database.query('select id from once')).toEqual([{ id: 1 }]);
+    const late = database.atOnce(async (tx) => {
+      await tx.query('select 1');
+      await tx.query('insert into once values (3)');
+    });
+    await expect(late).rejects.toThrow('too late');
+    expect(await insert(4)).toEqual([{ id: 4 }]);
+    expect(await database.query('select id from once order by id')).toEqual([{ id: 1 }, { id: 4 }]);
+  });
+
   it('tells the SQLSTATE of an error', async () => {
     const error = await database.query('select 1/0').catch((caught: unknown) => caught);
     expect(sqlState(error)).toBe('22012');

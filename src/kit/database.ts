@@ -118,6 +118,39 @@ export class Database implements Sql {
     }
   }
 
+  /**
+   * A transaction in one round trip, for statements none of which needs the answer to another: `issue` makes all its
+   * queries before it first waits. Throws what `issue` throws, and then nothing is written.
+   */
+  async atOnce<T>(issue: (tx: Tx) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    let broken: Error | undefined;
+    let open = true;
+    const tx: Tx = {
+      inTransaction: true,
+      query: async (stmt, values) => {
+        if (!open) throw new Error('the transaction is on its way: this statement came too late');
+        return rowsOf(await client.query(queryConfig(stmt, values)));
+      },
+    };
+    try {
+      const begun = client.query('begin');
+      const issued = issue(tx);
+      open = false;
+      const [begin, answer, end] = await Promise.allSettled([begun, issued, client.query('commit')]);
+      // A connection whose last statement was not answered has something under way.
+      if (end.status === 'rejected') broken = end.reason as Error;
+      if (answer.status === 'rejected') throw answer.reason;
+      for (const each of [begin, end]) if (each.status === 'rejected') throw each.reason;
+      // PostgreSQL answers `ROLLBACK`, not an error, when a statement that nobody waited for has failed.
+      const { command } = (end as PromiseFulfilledResult<pg.QueryResult>).value;
+      if (command !== 'COMMIT') throw new Error('the transaction was rolled back');
+      return answer.value;
+    } finally {
+      client.release(broken);
+    }
+  }
+
   /** A connection of its own, outside the pool, for whoever needs LISTEN, pipelining or a session lock. */
   async dedicated(name: string): Promise<pg.Client> {
     const client = new pg.Client({

@@ -8,7 +8,7 @@ import { isOutage, waitFor } from '../log/connection.ts';
 import type { Message } from '../message.ts';
 import type { Cursor } from '../owner/cursor.ts';
 import type { Owners } from '../owner/owners.ts';
-import { appendIn } from '../owner/progress.ts';
+import { appendIn, type Change } from '../owner/progress.ts';
 import type { EmitTopics } from '../signals.ts';
 import type { Dispenser } from './dispenser.ts';
 import { type Entry, messageOf } from './entry.ts';
@@ -41,6 +41,11 @@ export type Batch = {
    * the batch is delivered again. Throws `lock_lost` when the partition moved. To be called once.
    */
   readonly commit: (work: BatchWork) => Promise<void>;
+  /**
+   * The same in one round trip, for work whose verdicts are known and whose statements do not need each other's answers:
+   * `issue` makes all its queries before it first waits. If it throws, nothing is written, and `commit` may be called.
+   */
+  readonly commitAtOnce: <T>(verdicts: readonly Verdict[], issue: (tx: Tx) => Promise<T>) => Promise<T>;
 };
 
 export type ConsumeOptions = {
@@ -164,38 +169,67 @@ class Loop {
         await this.#commit(entries, work);
         onCommitted();
       },
+      commitAtOnce: async (verdicts, issue) => {
+        const result = await this.#commitAtOnce(entries, verdicts, issue);
+        onCommitted();
+        return result;
+      },
     };
   }
 
-  async #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
+  #commit(entries: readonly Entry[], work: BatchWork): Promise<void> {
+    return this.#inTransaction(entries, (complete) =>
+      this.#deps.database.transaction(async (tx) => complete(tx, (await work(tx)) ?? [])),
+    );
+  }
+
+  async #commitAtOnce<T>(
+    entries: readonly Entry[],
+    verdicts: readonly Verdict[],
+    issue: (tx: Tx) => Promise<T>,
+  ): Promise<T> {
+    let result: T | undefined;
+    await this.#inTransaction(entries, (complete) =>
+      this.#deps.database.atOnce(async (tx) => {
+        const issued = issue(tx);
+        complete(tx, verdicts);
+        result = await issued;
+      }),
+    );
+    return result!; // `issue` has returned it, else this has thrown
+  }
+
+  /** `transact` calls `complete` in its transaction, which cannot commit without it. */
+  async #inTransaction(
+    entries: readonly Entry[],
+    transact: (complete: (tx: Tx, verdicts: readonly Verdict[]) => void) => Promise<void>,
+  ): Promise<void> {
     const cursor = this.#cursor;
     for (const entry of entries) entry.state = 'settling';
     if (entries.some(({ home }) => home !== 'log')) await cursor.deps.progress.heldWritten();
+    let sorted: Sorted | undefined;
     // The fence travels with the commit: if it fails, PostgreSQL rolls back instead.
     let fence: Promise<void> | undefined;
-    const transaction = this.#deps.database.transaction(async (tx) => {
-      const outcome = sort(cursor, entries, (await work(tx)) ?? []);
-      const { done, held } = completion(outcome.completed);
-      const buried = outcome.buried.map(({ entry }) => entry);
-      const change = {
-        done: [...done, ...buried.filter(({ home }) => home === 'log').map(({ sequence }) => sequence)],
-        held:
-          buried.length > 0 || held
-            ? { put: outcome.buried.map(({ row }) => row), removed: held?.removed ?? [] }
-            : undefined,
-      };
-      fence = appendIn(tx, cursor, change);
+    const transaction = transact((tx, verdicts) => {
+      sorted = sort(cursor, entries, verdicts);
+      fence = appendIn(tx, cursor, changeOf(sorted));
       fence.catch(() => {});
-      return outcome;
     });
-    const sorted = await cursor.deps.progress.track(transaction).catch(async (error: unknown) => {
-      await fence;
+    await cursor.deps.progress.track(transaction).catch(async (error: unknown) => {
+      await fence?.catch((fault: unknown) => {
+        if (fault instanceof Refusal) throw fault;
+      });
       throw error;
     });
-    finished(cursor, sorted.completed);
-    buried(cursor, sorted.buried);
-    if (sorted.abandoned.length > 0) await settle(cursor, sorted.abandoned, { kind: 'abandon' });
-    this.#count(sorted.completed.length, sorted.buried);
+    await this.#settled(sorted!); // `transact` has called `complete`
+  }
+
+  /** It is durable. */
+  async #settled({ completed, buried: dead, abandoned }: Sorted): Promise<void> {
+    finished(this.#cursor, completed);
+    buried(this.#cursor, dead);
+    if (abandoned.length > 0) await settle(this.#cursor, abandoned, { kind: 'abandon' });
+    this.#count(completed.length, dead);
   }
 
   #count(completed: number, dead: readonly Buried[]): void {
@@ -235,6 +269,17 @@ class Loop {
       retryInMs,
     });
   }
+}
+
+/** What becomes durable of a batch. */
+function changeOf({ completed, buried: dead }: Sorted): Change {
+  const { done, held } = completion(completed);
+  const logged = dead.filter(({ entry }) => entry.home === 'log').map(({ entry }) => entry.sequence);
+  const changed = dead.length > 0 || held !== undefined;
+  return {
+    done: [...done, ...logged],
+    held: changed ? { put: dead.map(({ row }) => row), removed: held?.removed ?? [] } : undefined,
+  };
 }
 
 type Sorted = { readonly completed: Entry[]; readonly abandoned: Entry[]; readonly buried: Buried[] };
