@@ -182,6 +182,7 @@ async function startServiceBus(wiring: Wiring, access: Access, broker: Broker): 
       emit: signals.emit,
       rootKey: keys.sasKey,
       maxConnections: settings.amqpConnections,
+      maxRules: settings.authorizationRules,
       secret: keys.linkKey,
       folder: join(wiring.folder, 'servicebus'),
       host,

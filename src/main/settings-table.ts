@@ -59,6 +59,11 @@ export const settingsTable = {
     '5000',
     'How many Service Bus clients may be connected at once.',
   ),
+  authorizationRules: given(
+    integer(1, 10_000, 'rules'),
+    '12',
+    'How many authorization rules a topic or queue may have.',
+  ),
   topicSubscriptions: given(integer(1, 100_000, 'subscriptions'), '2000', 'How many subscriptions a topic may have.'),
   topicSqlRules: given(
     integer(1, 10_000_000, 'rules'),

@@ -57,13 +57,42 @@ describe('the command line and Service Bus', () => {
     expect((await receiveAll(living, 1))[0]).toMatchObject({ messageId: 'e1', body: { a: 1 } });
   });
 
+  it('puts dead letters back to work where duplicates are dropped, and none of them is taken for one', async () => {
+    const { topic, sender, receiver } = await bus.subscription({}, { requiresDuplicateDetection: true });
+    await sender.sendMessages([
+      { body: 1, messageId: 'a' },
+      { body: 2, messageId: 'b' },
+    ]);
+    const living = receiver();
+    for (const message of await receiveAll(living, 2)) await living.deadLetterMessage(message);
+    const redriven = await json('dead-letter', 'redrive', '--all', '--topic', topic, '--subscription', 's');
+    expect(redriven).toEqual({ redriven: 2 });
+    expect((await receiveAll(living, 2)).map(({ body }) => body).sort()).toEqual([1, 2]);
+  });
+
   it('says what is wrong with a connection string, an entity, a place', async () => {
     const at = (string: string, ...args: string[]) => run([...args, '--connection-string', string]);
     expect((await at('rubbish', 'topic', 'list')).status).toBe(2);
     const nowhere = await at(bus.connectionString, 'send', 'no-such-topic', '--type', 't');
     expect([nowhere.status, nowhere.complaint]).toEqual([1, expect.stringMatching(/could not be found/)]);
     const wrong = connectionString(bus.server.amqpPort, 'wrong');
-    expect((await at(wrong, 'topic', 'create', 'x')).status).toBe(1);
+    const unauthorized = await at(wrong, 'topic', 'create', 'x');
+    expect([unauthorized.status, unauthorized.complaint]).toEqual([
+      1,
+      expect.stringMatching(/^carillon: .*signature/i),
+    ]);
+    const away = await at(connectionString(1), 'topic', 'list');
+    expect([away.status, away.complaint]).toEqual([3, expect.stringMatching(/^carillon: .*ECONNREFUSED/)]);
+    const silent = await at(connectionString(1), 'watch', '--topic', 't', '--subscription', 's', '--json');
+    expect([silent.status, JSON.parse(silent.complaint)]).toMatchObject([3, { error: 'unreachable' }]);
+    const untrusted = await run(['topic', 'list', '--connection-string', bus.connectionString], {
+      NODE_EXTRA_CA_CERTS: '',
+    });
+    expect([untrusted.status, untrusted.complaint]).toEqual([3, expect.stringMatching(/NODE_EXTRA_CA_CERTS/)]);
+    const endless = await at(bus.connectionString, 'watch', '--topic', 't', '--subscription', 's', '--count', 'many');
+    expect([endless.status, endless.complaint]).toEqual([2, expect.stringMatching(/--count wants a whole number/)]);
+    const twice = await at(bus.connectionString, 'topic', 'show', 'no-such-topic');
+    expect([twice.status, twice.complaint]).toEqual([1, expect.stringMatching(/^carillon: /)]);
     expect((await at(bus.connectionString, 'dead-letter', 'list')).complaint).toMatch(/--topic and --subscription/);
   });
 

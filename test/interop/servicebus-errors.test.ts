@@ -1,13 +1,14 @@
 // What goes wrong, as the official client shows it: the right code, at once, and never a hang in retries.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { BusUnderTest, connectionString, QUICK, receiveAll, releases } from '../support/service-bus.ts';
+import { BusUnderTest, connectionString, name, QUICK, receiveAll, releases } from '../support/service-bus.ts';
 
 /** Small ones, so that a test comes to them. */
 const LIMITS = {
   CARILLON_TOPIC_SUBSCRIPTIONS: '3',
   CARILLON_TOPIC_SQL_RULES: '2',
   CARILLON_TOPIC_CORRELATION_RULES: '1',
+  CARILLON_AUTHORIZATION_RULES: '1',
   CARILLON_PROPERTY_BYTES: '1000',
   CARILLON_PROPERTIES_BYTES: '2000',
 };
@@ -132,7 +133,7 @@ describe.each(releases)('errors with @azure/service-bus %s', (_release, sdk) => 
   it('a topic has so many subscriptions and rules, and no more, by administration, AMQP and HTTP', async () => {
     const { topic } = await bus.subscription();
     const quota = { code: 'QuotaExceededError', statusCode: 403 };
-    const sql = (name: string) => bus.admin.createRule(topic, 's', name, { sqlExpression: 'a = 1' });
+    const sql = (rule: string) => bus.admin.createRule(topic, 's', rule, { sqlExpression: 'a = 1' });
     await sql('one');
     await bus.admin.createSubscription(topic, 's2', {
       defaultRuleOptions: { name: 'two', filter: { sqlExpression: 'a = 2' } },
@@ -150,6 +151,11 @@ describe.each(releases)('errors with @azure/service-bus %s', (_release, sdk) => 
     await expect(bus.admin.createSubscription(topic, 's4')).rejects.toMatchObject(quota);
     const answer = await bus.server.fetch('PUT', `/v1/topics/${topic}/subscriptions/s4`, {});
     expect([answer.status, await answer.json()]).toMatchObject([403, { code: 'quota_exceeded' }]);
+    const rule = (keyName: string) => ({ claimType: 'SharedAccessKey', keyName, accessRights: ['Send' as const] });
+    const guarded = (count: number) =>
+      bus.admin.createQueue(name('queue'), { authorizationRules: ['a', 'b'].slice(0, count).map(rule) as never });
+    await guarded(1);
+    await expect(guarded(2)).rejects.toMatchObject(quota);
     const names: string[] = [];
     for await (const { subscriptionName } of bus.admin.listSubscriptions(topic)) names.push(subscriptionName);
     expect(names).toEqual(['s', 's2', 's3']);

@@ -41,6 +41,8 @@ export type StartOptions = {
   readonly httpPort?: number | undefined;
   /** AMQP connections at once; one more is told so and closed. */
   readonly maxConnections?: number | undefined;
+  /** Authorization rules of one topic or queue. */
+  readonly maxRules?: number | undefined;
   readonly now?: () => Date;
 };
 
@@ -51,6 +53,7 @@ export type DoorDeps = {
   readonly authority: Authority;
   readonly rootKeys: RootKeyRing;
   readonly epochs: Epochs;
+  readonly maxRules: number;
   readonly emit: EmitServiceBus;
   readonly now: () => Date;
 };
@@ -80,7 +83,17 @@ export class ServiceBusDoor {
     const ring = new RootKeyRing(records, options.rootKey, now);
     const rootKeys = async () => Object.values(await ring.current()).filter((key) => key !== undefined);
     const authority = new Authority({ access, records, topics, rootKeys, now });
-    this.#deps = { broker, topics, records, authority, rootKeys: ring, epochs: new Epochs(), emit, now };
+    this.#deps = {
+      broker,
+      topics,
+      records,
+      authority,
+      rootKeys: ring,
+      epochs: new Epochs(),
+      maxRules: options.maxRules ?? 12,
+      emit,
+      now,
+    };
     this.#options = options;
     this.#primaryKey = options.rootKey;
     this.#context = createSecureContext(certificate);

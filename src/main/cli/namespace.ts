@@ -1,5 +1,6 @@
 // The same commands against a Service Bus namespace: Azure's, or any that its clients reach, such as this door's. The
 // official client is loaded only here, and only then: nothing else of Carillon needs it.
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
   ServiceBusAdministrationClient,
@@ -7,6 +8,7 @@ import type {
   ServiceBusReceivedMessage,
   ServiceBusReceiver,
 } from '@azure/service-bus';
+import { Refused, Unreachable } from './client.ts';
 import { type Call, type Command, type Option, stringOption, UsageError } from './command.ts';
 import { parseJson } from './entities.ts';
 import { readEvent } from './flow.ts';
@@ -67,6 +69,8 @@ export function withNamespace(command: Command): Command {
     const namespace = await connect(connectionString);
     try {
       await found.run(call, namespace);
+    } catch (error) {
+      throw inWords(error);
     } finally {
       await namespace.client.close();
     }
@@ -85,6 +89,23 @@ async function connect(connectionString: string): Promise<Namespace> {
   } catch (error) {
     throw new UsageError(`--${FLAG}: ${(error as Error).message}`);
   }
+}
+
+type ClientError = Error & { readonly code?: unknown; readonly statusCode?: unknown };
+
+const AWAY = /^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|REQUEST_SEND_ERROR)/;
+const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/;
+
+/** What the client library throws, as the command line tells it. */
+function inWords(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof UsageError) return error;
+  const { message, code, statusCode } = error as ClientError;
+  const signs = `${String(code)} ${message}`;
+  if (UNTRUSTED.test(signs))
+    return new Unreachable(`${message}. For a Carillon set NODE_EXTRA_CA_CERTS to the ca.pem that its start prints.`);
+  if (signs.split(/[\s:]+/).some((word) => AWAY.test(word))) return new Unreachable(`The namespace: ${message}`);
+  if (typeof code !== 'string' && typeof statusCode !== 'number') return error; // A fault of ours.
+  return new Refused(Number(statusCode ?? 0), { code, detail: message, ...(statusCode ? { status: statusCode } : {}) });
 }
 
 /** Settings as the client library names them: `{"maxDeliveryCount":5}`. */
@@ -152,11 +173,18 @@ function receiverOf({ client }: Namespace, place: Place, dead = false): ServiceB
   return client.createReceiver(place.topic, place.subscription, options);
 }
 
+function wholeOption(call: Call, name: string, otherwise: number): number {
+  const text = stringOption(call, name);
+  if (text === undefined) return otherwise;
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new UsageError(`--${name} wants a whole number above 0; it is "${text}".`);
+  return Number(text);
+}
+
 /** Looks without locking: those for whom the messages are do not notice. */
 async function watch(call: Call, namespace: Namespace): Promise<void> {
   if (call.args.recipient !== undefined) throw new UsageError('A namespace has no recipients.');
   const receiver = receiverOf(namespace, placeOf(call));
-  const limit = Number(stringOption(call, 'count') ?? Number.POSITIVE_INFINITY);
+  const limit = wholeOption(call, 'count', Number.POSITIVE_INFINITY);
   for (let seen = 0; ; await sleep(500)) {
     for (const message of await receiver.peekMessages(100)) {
       const row = rowOf(message);
@@ -180,7 +208,7 @@ function rowOf(message: ServiceBusReceivedMessage): Row {
 const MOST_LISTED = 100;
 
 async function listDead(call: Call, namespace: Namespace): Promise<void> {
-  const limit = Number(stringOption(call, 'limit') ?? MOST_LISTED);
+  const limit = wholeOption(call, 'limit', MOST_LISTED);
   const items = (await receiverOf(namespace, placeOf(call), true).peekMessages(limit)).map((message) => ({
     ...rowOf(message),
     reason: message.deadLetterReason,
@@ -189,7 +217,10 @@ async function listDead(call: Call, namespace: Namespace): Promise<void> {
   call.out.list({ items }, ['sequence', 'id', 'subject', 'reason', 'description', 'enqueuedAt']);
 }
 
-/** Each is sent again before it is taken away: what fails in between is there twice, never lost. */
+/**
+ * Each is sent again before it is taken away: what fails in between is there twice, never lost. Where duplicates are
+ * dropped a message would be taken for its own, so it gets another id there. What dies meanwhile is left.
+ */
 async function redriveDead(call: Call, namespace: Namespace): Promise<void> {
   if (call.options.all !== true) throw new UsageError(`With --${FLAG} give --all.`);
   const place = placeOf(call);
@@ -197,15 +228,35 @@ async function redriveDead(call: Call, namespace: Namespace): Promise<void> {
     receiverOf(namespace, place, true),
     namespace.client.createSender('queue' in place ? place.queue : place.topic),
   ];
+  const renamed = await dropsDuplicates(namespace, place);
   let redriven = 0;
-  for (;;) {
-    const messages = await receiver.receiveMessages(MOST_LISTED, { maxWaitTimeInMs: 2_000 });
+  for (let left = await countDead(namespace, place); left > 0; ) {
+    const messages = await receiver.receiveMessages(Math.min(left, MOST_LISTED), { maxWaitTimeInMs: 2_000 });
     if (messages.length === 0) break;
+    left -= messages.length;
     for (const message of messages) {
-      await sender.sendMessages(message);
+      await sender.sendMessages(renamed ? { ...message, messageId: freshId() } : message);
       await receiver.completeMessage(message);
       redriven++;
     }
   }
   call.out.result({ redriven }, () => `${redriven} put back to work`);
+}
+
+async function countDead({ admin }: Namespace, place: Place): Promise<number> {
+  const { deadLetterMessageCount } =
+    'queue' in place
+      ? await admin.getQueueRuntimeProperties(place.queue)
+      : await admin.getSubscriptionRuntimeProperties(place.topic, place.subscription);
+  return deadLetterMessageCount;
+}
+
+async function dropsDuplicates({ admin }: Namespace, place: Place): Promise<boolean> {
+  const { requiresDuplicateDetection } =
+    'queue' in place ? await admin.getQueue(place.queue) : await admin.getTopic(place.topic);
+  return requiresDuplicateDetection;
+}
+
+function freshId(): string {
+  return randomUUID().replaceAll('-', '');
 }

@@ -4,13 +4,16 @@ import { Refusal } from '../../../kit/refusal.ts';
 import { child, childText, type Element, tag, textTag } from '../../../kit/xml.ts';
 import type { AuthorizationRule, Right } from '../authority.ts';
 
-const MOST = 12;
 const RIGHTS: readonly Right[] = ['Manage', 'Send', 'Listen'];
 
-/** Keys that are not given are made. */
-export function readRules(element: Element, now: Date): AuthorizationRule[] {
+/** Keys that are not given are made. Refuses more rules than `most`. */
+export function readRules(element: Element, now: Date, most: number): AuthorizationRule[] {
   const rules = element.children.filter(({ name }) => name === 'AuthorizationRule').map((rule) => readRule(rule, now));
-  if (rules.length > MOST) throw new Refusal('quota_exceeded', `An entity has at most ${MOST} authorization rules.`);
+  if (rules.length > most)
+    throw new Refusal(
+      'quota_exceeded',
+      `An entity has at most ${most} authorization rules (CARILLON_AUTHORIZATION_RULES).`,
+    );
   if (new Set(rules.map(({ keyName }) => keyName)).size < rules.length)
     throw new Refusal('bad_request', 'Two authorization rules have the same name.');
   return rules;

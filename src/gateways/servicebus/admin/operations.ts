@@ -206,7 +206,7 @@ async function putEntity(deps: Deps, request: AdminRequest, name: string): Promi
   checkForwarding(deps, given, name);
   const entry = known ? await changeEntity(deps, known, given) : await createEntity(deps, name, kind, given);
   const before = await deps.records.get(entry.id);
-  const record = newRecord(given, before, !known, deps.now());
+  const record = newRecord(deps, given, before, !known);
   await deps.records.put(entry.id, 0, record);
   return one(request, await entityEntry(deps, request, entry, record), known ? 200 : 201);
 }
@@ -269,12 +269,12 @@ function checkForwarding(deps: Deps, given: Element, self: string): void {
 }
 
 /** A partitioned entity of the standard tier gets sixteen times the size, once. */
-function newRecord(given: Element, before: EntityRecord, isNew: boolean, now: Date): EntityRecord {
+function newRecord(deps: Deps, given: Element, before: EntityRecord, isNew: boolean): EntityRecord {
   const fields = description.keptFields(given, before.fields);
   if (isNew && fields.EnablePartitioning === 'true')
     fields.MaxSizeInMegabytes = String(Number(fields.MaxSizeInMegabytes ?? 1024) * 16);
   const rules = description.authorizationRulesOf(given);
-  return { fields, rules: rules ? readRules(rules, now) : before.rules };
+  return { fields, rules: rules ? readRules(rules, deps.now(), deps.maxRules) : before.rules };
 }
 
 type SubscriptionRoute = { readonly topic: string; readonly name: string };
