@@ -6,7 +6,8 @@ import { say, text } from '../../test/support/broker.ts';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { Broker } from './broker.ts';
-import type { Received, Receiver } from './receive/receiver.ts';
+import type { Received } from './receive/received.ts';
+import type { Receiver } from './receive/receiver.ts';
 
 const MOST_DELIVERIES = 3;
 

@@ -4,7 +4,8 @@
 //                                                     `--drain--> what is there is sent, then the drain is answered
 import { Refusal } from '../../kit/refusal.ts';
 import type { Broker } from '../../topics/broker.ts';
-import type { Received, Receiver } from '../../topics/receive/receiver.ts';
+import type { Received } from '../../topics/receive/received.ts';
+import type { Receiver } from '../../topics/receive/receiver.ts';
 import type { Entity } from './address.ts';
 import * as to from './amqp/encode.ts';
 import { echoAttach, filtersOf, linkProperties, sourceWithFilter, type WireLink } from './amqp/link.ts';

@@ -9,10 +9,8 @@
 // progress.ts appends what changes, recovery (recover.ts) brings it back. What consumers decide is in settle.ts.
 import { Refusal } from '../../kit/refusal.ts';
 import type { SubscriptionEntry } from '../entities/catalogue.ts';
-import type { Rule } from '../entities/rule.ts';
 import { hasBit } from '../log/bits.ts';
 import type { Block } from '../log/block.ts';
-import { type Copy, Matcher } from '../log/matcher.ts';
 import type { Message } from '../message.ts';
 import { Dispenser } from '../receive/dispenser.ts';
 import { type Entry, newEntry } from '../receive/entry.ts';
@@ -21,6 +19,7 @@ import { Sessions } from '../receive/sessions.ts';
 import { bury, expire, unlockExpired } from '../receive/settle.ts';
 import { Shelf } from '../receive/shelf.ts';
 import type { EmitTopics } from '../signals.ts';
+import { OldView } from './old-view.ts';
 import type { Partition } from './partition.ts';
 import type { Change, Progress, Recovered } from './progress.ts';
 import type { Range, Ranges } from './ranges.ts';
@@ -54,8 +53,7 @@ export class Cursor {
   #loading: Promise<void> | undefined;
   #expiryTimer: NodeJS.Timeout | undefined;
   #expiryAt = Infinity;
-  /** For messages that are older than the subscription: its bit says nothing about them. */
-  #ownRules: { readonly rules: readonly Rule[]; readonly matcher: Matcher } | undefined;
+  readonly #old = new OldView();
 
   constructor(
     partition: Partition,
@@ -181,7 +179,7 @@ export class Cursor {
       const sequence = block.first + i;
       if (sequence < trusted) {
         // It was counted as unread because only this look can tell.
-        if (!this.#viewOld(block, i)) {
+        if (!this.#old.view(this.subscription, block, i)) {
           this.unread = Math.max(0, this.unread - 1);
           continue;
         }
@@ -195,22 +193,7 @@ export class Cursor {
   /** The message of a selected record, as this subscription gets it. */
   #view(block: Block, index: number): Message | undefined {
     const old = block.first + index < (this.subscription.starts[this.partition.part] ?? 0);
-    return old ? this.#viewOld(block, index) : block.message(index);
-  }
-
-  /**
-   * What is older than the subscription, by its rules of today: as it was sent if a rule without action selects it, else
-   * as the first rule by name that does changes it. (There is one number for it, so it comes once, whatever rules match.)
-   */
-  #viewOld(block: Block, index: number): Message | undefined {
-    if (block.isCopy(index)) return undefined;
-    const { rules } = this.subscription;
-    if (this.#ownRules?.rules !== rules) this.#ownRules = { rules, matcher: new Matcher([this.subscription]) };
-    const message = block.message(index);
-    const match = this.#ownRules.matcher.match(message);
-    if (hasBit(match.bits, this.subscription.bit)) return message;
-    const [copy] = match.copies.toSorted((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
-    return copy && (copy.fault === undefined ? copy.message : { ...copy.message, filterFault: copy.fault });
+    return old ? this.#old.view(this.subscription, block, index) : block.message(index);
   }
 
   /** An unread record of the log, if it is for this subscription and was not done before a restart. */
@@ -218,7 +201,7 @@ export class Cursor {
     const sequence = block.first + index;
     if (this.#skip.has(sequence)) return undefined;
     const old = sequence < (this.subscription.starts[this.partition.part] ?? 0);
-    if (old) return this.#viewOld(block, index);
+    if (old) return this.#old.view(this.subscription, block, index);
     return hasBit(block.bits[index]!, this.subscription.bit) ? block.message(index) : undefined;
   }
 
@@ -415,11 +398,6 @@ export class Cursor {
     for (const desk of this.#desks) desk.close();
     this.sessions?.close();
   }
-}
-
-/** By the name of the rule that made it; what could not be evaluated comes last. */
-function orderOf({ message, fault }: Copy<Message>): string {
-  return fault === undefined ? `1${message.properties?.RuleName}` : '2';
 }
 
 export function ownerMoved(): Refusal {

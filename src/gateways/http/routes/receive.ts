@@ -3,7 +3,8 @@
 import { Type } from 'typebox';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
-import type { Received, Receiver } from '../../../topics/receive/receiver.ts';
+import type { Received } from '../../../topics/receive/received.ts';
+import type { Receiver } from '../../../topics/receive/receiver.ts';
 import type { Settlement } from '../../../topics/receive/settle.ts';
 import type { App, Reply } from '../app.ts';
 import { decodeNumberCursor, encodeCursor } from '../cursor.ts';
