@@ -11,7 +11,8 @@ import {
 } from '@azure/event-hubs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { BusUnderTest, connectionString, name, QUICK, receiveAll } from '../support/service-bus.ts';
+import { RheaClient } from '../support/rhea-client.ts';
+import { BusUnderTest, connectionString, name, QUICK, receiveAll, SAS_KEY } from '../support/service-bus.ts';
 
 const GROUP = EventHubConsumerClient.defaultConsumerGroupName;
 
@@ -297,6 +298,52 @@ describe('a topic as an event hub', () => {
     });
     await expect(stranger.sendBatch([{ body: 1 }])).rejects.toMatchObject({ code: 'UnauthorizedError' });
     await Promise.all([missing, producer, stranger].map((client) => client.close()));
+  });
+
+  it('asks for the rights of the topic: Send to send, Listen to read, any to ask what it is', async () => {
+    const topic = name('hub');
+    const key = Buffer.from('a key of this hub alone').toString('base64');
+    const rule = (keyName: string, right: string) => ({
+      claimType: 'SharedAccessKey',
+      keyName,
+      accessRights: [right],
+      primaryKey: key,
+      secondaryKey: key,
+    });
+    await bus.admin.createTopic(topic, { authorizationRules: [rule('in', 'Send'), rule('out', 'Listen')] as never });
+    const string = (keyName: string) => connectionString(bus.server.amqpPort, key, keyName);
+    const options = { retryOptions: QUICK };
+    const [sends, listens] = ['in', 'out'].map((each) => new EventHubProducerClient(string(each), topic, options));
+    await sends!.sendBatch([{ body: 'x' }]);
+    const unauthorized = { code: 'UnauthorizedError' };
+    await expect(listens!.sendBatch([{ body: 'y' }])).rejects.toMatchObject(unauthorized);
+    expect((await listens!.getPartitionProperties('0')).isEmpty).toBe(false);
+    const [reader, stranger] = ['out', 'in'].map(
+      (each) => new EventHubConsumerClient(GROUP, string(each), topic, options),
+    );
+    expect((await read(reader!, '0', 1)).map(({ body }) => body)).toEqual(['x']);
+    await expect(read(stranger!, '0', 1)).rejects.toMatchObject(unauthorized);
+    await Promise.all([sends, listens, reader, stranger].map((client) => client!.close()));
+  });
+
+  it('keeps what a publisher sends together, under its name as the key', async () => {
+    const topic = await hub();
+    await using client = await RheaClient.open(bus.server.amqpPort, SAS_KEY);
+    const sender = await client.sender({ target: `${topic}/Publishers/device-7` });
+    const accepted = new Promise((resolve) => sender.once('accepted', resolve));
+    sender.send({ body: 'from a device' });
+    await accepted;
+    const log = await Promise.all(
+      [0, 1, 2, 3].map((part) =>
+        bus.server.call<{ items: object[] }>('GET', `/v1/topics/${topic}/events?partition=${part}`),
+      ),
+    );
+    const holding = log.findIndex(({ items }) => items.length > 0);
+    const consumer = consumerOf(topic);
+    expect(await read(consumer, String(holding), 1)).toMatchObject([
+      { partitionKey: 'device-7', body: 'from a device' },
+    ]);
+    await consumer.close();
   });
 
   it('goes on where it was when the server comes again', async () => {

@@ -5,7 +5,7 @@ import rhea from 'rhea';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { nextMessage, RheaClient } from '../support/rhea-client.ts';
-import { BusUnderTest, name, SAS_KEY } from '../support/service-bus.ts';
+import { BusUnderTest, name, receiveAll, SAS_KEY } from '../support/service-bus.ts';
 
 const { types } = rhea;
 const long = (value: number) => types.wrap_long(value);
@@ -103,6 +103,8 @@ describe('$management', () => {
     expect((await manage(queue, 'update-disposition', disposition)).status).toBe(200);
     const ask = (numbers: number[], mode: unknown) =>
       manage(queue, 'receive-by-sequence-number', { 'sequence-numbers': longs(numbers), 'receiver-settle-mode': mode });
+    // With one that is not there none is taken, and none stays locked.
+    for (const mode of [types.wrap_ubyte(0), types.wrap_uint(1)]) expect((await ask([1, 99], mode)).status).toBe(404);
     const locked = await ask([1], types.wrap_uint(1));
     expect(locked.status).toBe(200);
     const [first] = (locked.body as { messages: { 'lock-token': Buffer }[] }).messages;
@@ -216,6 +218,25 @@ describe('$management', () => {
     await eventually(async () =>
       expect(await bus.admin.getQueueRuntimeProperties(queue)).toMatchObject({ activeMessageCount: 1 }),
     );
+  });
+
+  it('batch-delete-messages in a session: its messages and no others, for who holds its lock', async () => {
+    const { queue, sender } = await bus.queue({ requiresSession: true });
+    const of = (sessionId: string, count: number) =>
+      Array.from({ length: count }, () => ({ body: sessionId, sessionId }));
+    await sender.sendMessages([...of('s1', 2), ...of('s2', 3), ...of('s1', 1)]);
+    const drop = (more: object) => manage(queue, 'batch-delete-messages', { 'message-count': int(10), ...more });
+    const lost = { status: 410, condition: 'com.microsoft:session-lock-lost' };
+    expect(await drop({ 'session-id': 's1' })).toMatchObject(lost);
+    const filter = { 'com.microsoft:session-filter': 's1' };
+    await client.receiver({ source: { address: queue, filter }, name: name('link') });
+    expect(await drop({ 'session-id': 's2' })).toMatchObject(lost);
+    expect(await drop({})).toMatchObject({ status: 400, condition: 'amqp:not-allowed' });
+    expect(await drop({ 'session-id': 's1' })).toMatchObject({ status: 200, body: { 'message-count': 3 } });
+    expect(await drop({ 'session-id': 's1' })).toMatchObject({ status: 204 });
+    const left = await bus.client.acceptSession(queue, 's2');
+    expect((await receiveAll(left as never, 3)).map(({ body }) => body)).toEqual(['s2', 's2', 's2']);
+    await left.close();
   });
 
   it('answers what it does not know or cannot read, and goes on', async () => {

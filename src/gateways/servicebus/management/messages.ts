@@ -82,9 +82,11 @@ async function receiveDeferred(context: ManagementContext, body: Fields): Promis
   const path = context.entity().path;
   const receiver = session === undefined ? context.broker.receiver(path) : receiverFor(context, body);
   const received = await receiver.receiveDeferred(sequences);
-  if (destructive) await receiver.complete(received);
-  if (received.length < sequences.length)
+  if (received.length < sequences.length) {
+    await receiver.release(received); // All of them or none: the client hears of none.
     throw new Refusal('message_not_found', 'A message is missing, or not deferred.');
+  }
+  if (destructive) await receiver.complete(received);
   const all = received.map((message) => ({
     message: toWire({ ...message, state: 'deferred' }),
     lockToken: message.lockToken,
@@ -94,10 +96,15 @@ async function receiveDeferred(context: ManagementContext, body: Fields): Promis
 
 const MOST_DELETED = 4000;
 
-async function batchDelete({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
+/** With a session named: the messages of that session alone, whose lock a link of the connection has to hold. */
+async function batchDelete(context: ManagementContext, body: Fields): Promise<Result> {
   const limit = Math.min(body.number('message-count', MOST_DELETED), MOST_DELETED);
+  if (limit < 1) throw wrong('message-count', 'positive');
+  const { path, subscription, dead } = context.entity();
+  if (subscription?.settings.requiresSession && !dead && body.text('session-id') === undefined)
+    throw new Refusal('conflict', `'${path}' requires sessions: name the session whose messages are to be deleted.`);
   const before = body.date('enqueued-time-utc') ?? new Date();
-  const count = await broker.receiver(entity().path).deleteMessages(limit, before);
+  const count = await receiverFor(context, body).deleteMessages(limit, before);
   if (count === 0) return { status: 204, condition: 'com.microsoft:message-not-found' };
   return { status: 200, body: to.map([to.string('message-count'), to.int(count)]) };
 }
