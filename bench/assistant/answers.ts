@@ -7,6 +7,7 @@
 //   teams    the connector has been asked to put the card as it now is in its place
 //   slack    likewise `chat.update`
 //   reply    the backend's receiver has the message
+// and likewise from before a request is sent until its card is there, through the log, the handler and the deliveries.
 // Prints figures; about a minute. Run: node bench/assistant/answers.ts [--rounds 120]
 import { parseArgs } from 'node:util';
 import { ServiceBusClient } from '@azure/service-bus';
@@ -69,10 +70,12 @@ async function run(server: ServerProcess): Promise<void> {
   });
   const page = await openPage(server, arrivals);
   const took: Record<Surface, number[]> = { inbox: [], webchat: [], teams: [], slack: [], reply: [] };
+  const asks: Record<Surface, number[]> = { inbox: [], webchat: [], teams: [], slack: [], reply: [] };
   for (let round = 0; round < ROUNDS; round++) {
     const request = `request-${round}`;
     const asked = surfaces.filter((each) => each !== 'reply').map((each) => arrivals.wait(each, request, 'asked'));
     const chat = round % CHATS;
+    const sent = performance.now();
     await sender.sendMessages({
       body: {
         request,
@@ -87,7 +90,8 @@ async function run(server: ServerProcess): Promise<void> {
       replyTo: QUEUE,
       applicationProperties: { type: 'finance.budget.requested' },
     });
-    await Promise.all(asked);
+    const shown = await Promise.all(asked);
+    if (round >= WARM_UP) for (const [i, at] of shown.entries()) asks[surfaces[i]!].push(at - sent);
     const answered = surfaces.map((each) => arrivals.wait(each, request, 'answered'));
     const began = performance.now();
     await (round % 2 === 0 ? answerInInbox(server, page, request) : answerInChat(server, page, request));
@@ -95,7 +99,8 @@ async function run(server: ServerProcess): Promise<void> {
     if (round >= WARM_UP) for (const [i, at] of times.entries()) took[surfaces[i]!].push(at - began);
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, EVERY_MS - (performance.now() - began))));
   }
-  report(took);
+  report('request', asks);
+  report('answer', took);
   page.socket.close();
   await client.close();
 }
@@ -202,12 +207,13 @@ async function readFrames(stream: Response, take: (event: string, data: any) => 
   }
 }
 
-function report(took: Record<string, number[]>): void {
+function report(what: string, took: Record<string, number[]>): void {
   for (const [surface, all] of Object.entries(took)) {
+    if (all.length === 0) continue;
     all.sort((a, b) => a - b);
     const at = (share: number) => all[Math.ceil(all.length * share) - 1]!.toFixed(1);
     console.log(
-      `answer -> ${surface.padEnd(8)} p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms (${all.length} answers)`,
+      `${what} -> ${surface.padEnd(8)} p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms (${all.length} answers)`,
     );
   }
 }

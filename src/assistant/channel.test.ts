@@ -3,6 +3,7 @@ import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import type { ClaimedDelivery } from '../deliveries/channel.ts';
 import { insertNotices } from '../inbox/append.ts';
+import { recallInInboxes } from '../inbox/change.ts';
 import type { Notice } from '../inbox/notice.ts';
 import { type Card, cardJson } from '../kit/card.ts';
 import type { Decision } from './cards/decision.ts';
@@ -13,6 +14,7 @@ import { readAfter } from './conversations/read.ts';
 import { directLinePoster } from './directline-poster.ts';
 import { CardEditor } from './editor.ts';
 import { requestEdits } from './posted.ts';
+import type { Poster } from './poster.ts';
 import { captureReference } from './references/references.ts';
 
 const { database } = useDatabase();
@@ -153,4 +155,37 @@ test('a card that was decided turns in place: same id, same time, nothing new in
     expect(after).toMatchObject({ id: before!.id, timestamp: before!.timestamp });
     expect(rest).toEqual([]);
   });
+});
+
+test('a notice that is taken back while it is being posted is edited right after', async () => {
+  const delivery = await plan('ida', { body: 'secret' });
+  const { recipientId, noticeId } = delivery;
+  const recall = () =>
+    database.transaction((tx) => recallInInboxes(tx, [{ recipientId, noticeId }], 'An error.', new Date()));
+  const [poster] = posters;
+  const slow: Poster = {
+    ...poster!,
+    post: async (posts) => {
+      const results = await poster!.post(posts);
+      // Its card stands there, and nobody knows of it yet.
+      await recall();
+      await requestEdits(database, [delivery]);
+      return results;
+    },
+  };
+  editor = new CardEditor(deps);
+  const channel = conversationChannel({ ...deps, posters: [slow], edit: () => editor!.wake() });
+  expect(await channel.deliver([delivery])).toMatchObject([{ kind: 'delivered' }]);
+  const { id } = await conversationOf(database, 'ida');
+  await eventually(async () => {
+    const [activity, ...rest] = await said(id);
+    expect(activity!.summary).toBe('This notice was withdrawn\n\nAn error.');
+    expect(rest).toEqual([]);
+  });
+});
+
+test('a notice that was taken back is not posted', async () => {
+  const delivery = await plan('jon');
+  await database.transaction((tx) => recallInInboxes(tx, [delivery], undefined, new Date()));
+  expect(await channel.deliver([delivery])).toEqual([{ kind: 'refused', cause: 'notice_removed' }]);
 });

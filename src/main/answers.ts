@@ -1,6 +1,7 @@
 // Decisions, with what they need of other rooms: the broker to answer the backend, and the inboxes to show what was
 // decided.
 import { Decisions, type DecisionsDeps } from '../assistant/decisions/decisions.ts';
+import { markInbox } from '../inbox/mark-inbox.ts';
 import type { InboxStream } from '../inbox/stream.ts';
 import { touchInboxes } from '../inbox/touch.ts';
 import type { Database } from '../kit/database.ts';
@@ -23,7 +24,12 @@ export function openDecisions({ database, broker, inbox, emit, pollMs }: Answers
     publish: async (entity, message) => void (await broker.publish(entity, [message])),
     wasPublished: (entity, messageId, since) => wasPublished(broker, entity, messageId, since),
   });
-  decisions.onDecided(({ notices }) => touchInboxes({ database, stream: inbox }, notices, 'settled'));
+  decisions.onDecided(async ({ decision, notices }) => {
+    await touchInboxes({ database, stream: inbox }, notices, 'settled');
+    // Whoever has answered has read it, wherever that was.
+    const own = decision.by && notices.find(({ recipientId }) => recipientId === decision.by!.id);
+    if (own) await markInbox({ database, stream: inbox }, own.recipientId, { ids: [own.noticeId] }, 'read');
+  });
   return decisions;
 }
 

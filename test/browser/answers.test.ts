@@ -36,6 +36,24 @@ describe('a card that asks', () => {
     expect([...desk.complaints, ...phone.complaints]).toEqual([]);
   });
 
+  it('is found under “To answer” until somebody has answered it', async () => {
+    await using visitor = await Visitor.come(browser, { viewport: { width: 390, height: 844 } });
+    await server.call('PUT', '/v1/recipients/zoe', { displayName: 'Zoe' });
+    const page = await visitor.signIn(server, 'zoe');
+    await ask('Niki de Saint Phalle', 'BUD-Z', 'zoe');
+    await page.getByRole('tab', { name: 'To answer' }).click();
+    await row(page, 'Niki de Saint Phalle').waitFor();
+    await expectAccessible(page);
+    const { items } = await server.call<{ items: Item[] }>('GET', '/v1/recipients/zoe/inbox?filter=needs-answer');
+    expect(items).toHaveLength(1);
+    await server.call('POST', `/v1/recipients/zoe/inbox/${items[0]!.id}/actions/approve`, {});
+    await page.getByText('Nothing waits for you').waitFor();
+    // Whoever has answered has read it.
+    await page.getByRole('tab', { name: /^Unread/ }).click();
+    await page.getByText('All read', { exact: true }).waitFor();
+    expect(visitor.complaints).toEqual([]);
+  });
+
   it('is rejected with a reason, which is asked for and cannot be left out', async () => {
     await using ada = await Visitor.come(browser);
     const page = await ada.signIn(server, 'ada');

@@ -48,6 +48,36 @@ describe('the conversation', () => {
     await card.getByText('Not in this quarter.').waitFor();
   });
 
+  it('keeps every button of a card in view on a phone', async () => {
+    await using ada = await Visitor.come(browser, { viewport: { width: 360, height: 740 } });
+    const page = await open(ada, 'ada');
+    await ask('Dora Maar', 'BUD-3', 'ada', { link: 'https://finance.example.org/requests/BUD-3' });
+    const card = cardOf(page, 'Dora Maar asks for');
+    const whole = (await card.boundingBox())!;
+    for (const name of ['Approve', 'Reject', 'Open the request']) {
+      const box = (await card.getByText(name, { exact: true }).boundingBox())!;
+      expect([name, box.x >= whole.x && box.x + box.width <= whole.x + whole.width]).toEqual([name, true]);
+    }
+  });
+
+  it('shows a notice that was taken back as such, there and in the inbox, with nothing of what it said', async () => {
+    await using hedy = await Visitor.come(browser);
+    const page = await open(hedy, 'hedy');
+    await using phone = await Visitor.come(browser, { viewport: { width: 390, height: 844 } });
+    const inbox = await phone.signIn(server, 'hedy');
+    await joined('Maryam Mirzakhani', 'hedy');
+    await cardOf(page, 'Maryam Mirzakhani has joined').waitFor();
+    await inbox.getByText('Maryam Mirzakhani has joined').first().waitFor();
+    const { items } = await server.call<{ items: { sequence: number }[] }>('GET', '/v1/topics/hr/events?limit=1');
+    const recall = { sequence: items[0]!.sequence, reason: 'It came too early.' };
+    await server.call('POST', '/v1/topics/hr/notices/recall', recall);
+    await cardOf(page, 'This notice was withdrawn').getByText('It came too early.').waitFor();
+    await inbox.getByText('It came too early.').first().waitFor();
+    expect(await inbox.getByRole('article').filter({ hasText: 'Maryam' }).count()).toBe(0);
+    expect(await chat(page).getByText('Maryam Mirzakhani').count()).toBe(0);
+    expect([...hedy.complaints, ...phone.complaints]).toEqual([]);
+  });
+
   it('brings what came while its socket was cut, and shows it all again after a reload', async () => {
     await using grace = await Visitor.come(browser);
     const sockets: WebSocketRoute[] = [];
@@ -144,8 +174,16 @@ async function open(visitor: Visitor, recipientId: string): Promise<Page> {
   return page;
 }
 
-function ask(name: string, request: string, approver: string): Promise<unknown> {
-  const data = { request, requester: { id: 'r', name }, approver, amount: 900, currency: 'EUR', purpose: 'A kiln' };
+function ask(name: string, request: string, approver: string, more: object = {}): Promise<unknown> {
+  const data = {
+    request,
+    requester: { id: 'r', name },
+    approver,
+    amount: 900,
+    currency: 'EUR',
+    purpose: 'A kiln',
+    ...more,
+  };
   return publish('finance', 'finance.budget.requested', data);
 }
 

@@ -90,10 +90,12 @@ describe('the Agents SDK', () => {
     expect(reloaded.all.map(({ type }) => type)).not.toContain('typing');
   });
 
-  test('a failure in a turn does not reach the user', async () => {
+  test('error in a turn, or in a proactive callback, does not reach the user', async () => {
     const { page } = await talk('sdk');
     await page.sees('Welcome, ada (user)');
     await page.say('throw');
+    await page.say('throw later');
+    await page.sees('it has thrown');
     await page.say('still there');
     await page.sees('You said: still there');
     expect(page.texts.filter((text) => /error|bug/i.test(text ?? ''))).toEqual([]);

@@ -1,5 +1,6 @@
 // The budget approval of the original samples, and everything else that people do in Teams and Slack, against stand-ins
 // that speak the services' rules, on a whole server.
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SlackStandin } from '../standins/slack.ts';
 import { TeamsStandin } from '../standins/teams.ts';
@@ -175,6 +176,8 @@ test.each([
   ['another bot', () => teams.sign({ aud: 'another' })],
   ['another issuer', () => teams.sign({ iss: 'https://evil.example' })],
   ['an expired token', () => teams.sign({ exp: Math.floor(Date.now() / 1000) - 600 })],
+  ['another key', () => teams.sign({}, {}, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)],
+  ['a token of later', () => teams.sign({ nbf: Math.floor(Date.now() / 1000) + 3600 })],
   ['no algorithm', () => teams.sign({}, { alg: 'none' })],
   ['a changed token', () => `${teams.sign().slice(0, -4)}AAAA`],
 ])('%s is refused, and nothing is done', async (_, token) => {

@@ -58,6 +58,7 @@ function PersonApp({ recipientId, name }: { readonly recipientId: string; readon
   const { unread } = inbox.state;
   useTitle(pages[page].name, unread);
   useAppBadge(unread);
+  useForgotten(heard, setHeard);
   if (inbox.live === 'signedOut') return <SignIn page="me" />;
   const leave = () => turnOffBeforeLeaving(recipientId);
   return (
@@ -90,6 +91,15 @@ function PersonApp({ recipientId, name }: { readonly recipientId: string; readon
 
 function pageOf([first = '']: readonly string[]): PageName {
   return Object.hasOwn(pages, first) ? (first as PageName) : 'inbox'; // its own keys are its names
+}
+
+/** What was read out need not stay: it may be taken back. */
+function useForgotten(heard: string, setHeard: (text: string) => void): void {
+  useEffect(() => {
+    if (heard === '') return;
+    const timer = setTimeout(() => setHeard(''), 5_000);
+    return () => clearTimeout(timer);
+  }, [heard, setHeard]);
 }
 
 /** Whether it has been true before: what was opened once stays. */

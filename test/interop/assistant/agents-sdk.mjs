@@ -39,6 +39,14 @@ agent.onMessage('later', async (context) => {
     }
   }, 50);
 });
+agent.onMessage('throw later', async (context) => {
+  const reference = context.activity.getConversationReference();
+  const identity = context.identity ?? { name: 'anonymous' };
+  await adapter.continueConversation(identity, reference, async () => {
+    throw new Error('on purpose, later');
+  });
+  await context.sendActivity('it has thrown');
+});
 agent.onMessage('throw', async () => {
   throw new Error('on purpose');
 });
