@@ -22,6 +22,7 @@ test.each([0, 2])('with %i threads every message is sealed for its own browser',
   const texts = Array.from({ length: 300 }, (_, i) => `grüße ${i}`);
   const bodies = await Promise.all(texts.map((text) => seal(sealer, text)));
   expect(bodies.map(read)).toEqual(texts);
+  expect(sealer.threads > 0).toBe(threads > 0);
   expect(await seal(sealer, 'x', { keys: { ...keys, p256dh: Buffer.alloc(65, 4) } })).toBeUndefined();
   expect(read(await seal(sealer, 'after'))).toBe('after');
   await sealer.close();
@@ -70,4 +71,11 @@ test('closing a sealer loses no message', async () => {
   const bodies = Promise.all(Array.from({ length: 200 }, (_, i) => seal(sealer, String(i))));
   await sealer.close();
   expect((await bodies).map(read)).toHaveLength(200);
+});
+
+test('few messages start no thread', async () => {
+  const sealer = new Sealer(1, 2);
+  expect(read(await seal(sealer, 'alone'))).toBe('alone');
+  expect(sealer.threads).toBe(0);
+  await sealer.close();
 });

@@ -1,5 +1,6 @@
-// Where Web Push messages are encrypted. At 0.2 ms each, a broadcast would hold the event loop for as long as it lasts; so they are sealed in
-// slices of a few milliseconds between which everything else runs (no threads), or in worker threads, urgent ones first either way.
+// Where Web Push messages are encrypted. At 0.2 to 0.4 ms each, a broadcast would hold the event loop for as long as it lasts. Few messages
+// are sealed here, in slices of a few milliseconds between which everything else runs; many in worker threads, which are started when they
+// are needed and end when they have rested for a while. Urgent ones come first, and never wait for a thread.
 
 import { Worker } from 'node:worker_threads';
 import { Encryption, type RecipientKeys } from './encryption.ts';
@@ -22,21 +23,34 @@ const jobsPerBatch = 32;
 const batchesPerThread = 2;
 /** Enough to keep threads busy, little enough that an urgent push is not far behind. */
 const maxWaiting = 128;
+/** As many are sealed here as would take longer to hand to a thread. */
+const fewJobs = 32;
+const restMs = 30_000;
 
 type Thread = { readonly worker: Worker; readonly batches: SealJob[][] };
 
 export class Sealer {
   readonly #inline: Encryption;
-  readonly #threads: Thread[];
+  readonly #messagesPerKey: number;
+  #mostThreads: number;
+  readonly #threads: Thread[] = [];
   readonly #urgent: SealJob[] = [];
   readonly #normal: SealJob[] = [];
   readonly #roomWaiters: (() => void)[] = [];
   #scheduled = false;
+  #closed = false;
+  #resting: NodeJS.Timeout | undefined;
 
-  /** `threads` 0: in slices on this thread. */
-  constructor(messagesPerKey = 1, threads = 0) {
+  /** `mostThreads` 0: always in slices on this thread. */
+  constructor(messagesPerKey = 1, mostThreads = 0) {
     this.#inline = new Encryption(messagesPerKey);
-    this.#threads = Array.from({ length: threads }, () => this.#startThread(messagesPerKey));
+    this.#messagesPerKey = messagesPerKey;
+    this.#mostThreads = mostThreads;
+  }
+
+  /** How many run; for tests. */
+  get threads(): number {
+    return this.#threads.length;
   }
 
   /** False: enough is waiting, see `whenRoom`. */
@@ -53,6 +67,12 @@ export class Sealer {
 
   /** What waits is still sealed, on this thread. */
   async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#resting);
+    await this.#endThreads();
+  }
+
+  async #endThreads(): Promise<void> {
     for (const thread of this.#threads.splice(0)) {
       this.#normal.unshift(...thread.batches.flat());
       thread.batches.length = 0;
@@ -70,15 +90,21 @@ export class Sealer {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (this.#threads.length > 0) this.#handOut();
+      if (this.#wantsThreads()) this.#handOut();
       else this.#sealSlice();
       if (this.#waiting < maxWaiting) for (const resolve of this.#roomWaiters.splice(0)) resolve();
     });
   }
 
-  #sealSlice(): void {
+  #wantsThreads(): boolean {
+    if (this.#threads.length > 0) return true;
+    return !this.#closed && this.#mostThreads > 0 && this.#waiting > fewJobs;
+  }
+
+  #sealSlice(most = Number.POSITIVE_INFINITY): void {
     const end = performance.now() + sliceMs;
-    while (this.#waiting > 0 && performance.now() < end)
+    const least = Math.max(this.#waiting - most, 0);
+    while (this.#waiting > least && performance.now() < end)
       this.#sealHere((this.#urgent.shift() ?? this.#normal.shift())!);
     if (this.#waiting > 0) this.#schedule();
   }
@@ -93,19 +119,29 @@ export class Sealer {
     job.done(body);
   }
 
+  /** A thread more while there is work for it. Urgent messages are sealed here: a thread may have a batch before it. */
   #handOut(): void {
+    if (this.#urgent.length > 0) this.#sealSlice(this.#urgent.length);
     while (this.#waiting > 0) {
+      if (this.#threads.every(({ batches }) => batches.length > 0) && this.#threads.length < this.#mostThreads)
+        this.#threads.push(this.#startThread());
       const thread = this.#threads.toSorted((a, b) => a.batches.length - b.batches.length)[0]!;
-      if (thread.batches.length >= batchesPerThread) return;
+      if (thread.batches.length >= batchesPerThread) break;
       const jobs = this.#urgent.splice(0, jobsPerBatch);
       jobs.push(...this.#normal.splice(0, jobsPerBatch - jobs.length));
       thread.batches.push(jobs);
       thread.worker.postMessage(packed(jobs));
     }
+    clearTimeout(this.#resting);
+    this.#resting = setTimeout(() => this.#rest(), restMs).unref();
   }
 
-  #startThread(messagesPerKey: number): Thread {
-    const worker = new Worker(new URL('./sealer-thread.ts', import.meta.url), { workerData: messagesPerKey });
+  #rest(): void {
+    if (this.#waiting === 0 && this.#threads.every(({ batches }) => batches.length === 0)) void this.#endThreads();
+  }
+
+  #startThread(): Thread {
+    const worker = new Worker(new URL('./sealer-thread.ts', import.meta.url), { workerData: this.#messagesPerKey });
     const thread: Thread = { worker, batches: [] };
     worker.unref();
     worker.on('message', (sealed: SealedBatch) => {
@@ -116,8 +152,9 @@ export class Sealer {
     return thread;
   }
 
-  /** A thread that died (out of memory, say) gives its work back; without threads it is done here. */
+  /** A thread that died (out of memory, say) gives its work back and is not replaced; without threads it is done here. */
   #lost(thread: Thread): void {
+    this.#mostThreads -= 1;
     const at = this.#threads.indexOf(thread);
     if (at >= 0) this.#threads.splice(at, 1);
     this.#normal.unshift(...thread.batches.splice(0).flat());

@@ -33,7 +33,7 @@ export type WebPushOptions = {
   readonly origins?: Readonly<Record<string, string>> | undefined;
   /** See encryption.ts before raising it above 1. */
   readonly messagesPerKey?: number | undefined;
-  /** Worker threads that encrypt; 0 (default): in slices on this one. */
+  /** Worker threads that encrypt what is more than a few; 0 (default): in slices on this one. */
   readonly threads?: number | undefined;
   readonly connection?: Partial<Http2Options>;
   readonly emit?: (signal: PushSignal) => void;
