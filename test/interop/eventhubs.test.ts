@@ -326,6 +326,31 @@ describe('a topic as an event hub', () => {
     await Promise.all([sends, listens, reader, stranger].map((client) => client!.close()));
   });
 
+  it('is closed when its topic is: to readers that wait, too', async () => {
+    const topic = await hub(1);
+    const producer = producerOf(topic);
+    const consumer = consumerOf(topic);
+    let code: string | undefined;
+    consumer.subscribe(
+      '0',
+      {
+        processEvents: async () => {},
+        processError: async (error) => {
+          code = (error as { code?: string }).code;
+        },
+      },
+      { startPosition: earliestEventPosition },
+    );
+    await producer.sendBatch([{ body: 1 }]);
+    await bus.admin.updateTopic({ ...(await bus.admin.getTopic(topic)), status: 'ReceiveDisabled' });
+    await producer.sendBatch([{ body: 2 }]);
+    await eventually(() => expect(code).toBe('MessagingEntityDisabledError'));
+    await bus.admin.updateTopic({ ...(await bus.admin.getTopic(topic)), status: 'Disabled' });
+    await expect(producer.sendBatch([{ body: 3 }])).rejects.toMatchObject({ code: 'MessagingEntityDisabledError' });
+    await producer.close();
+    await consumer.close();
+  });
+
   it('keeps what a publisher sends together, under its name as the key', async () => {
     const topic = await hub();
     await using client = await RheaClient.open(bus.server.amqpPort, SAS_KEY);

@@ -310,6 +310,8 @@ describe('the wire', () => {
         to.described(0x27, to.list([])),
       ]),
       frame(DETACH, [to.uint(1), to.boolean(true)]),
+      attach('events', 2, true, `${queue}/ConsumerGroups/g/Partitions/0`),
+      flow(2, 0, 10),
     ];
     const whole = Buffer.concat(talk);
     for (let at = openAndBegin().length; at < whole.length; at += 3) {

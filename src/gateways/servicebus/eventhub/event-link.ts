@@ -37,14 +37,13 @@ export async function serveEvents(link: WireLink, { group, partition }: HubPlace
     );
   checkGroup(topic, group);
   const part = partitionNumber(topic, partition);
-  if (topic.settings.status === 'disabled' || topic.settings.status === 'receiveDisabled')
-    throw new Refusal('entity_disabled', `Messaging entity '${topic.name}' is currently disabled.`);
+  checkOpen(deps.entity());
   const from = positionOf(filtersOf(link));
   const closed = closing(link);
   const reader = await deps.broker.logReader(topic.name, part, from);
   closed.signal.addEventListener('abort', () => reader.close());
   if (closed.signal.aborted) return reader.close();
-  const supply = new Events(link, reader, () => endOf(deps.broker, topic.name, part));
+  const supply = new Events(link, reader, deps, () => endOf(deps.broker, topic.name, part));
   const outflow = new Outflow(link, supply, deps.tell, closed);
   try {
     const place = `${topic.id}/${part}/${group.toLowerCase()}`;
@@ -56,6 +55,11 @@ export async function serveEvents(link: WireLink, { group, partition }: HubPlace
   }
   echoAttach(link);
   outflow.start();
+}
+
+function checkOpen({ topic }: Entity): void {
+  if (topic.settings.status === 'disabled' || topic.settings.status === 'receiveDisabled')
+    throw new Refusal('entity_disabled', `Messaging entity '${topic.name}' is currently disabled.`);
 }
 
 function epochOf(properties: ReadonlyMap<string, AmqpValue>): number | undefined {
@@ -76,19 +80,22 @@ async function endOf(broker: Broker, topic: string, part: number): Promise<SeenE
 class Events {
   readonly #link: WireLink;
   readonly #reader: LogReader;
+  readonly #deps: EventDeps;
   readonly #look: (() => Promise<SeenEnd | undefined>) | undefined;
   #end: SeenEnd | undefined;
   #tags = 0;
 
-  constructor(link: WireLink, reader: LogReader, look: () => Promise<SeenEnd | undefined>) {
+  constructor(link: WireLink, reader: LogReader, deps: EventDeps, look: () => Promise<SeenEnd | undefined>) {
     this.#link = link;
     this.#reader = reader;
+    this.#deps = deps;
     const wanted = desiredCapabilities(link).some((each) => each instanceof AmqpSymbol && each.text === METRIC);
     this.#look = wanted ? look : undefined;
   }
 
   async take(max: number, waitMs: number, signal: AbortSignal): Promise<Message[]> {
     const messages = await this.#reader.read(max, waitMs, signal);
+    if (messages.length > 0) checkOpen(this.#deps.entity());
     const last = messages.at(-1);
     if (this.#look && last && isOld(this.#end, last)) this.#end = await this.#look();
     return messages;
