@@ -22,7 +22,7 @@ const files = __FILES__;
 const CACHE = 'carillon-me-__VERSION__';
 const PAGE = '/me';
 /** Firefox lets a click open or focus a window within a second (dom.webnotifications.disable_open_click_delay). */
-const PATIENCE_MS = 700;
+const PATIENCE_MS = 500;
 const decorations = ['/icon.svg', '/me/icon-192.png', '/me/badge-96.png', '/me/manifest.webmanifest'];
 
 worker.addEventListener('install', (event: WorkerEvent) => event.waitUntil(keepShell()));
@@ -105,8 +105,8 @@ async function open(data: ShownPush['data'] | undefined): Promise<void> {
 }
 
 /**
- * Tells a page where to go. False: it is gone, for a page that is being left is still listed for a while, and does nothing
- * any more. One that neither answers nor goes is asleep, and hears of it once it has the focus.
+ * Tells a page where to go, and whether it heard. A page that is being left is still listed for a while and hears nothing any
+ * more; the person would wait in vain for what they clicked.
  */
 async function isTold(page: WindowClient, address: string): Promise<boolean> {
   const { port1: answers, port2: answer } = new MessageChannel();
@@ -117,10 +117,10 @@ async function isTold(page: WindowClient, address: string): Promise<boolean> {
   page.postMessage({ kind: 'open', address }, [answer]);
   for (const end = Date.now() + PATIENCE_MS; !heard && Date.now() < end; ) {
     await new Promise((resolve) => setTimeout(resolve, 20));
-    if (!heard && !(await worker.clients.get(page.id))) return false;
+    if (!heard && !(await worker.clients.get(page.id))) break;
   }
   answers.close();
-  return true;
+  return heard;
 }
 
 /** The push service gave this browser another address; the server must hear of it, or pushes go to the old one. */
