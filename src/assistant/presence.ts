@@ -19,9 +19,10 @@ const LAST_SEEN = statement(
 );
 const COUNT_SINCE = statement(
   'assistant.posted-since',
-  `select count(distinct notice_id) as count from posted_card
+  `select count(distinct notice_id) as count from posted_card c
    where recipient_id = $1 and channel = 'directline' and place = $2 and ($3::timestamptz is null or posted_at > $3)
-     and delivery_id like 'dlv%'`,
+     and delivery_id like 'dlv%' and not exists (
+       select from notice n where n.recipient_id = c.recipient_id and n.id = c.notice_id and n.recalled_at is not null)`,
 );
 const WENT = statement(
   'assistant.person-went',
