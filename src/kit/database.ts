@@ -159,6 +159,8 @@ export class Database implements Sql {
       keepAlive: true,
       types,
     });
+    // Whoever owns it learns of its end in its own way. Without this listener, an end before theirs would end the process.
+    client.on('error', () => {});
     await client.connect();
     gatherWrites(client);
     return client;
