@@ -55,7 +55,7 @@ export function failuresOf(
   const rows: FailureRow[] = [];
   for (const failure of failed) {
     const { index, outcome, cause, retryInMs } = failure;
-    const { platform, deviceId, part = '' } = aims[index]!;
+    const { platform, deviceId, part } = aims[index]!;
     if (retryInMs === undefined && codes[index] !== outcomeCode.gone && ++refused > refusedPerChunk) continue;
     rows.push({
       place: index,

@@ -269,9 +269,7 @@ export class LegRun {
           : device === undefined
             ? []
             : aimsAt(job.message, this.#expression, device);
-      const aim = possible.find(
-        (each) => each.platform === platform && (deviceId === undefined || (each.part ?? '') === part),
-      );
+      const aim = possible.find((each) => each.platform === platform && (deviceId === undefined || each.part === part));
       if (aim === undefined) return;
       aims.push(aim);
       places.push(i);

@@ -39,19 +39,28 @@ const expected = (anchors: readonly unknown[]) =>
   `explain (format json) select 1 from device where hub = $1 ${anchors.map((_, i) => `and tags && $${i + 2}`).join(' ')}`;
 const allDevices = statement(
   'hub.devices-in-all',
-  `select reltuples as count, coalesce((select max(number) from device), 0) as highest from pg_class where oid = 'device'::regclass`,
+  `select reltuples as count, (select coalesce(max(number), 0) from unnest($2::text[]) as each (name) cross join lateral
+     (select number from device where hub = $1 and platform = name order by number desc limit 1) as last) as highest
+   from pg_class where oid = 'device'::regclass`,
 );
 
 const along: Lookup = { byTags: false, window: undefined, highest: 0 };
 
 /** Once per send. Pages of few devices are looked up by tags, others along the numbers. */
-export async function planLookup(sql: Sql, { hub, expression }: PushSelection, limit: number): Promise<Lookup> {
+export async function planLookup(
+  sql: Sql,
+  { hub, platform, expression }: PushSelection,
+  limit: number,
+): Promise<Lookup> {
   const anchors = expression === undefined ? [] : anchorTags(expression);
   if (anchors.length === 0) return along;
   type Plans = { readonly 'QUERY PLAN': readonly { readonly Plan: { readonly 'Plan Rows': number } }[] };
   const [[plans], [all]] = await Promise.all([
     sql.query<Plans>(expected(anchors), [hub, ...anchors]),
-    sql.query<{ count: number; highest: number }>(allDevices),
+    sql.query<{ count: number; highest: number }>(allDevices, [
+      hub,
+      platform === undefined ? pushPlatforms : [platform],
+    ]),
   ]);
   const rows = plans!['QUERY PLAN'][0]!.Plan['Plan Rows'];
   const { count, highest } = all!;

@@ -108,18 +108,21 @@ type Group = {
 /** Marks what is skipped in `codes` and groups the rest. */
 function groupsOf(aims: readonly Aim[], codes: Uint8Array): Group[] {
   const groups: Group[] = [];
-  const seen = new Map<string, string[]>();
+  const seen = new Map<string, string>();
+  /** Addresses that come with several payloads: templates of one device, mostly. */
+  const more = new Map<string, string[]>();
   let group: Group | undefined;
   for (let place = 0; place < aims.length; place += 1) {
     const aim = aims[place]!;
-    const payloads = seen.get(aim.handle);
-    if (payloads === undefined) seen.set(aim.handle, [aim.payload]);
-    else if (payloads.includes(aim.payload)) codes[place] = outcomeCode.skipped;
-    else payloads.push(aim.payload);
-    if (codes[place] === outcomeCode.skipped) continue;
+    const payload = seen.get(aim.handle);
+    if (payload === undefined) seen.set(aim.handle, aim.payload);
+    else if (payload === aim.payload || more.get(aim.handle)?.includes(aim.payload)) {
+      codes[place] = outcomeCode.skipped;
+      continue;
+    } else more.set(aim.handle, [...(more.get(aim.handle) ?? []), aim.payload]);
     if (group === undefined || !fits(group, aim)) group = groups.find((each) => fits(each, aim));
     if (group === undefined) {
-      group = { platform: aim.platform, headers: aim.headers, part: aim.part ?? '', aims: [], places: [] };
+      group = { platform: aim.platform, headers: aim.headers, part: aim.part, aims: [], places: [] };
       groups.push(group);
     }
     group.aims.push(aim);
@@ -128,7 +131,7 @@ function groupsOf(aims: readonly Aim[], codes: Uint8Array): Group[] {
   return groups;
 }
 
-function fits(group: Group, { platform, headers, part = '' }: Aim): boolean {
+function fits(group: Group, { platform, headers, part }: Aim): boolean {
   return group.platform === platform && group.headers === headers && group.part === part;
 }
 
