@@ -58,6 +58,19 @@ describe('the story of an event', () => {
     expect(story.people.map(verdictOf)).toEqual(['told', 'not reached', 'not told']);
   });
 
+  it('says who took it back', () => {
+    const recall = {
+      at,
+      step: 'recall',
+      outcome: 'recalled',
+      recipient: 'ada',
+      notice: 'n1',
+      detail: 'key hr: Wrong team.',
+    };
+    const { people } = storyOf([decide('ada', 'notice', 'inbox on (default)', 'n1'), recall]);
+    expect(people[0]?.words).toBe('Taken back by key hr: Wrong team.');
+  });
+
   it('shows words as they are that are not about channels', () => {
     expect(parseDecision('everybody, by broadcast')).toBeUndefined();
     expect(storyOf([decide('ada', 'notice', 'inbox on (a (nested) reason)')]).people[0]).toMatchObject({

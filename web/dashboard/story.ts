@@ -43,7 +43,7 @@ export type PersonStory = {
   /** `notice`: was told. `silent`: over no channel. Else the server's own word. */
   readonly outcome: string;
   readonly channels: readonly ChannelStory[];
-  /** The server's words where they are not about channels. */
+  /** The server's words where they are not about channels, and who took it back or corrected it. */
   readonly words: string | undefined;
 };
 export type EventStory = { readonly about: readonly TraceStep[]; readonly people: readonly PersonStory[] };
@@ -71,8 +71,16 @@ function personOf(decision: TraceStep, steps: readonly TraceStep[]): PersonStory
     notice: decision.notice,
     outcome: decision.outcome,
     channels: (said ?? []).map((each) => channelOf(each, own)),
-    words: said ? undefined : decision.detail,
+    words: [said ? undefined : decision.detail, ...changesOf(own)].filter(Boolean).join(' ') || undefined,
   };
+}
+
+const changes: Readonly<Record<string, string>> = { recalled: 'Taken back', corrected: 'Corrected' };
+
+function changesOf(own: readonly TraceStep[]): string[] {
+  return own
+    .filter(({ step }) => step === 'recall')
+    .map(({ outcome, detail }) => `${changes[outcome] ?? outcome} by ${detail}`);
 }
 
 export type Verdict = 'told' | 'on its way' | 'not reached' | 'not told';
