@@ -78,6 +78,15 @@ test('templates, variables, tiles and tags of a template reach the push, however
   expect(Object.keys(await pushesOf('forms', '!$InstallationId:{a}'))).toEqual(['b', 'c', 'd', 'e']);
 });
 
+test('text that JSON has and PostgreSQL has not is kept and pushed', async () => {
+  await makeHub('strange');
+  const device = { platform: 'apns', pushChannel: 'aa', templates: templates('$(name)') };
+  const names = ['\u0000', 'half \ud83e', '\\u0000'];
+  for (const [i, name] of names.entries())
+    await put('strange', 'installation', { ...device, installationId: `s${i}`, pushVariables: { name } });
+  expect(Object.values(await pushesOf('strange')).flat()).toEqual(names.map(alert));
+});
+
 test('a template that was changed is pushed as it is now', async () => {
   await makeHub('changed');
   await put('changed', 'installation', {
