@@ -35,6 +35,10 @@ test('an installation is read, its nulls and read-only members passed over', () 
   );
 });
 
+test('an address that cannot be kept is refused', () => {
+  expect(() => parseInstallation({ ...phone, pushChannel: 'ab\u0000' })).toThrow(/zero character/);
+});
+
 test('a browser’s channel comes as an object or as its JSON', () => {
   const channel = { endpoint: 'https://push.example/1', p256dh: 'BA', auth: 'AA' };
   const browser = { ...phone, platform: 'browser', templates: {} };

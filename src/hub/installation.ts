@@ -113,13 +113,20 @@ function parsePlatform(value: unknown): InstallationPlatform {
 
 /** Browsers: JavaScript clients send an object, .NET the same as a JSON text. */
 function parseChannel(platform: InstallationPlatform, value: unknown): PushChannel {
-  if (platform !== 'browser') return text(value, 'pushChannel');
+  if (platform !== 'browser') return address(value, 'pushChannel');
   const given = members(parsedObject(value) ?? value, 'The pushChannel of a browser');
   return {
-    endpoint: text(given.endpoint, 'endpoint'),
-    p256dh: text(given.p256dh, 'p256dh'),
-    auth: text(given.auth, 'auth'),
+    endpoint: address(given.endpoint, 'endpoint'),
+    p256dh: address(given.p256dh, 'p256dh'),
+    auth: address(given.auth, 'auth'),
   };
+}
+
+/** No push service gives out one with a zero character, and PostgreSQL could not keep it. */
+function address(value: unknown, name: string): string {
+  const given = text(value, name);
+  if (given.includes('\u0000')) throw invalid(`${name} must not contain a zero character.`);
+  return given;
 }
 
 function parseTemplates(
