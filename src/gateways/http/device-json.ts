@@ -1,10 +1,8 @@
 // Devices as the API shows and takes them.
 import { Type } from 'typebox';
-import type { Condition, Device } from '../../hub/devices.ts';
+import type { Device } from '../../hub/devices.ts';
 import { type Installation, parseInstallation, platforms } from '../../hub/installation.ts';
 import type { TagLimits } from '../../hub/tags.ts';
-import { Refusal } from '../../kit/refusal.ts';
-import type { Request } from './app.ts';
 import { Nullable, Time } from './schemas.ts';
 
 const Address = Type.Union([
@@ -181,14 +179,4 @@ function channelOf(address: unknown): unknown {
   if (typeof address !== 'object' || address === null) return address;
   const { endpoint, p256dh, auth, keys } = address as Members & { readonly keys?: Members };
   return { endpoint, p256dh: p256dh ?? keys?.p256dh, auth: auth ?? keys?.auth };
-}
-
-/** From `If-Match`: `"3"`, `W/"3"`, `*`, and `"*"` as the JavaScript client of notification hubs writes it. */
-export function conditionOf({ headers }: Pick<Request, 'headers'>): Condition {
-  const given = headers['if-match']?.trim();
-  if (given === undefined) return {};
-  if (given.replaceAll('"', '') === '*') return { etag: '*' };
-  const number = Number(/^(?:W\/)?"?(\d{1,9})"?$/.exec(given)?.[1]);
-  if (Number.isNaN(number)) throw new Refusal('precondition_failed', 'The If-Match is no etag of ours.');
-  return { etag: number };
 }

@@ -4,7 +4,7 @@ import { newRegistrationId } from '../../hub/bulk.ts';
 import { type Device, deleteDevice, findDevice, putDevice } from '../../hub/devices.ts';
 import { withLife } from '../../hub/rules.ts';
 import { listRegistrations } from '../../hub/selection.ts';
-import { conditionOf } from '../http/device-json.ts';
+import { conditionOf } from '../../kit/if-match.ts';
 import { DoorError } from './answers.ts';
 import { entryType, feedType } from './atom.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';

@@ -7,12 +7,12 @@ import { deleteOwnDevice, putOwnDevice } from '../../../hub/own-devices.ts';
 import type { PushDeps } from '../../../hub/push.ts';
 import type { TagLimits } from '../../../hub/tags.ts';
 import { testPush } from '../../../hub/test-push.ts';
+import { conditionOf } from '../../../kit/if-match.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import { parseRecipientId } from '../../../people/recipient.ts';
 import type { App, Reply } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import {
-  conditionOf,
   DeviceInput,
   DevicePatch,
   DeviceSchema,
