@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { useServer } from '../../../test/support/http-server.ts';
 import { appendActivities } from '../../assistant/conversations/append.ts';
 import { conversationOf, openConversation } from '../../assistant/conversations/conversation.ts';
+import { encodeCursor } from './cursor.ts';
 
 describe('conversations over HTTP', () => {
   const http = useServer();
@@ -34,6 +35,8 @@ describe('conversations over HTTP', () => {
     ]);
     const rest = (await http.call(`${path}/${id}/activities?limit=2&cursor=${said.next}`)).json;
     expect(rest).toMatchObject({ items: [{ activity: { text: 'one' } }], next: null });
+    const damaged = encodeCursor('activities', 'x');
+    expect((await http.call(`${path}/${id}/activities?cursor=${damaged}`)).status).toBe(400);
   });
 
   it('are nobody else’s', async () => {

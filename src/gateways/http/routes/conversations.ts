@@ -8,7 +8,7 @@ import type { Database } from '../../../kit/database.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import { getRecipient } from '../../../people/recipients.ts';
 import type { App } from '../app.ts';
-import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { decodeCursor, decodeNumberCursor, encodeCursor } from '../cursor.ts';
 import { onRecipient } from '../identity.ts';
 import { Nullable, PageOf, PageQuery, RecipientParams, responses, Time } from '../schemas.ts';
 
@@ -70,11 +70,10 @@ export function conversationRoutes(app: App, { database, conversations }: Conver
   });
   app.get(`${path}/:conversation/activities`, { config: read, schema: readSchema }, async ({ params, query }) => {
     const { recipient: recipientId, conversation: id } = params;
-    const cursor = decodeCursor('activities', query.cursor);
-    const before = cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor);
+    const before = decodeNumberCursor('activities', query.cursor) ?? Number.MAX_SAFE_INTEGER;
     const found = await readBack(database, { recipientId, id, before, limit: query.limit + 1 });
     const items = found.slice(0, query.limit);
-    const next = found.length > query.limit ? String(items.at(-1)!.sequence) : undefined;
+    const next = found.length > query.limit ? items.at(-1)!.sequence : undefined;
     return { items: items.map(saidAs), next: encodeCursor('activities', next) };
   });
   const write = { access: onRecipient('send') };
