@@ -26,17 +26,20 @@ const LIST = statement(
 
 const READ_BACK = statement(
   'assistant.read-back',
-  `select a.sequence, a.author, a.content from activity a join conversation c on c.id = a.conversation_id
-   where c.id = $1 and c.recipient_id = $2 and a.sequence < $3 order by a.sequence desc limit $4`,
+  `select sequence, author, content from activity where conversation_id = $1 and sequence < $2
+   order by sequence desc limit $3`,
 );
 
 const OWN = statement('assistant.own-conversation', 'select id from conversation where id = $1 and recipient_id = $2');
+const LOCK_OWN = statement(
+  'assistant.lock-own-conversation',
+  'select id from conversation where id = $1 and recipient_id = $2 for update',
+);
 
 const CLOSE = [
-  statement('assistant.close-lock', 'select id from conversation where id = $1 and recipient_id = $2 for update'),
-  statement('assistant.close-activities', 'delete from activity where conversation_id = $1 and $2::text is not null'),
-  statement('assistant.close-uploads', 'delete from upload where conversation_id = $1 and $2::text is not null'),
-  statement('assistant.close', 'delete from conversation where id = $1 and recipient_id = $2'),
+  statement('assistant.close-activities', 'delete from activity where conversation_id = $1'),
+  statement('assistant.close-uploads', 'delete from upload where conversation_id = $1'),
+  statement('assistant.close', 'delete from conversation where id = $1'),
 ];
 
 type ListPage = { readonly after?: { readonly lastAt: Date; readonly id: string } | undefined; readonly limit: number };
@@ -57,9 +60,9 @@ export async function readBack(
   sql: Sql,
   { recipientId, id, before, limit }: { recipientId: string; id: string; before: number; limit: number },
 ): Promise<Told[]> {
-  await mustBeTheirs(sql, recipientId, id);
+  if ((await sql.query(OWN, [id, recipientId])).length === 0) throw noConversation(id);
   type Row = { sequence: number; author: string; content: string };
-  const rows = await sql.query<Row>(READ_BACK, [id, recipientId, before, limit]);
+  const rows = await sql.query<Row>(READ_BACK, [id, before, limit]);
   // `appendActivities` wrote them.
   return rows.map(({ content, ...row }) => ({ ...row, activity: JSON.parse(content) as Activity }));
 }
@@ -69,10 +72,7 @@ export async function readBack(
  * its streams: they find nothing and end. Refuses `conversation_not_found`.
  */
 export async function closeConversation(tx: Tx, recipientId: string, id: string): Promise<void> {
-  await mustBeTheirs(tx, recipientId, id);
-  for (const each of CLOSE) await tx.query(each, [id, recipientId]);
-}
-
-async function mustBeTheirs(sql: Sql, recipientId: string, id: string): Promise<void> {
-  if ((await sql.query(OWN, [id, recipientId])).length === 0) throw noConversation(id);
+  // So that nothing is said in between, and left behind; and of two who close it, one is told that it is gone.
+  if ((await tx.query(LOCK_OWN, [id, recipientId])).length === 0) throw noConversation(id);
+  for (const each of CLOSE) await tx.query(each, [id]);
 }
