@@ -12,7 +12,7 @@ import { findRecipients } from '../people/recipients.ts';
 import type { Decision } from './cards/decision.ts';
 import { conversationsOf } from './conversations/conversation.ts';
 import { changedSince, type PostedCard, postedDeliveries, recordPosted, requestEdits } from './posted.ts';
-import type { Content, Poster, Result } from './poster.ts';
+import { type Content, likelyPlaces, type Poster, type Result } from './poster.ts';
 import { type Reference, type Surface, unseenPlace } from './references/reference.ts';
 import { captureReference, markReference, referencesOf, throttleReference } from './references/references.ts';
 
@@ -133,12 +133,8 @@ function placesOf(
   known: readonly Reference[],
   person: Profile | undefined,
 ): Reference[] {
-  const likely = person === undefined ? [] : [...posters.values()].flatMap((poster) => poster.likely?.(person) ?? []);
   const usable = known.filter(({ state, channel }) => state === 'ok' && posters.has(channel));
-  const unknown = likely.filter(
-    (one) => !known.some(({ channel, connection }) => channel === one.channel && connection === one.connection),
-  );
-  return [...usable, ...unknown];
+  return person === undefined ? usable : [...usable, ...likelyPlaces(posters.values(), person, known)];
 }
 
 /** Posts what can be posted, and sends whoever met a closed door on to the next one. */

@@ -57,3 +57,11 @@ export type Poster = {
   post(posts: readonly Post[]): Promise<readonly Result[]>;
   edit(edits: readonly Edit[]): Promise<readonly Result[]>;
 };
+
+/** Where else a person may be reached, beside the places that are known: the state of those says more. */
+export function likelyPlaces(posters: Iterable<Poster>, person: Profile, known: readonly Reference[]): Reference[] {
+  const likely = [...posters].flatMap((poster) => poster.likely?.(person) ?? []);
+  return likely.filter(
+    (one) => !known.some(({ channel, connection }) => channel === one.channel && connection === one.connection),
+  );
+}

@@ -5,7 +5,7 @@ import type { Database } from '../kit/database.ts';
 import { freshId } from '../kit/ids.ts';
 import { getRecipient } from '../people/recipients.ts';
 import { conversationOf } from './conversations/conversation.ts';
-import type { Poster, Result } from './poster.ts';
+import { likelyPlaces, type Poster, type Result } from './poster.ts';
 import { type Reference, type Surface, unseenPlace } from './references/reference.ts';
 import { captureReference, referencesOf } from './references/references.ts';
 
@@ -27,11 +27,8 @@ export async function tryPlaces(
 ): Promise<Tried[]> {
   const reader = await getRecipient(database, recipientId);
   const known = (await referencesOf(database, [recipientId])).get(recipientId) ?? [];
-  const likely = posters.flatMap((poster) => poster.likely?.(reader) ?? []);
-  const unknown = likely.filter(
-    (one) => !known.some(({ channel, connection }) => channel === one.channel && connection === one.connection),
-  );
-  const wanted = [...known, ...unknown].filter(({ channel }) => surface === undefined || channel === surface);
+  const every = [...known, ...likelyPlaces(posters, reader, known)];
+  const wanted = every.filter(({ channel }) => surface === undefined || channel === surface);
   const notice = testNotice(recipientId, text);
   const places =
     wanted.length > 0 || (surface !== undefined && surface !== 'directline')
