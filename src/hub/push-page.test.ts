@@ -132,6 +132,45 @@ test('a device that changes, or goes, between the reading of a page and of its t
   expect([...(await findPushDevices(db.database, 'race', ['p', 'r'], now)).keys()]).toEqual(['p']);
 });
 
+test('a page loses nobody while other sends read more templates than are remembered', async () => {
+  await makeHub('forgetful');
+  const of = (id: string, text: string) =>
+    put('forgetful', 'installation', {
+      installationId: id,
+      platform: 'apns',
+      pushChannel: `${id}${id}`,
+      templates: templates(text),
+    });
+  for (const id of ['k', 'l']) await of(id, `remembered of ${id}`);
+  let reads = 0;
+  const racing = {
+    query: async <R>(...given: Parameters<typeof db.database.query>): Promise<R[]> => {
+      reads += 1;
+      // So that a third statement is needed, during which the other sends come.
+      if (reads === 2) await of('l', 'changed of l');
+      if (reads === 3) for (const send of ['one', 'two']) await readManyTemplates(send);
+      return db.database.query<R>(...given);
+    },
+  };
+  const page = await readPushPage(racing, { hub: 'forgetful', platform: 'apns' }, first, now);
+  expect(reads).toBe(3);
+  expect(page.devices.map(({ id }) => id)).toEqual(['k', 'l']);
+});
+
+/** A page of devices each of which has templates of its own. */
+async function readManyTemplates(send: string): Promise<void> {
+  const keys = Array.from({ length: 5_001 }, (_, n) => `${send} ${n}`);
+  const pushes = keys.map((each) => JSON.stringify([each, 'apns', 'oo', each, null])).join();
+  const numbers = keys.map((_, n) => n).join();
+  const answers = [
+    [{ pushes, numbers, kinds: 'i'.repeat(keys.length) }],
+    keys.map((each) => ({ key: each, definition: '{"templates":{}}' })),
+  ];
+  const other = { query: async <R>(): Promise<R[]> => answers.shift() as R[] };
+  const page = await readPushPage(other, { hub: 'other', platform: 'apns' }, { after: '', limit: 6_000 }, now);
+  expect(page.devices).toHaveLength(keys.length);
+}
+
 test('pages by tags look at a window of numbers after the other, and find everybody once', async () => {
   await makeHub('windows');
   await addManyDevices(db.database, { hub: 'windows', platform: 'apns', count: 3_000, body: alert('W') });

@@ -3,7 +3,7 @@
 
 import { type Sql, statement } from '../kit/database.ts';
 import { type AimDevice, aimDeviceOf, type Templates } from './aims.ts';
-import type { DeviceRow } from './devices.ts';
+import { type DeviceRow, handleOf } from './devices.ts';
 import type { Installation, InstallationPlatform, PushChannel } from './installation.ts';
 import { pushPlatforms } from './lanes.ts';
 import { anchorTags, type TagExpression } from './tags.ts';
@@ -168,8 +168,11 @@ async function devicesOf(
 ): Promise<Pick<PushPage, 'devices' | 'numbers'>> {
   // Written by the database from installations alone.
   const entries = JSON.parse(`[${pushes}]`) as (Short | Installation)[];
-  await learnTemplates(sql, hub, entries);
-  const changed = await findPushDevices(sql, hub, entries.flatMap(idOfUnknown), now);
+  const shorts = entries.filter(isShort);
+  const templates = await templatesOf(sql, hub, shorts);
+  // They were changed between the two reads, so that nobody knows their templates yet.
+  const unknown = shorts.filter(([, , , key]) => !templates.has(key)).map(([id]) => id);
+  const changed = await findPushDevices(sql, hub, unknown, now);
   const numberList = numbers.split(',');
   const tagLists = tags?.split(' ');
   const found = { devices: [] as AimDevice[], numbers: [] as string[] };
@@ -177,7 +180,7 @@ async function devicesOf(
     const entry = entries[i]!;
     const kind = kinds[i] === 'r' ? 'registration' : 'installation';
     const device = isShort(entry)
-      ? (deviceOfShort(entry, kind, tagLists?.[i]) ?? changed.get(entry[0]))
+      ? (deviceOfShort(entry, kind, templates.get(entry[3]), tagLists?.[i]) ?? changed.get(entry[0]))
       : aimDeviceOf({ id: entry.installationId, kind, installation: entry });
     if (device === undefined) continue;
     found.devices.push(device);
@@ -191,13 +194,13 @@ function isShort(entry: Short | Installation): entry is Short {
 }
 
 function deviceOfShort(
-  [id, platform, address, key, variables]: Short,
+  [id, platform, address, , variables]: Short,
   kind: AimDevice['kind'],
+  templates: Templates | undefined,
   tags: string | undefined,
 ): AimDevice | undefined {
-  const templates = known.get(key);
   if (templates === undefined) return undefined;
-  const handle = typeof address === 'string' ? address : address.endpoint;
+  const handle = handleOf({ pushChannel: address });
   const place = { tile: '', address, handle, templates, tags: tags === undefined ? [] : tags.split(',') };
   return { id, kind, platform, variables: variables ?? {}, places: [place] };
 }
@@ -207,22 +210,29 @@ const definitions = statement(
   'select push::json ->> 3 as key, definition from device where hub = $1 and id = any ($2)',
 );
 
-/** From one device of each key that is new. */
-async function learnTemplates(sql: Sql, hub: string, entries: readonly (Short | Installation)[]): Promise<void> {
-  if (known.size > mostKnown) known.clear();
-  const unknown = new Map(
-    entries.flatMap((entry) => (isShort(entry) && !known.has(entry[3]) ? [[entry[3], entry[0]]] : [])),
-  );
-  if (unknown.size === 0) return;
+/**
+ * Templates by their keys, those that are new from one device of each. What a page needs is its own: other sends may forget
+ * what is remembered while it is put together.
+ */
+async function templatesOf(sql: Sql, hub: string, shorts: readonly Short[]): Promise<ReadonlyMap<string, Templates>> {
+  const found = new Map<string, Templates>();
+  const unknown = new Map<string, string>();
+  for (const [id, , , key] of shorts) {
+    const templates = known.get(key);
+    if (templates === undefined) unknown.set(key, id);
+    else found.set(key, templates);
+  }
+  if (unknown.size === 0) return found;
   type DefinitionRow = { readonly key: string | null; readonly definition: string };
   const rows = await sql.query<DefinitionRow>(definitions, [hub, [...unknown.values()]]);
-  for (const { key, definition } of rows)
-    if (key !== null) known.set(key, (JSON.parse(definition) as Installation).templates);
-}
-
-/** Devices that were changed between the two reads, so that nobody knows their templates yet. */
-function idOfUnknown(entry: Short | Installation): string[] {
-  return isShort(entry) && !known.has(entry[3]) ? [entry[0]] : [];
+  if (known.size > mostKnown) known.clear();
+  for (const { key, definition } of rows) {
+    if (key === null) continue;
+    const { templates } = JSON.parse(definition) as Installation;
+    known.set(key, templates);
+    found.set(key, templates);
+  }
+  return found;
 }
 
 const byIds = `select id, kind, definition from device
