@@ -23,18 +23,19 @@ export async function unpackAll(root, lock, paths, cache = cacheFolder()) {
   const packed = chosen.filter(({ path, entry }) => /(^|\/)node_modules\//.test(path) && !entry.link);
   const archives = packed.map(({ path, entry }) => archiveOf(cache, path, entry));
   if (process.platform === 'win32' || archives.includes(undefined)) return false;
+  const installed = join(root, 'node_modules/.package-lock.json');
+  fs.rmSync(installed, { force: true }); // First: whoever is stopped from here on leaves nothing that counts as installed.
   fs.rmSync(join(root, 'node_modules'), { recursive: true, force: true });
   // The largest first, so that none of them is left over for the end.
   const waiting = archives.sort((a, b) => b.bytes - a.bytes).values();
-  await Promise.all(Array.from({ length: AT_ONCE }, () => unpackEach(root, waiting)));
+  const ends = await Promise.allSettled(Array.from({ length: AT_ONCE }, () => unpackEach(root, waiting)));
+  // Not before all of them have ended: npm begins then, and nobody may write into its work.
+  for (const { reason } of ends) if (reason) throw reason;
   for (const { path, entry } of chosen) if (entry.link) link(join(root, entry.resolved), join(root, path));
   for (const { path, entry } of packed) linkPrograms(root, path, entry.bin ?? {});
   // Last: with it the folder counts as installed.
   const packages = Object.fromEntries(chosen.map(({ path, entry }) => [path, entry]));
-  fs.writeFileSync(
-    join(root, 'node_modules/.package-lock.json'),
-    `${JSON.stringify({ ...lock, packages }, null, 2)}\n`,
-  );
+  fs.writeFileSync(installed, `${JSON.stringify({ ...lock, packages }, null, 2)}\n`);
   return true;
 }
 

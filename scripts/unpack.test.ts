@@ -1,13 +1,15 @@
 // An installation from npm's cache against the one of npm itself: the same packages, files, modes and links.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
 import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 // Plain JavaScript, because it runs before anything is installed.
 // @ts-expect-error it has no types
 import { treeOf as treeOfIn } from '../bin/tree.js';
@@ -105,6 +107,25 @@ describe('an installation from the cache of npm', () => {
     const done = unpackAll(root, lock, treeOf(lock.packages, { dev: false }), at('cache/damaged'));
     await expect(done).rejects.toThrow('node_modules/tool is damaged');
     await expect(stat(join(root, 'node_modules/.package-lock.json'))).rejects.toThrow('ENOENT');
+    // The other packages are done by then: npm begins now, and nothing is written beside it.
+    expect((await stat(join(root, 'node_modules/part/big.bin'))).size).toBe(3_000_000);
+  });
+
+  it('does not count as done when it is stopped while it clears away what was there', async () => {
+    const root = await project('stopped');
+    await mkdir(join(root, 'node_modules/old'), { recursive: true });
+    await writeFile(join(root, 'node_modules/.package-lock.json'), '{}');
+    const remove = fs.rmSync;
+    const stopped = vi.spyOn(fs, 'rmSync').mockImplementation((path, options) => {
+      if (options?.recursive) throw new Error('stopped');
+      remove(path, options);
+    });
+    syncBuiltinESMExports();
+    const done = unpackAll(root, lock, treeOf(lock.packages, { dev: false }), at('cache/npm'));
+    await expect(done).rejects.toThrow('stopped');
+    stopped.mockRestore();
+    syncBuiltinESMExports();
+    expect(await readdir(join(root, 'node_modules'))).toEqual(['old']);
   });
 
   it('leaves it to npm when the lock file lacks a package, or has one that does not run here', () => {
