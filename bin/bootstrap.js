@@ -16,13 +16,22 @@ const COMPILE_CACHE = join(root, 'node_modules/.cache/carillon');
 /** Installs the packages of package-lock.json that are missing here; `dev` also those for checks and tests. */
 export async function install({ dev }) {
   const lock = readJson('package-lock.json');
-  const installed = readJson('node_modules/.package-lock.json')?.packages ?? {};
+  const installed = installedPackages();
   if (missing(lock.packages, installed, dev).length === 0) return;
   const all = dev || Object.values(installed).some((entry) => entry.dev);
   say(`installing packages${all ? ' (with those for tests)' : ''} ...`);
   const began = Date.now();
   if (!(await fromCache(lock, all))) withNpm(all);
   say(`packages installed in ${seconds(began)}`);
+}
+
+// A list that cannot be read is one that was cut short, and so is what it tells of.
+function installedPackages() {
+  try {
+    return readJson('node_modules/.package-lock.json')?.packages ?? {};
+  } catch {
+    return {};
+  }
 }
 
 async function fromCache(lock, dev) {
