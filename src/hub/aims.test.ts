@@ -1,13 +1,17 @@
 import { expect, test } from 'vitest';
-import { aimDeviceOf, aimsAt, type Message } from './aims.ts';
+import { type Aim, type AimDevice, Aimer, aimDeviceOf, aimsAt, type Message } from './aims.ts';
 import { parseInstallation } from './installation.ts';
 
 const message: Message = { kind: 'template', properties: { title: 'Hello', end: '2026-11-22T10:00:00Z' } };
 
-function aimsOf(platform: string, template: object, sent = message) {
+function deviceOf(platform: string, template: object): AimDevice {
   const templates = { t: template };
   const installation = parseInstallation({ installationId: 'd', platform, pushChannel: 'token', templates });
-  return aimsAt(sent, undefined, aimDeviceOf({ id: 'd', kind: 'installation', installation }));
+  return aimDeviceOf({ id: 'd', kind: 'installation', installation });
+}
+
+function aimsOf(platform: string, template: object, sent = message) {
+  return aimsAt(sent, undefined, deviceOf(platform, template));
 }
 
 const apple = { body: '{"aps":{"alert":"$(title)"}}' };
@@ -29,6 +33,18 @@ test('an Apple template without an expiry says nothing of it, and a header of it
 test('an expiry is of Apple alone', () => {
   const [aim] = aimsOf('fcmv1', { body: '{"message":{"notification":{"title":"$(title)"}}}', expiry: '$(end)' });
   expect(aim).toMatchObject({ payload: '{"message":{"notification":{"title":"Hello"}}}', headers: {} });
+});
+
+test('devices of two platforms that share templates each get the headers of their own', () => {
+  const shared = { ...apple, expiry: '$(end)' };
+  const aimer = new Aimer(message, undefined);
+  const aims: Aim[] = [];
+  const { templates } = deviceOf('apns', shared).places[0]!;
+  for (const platform of ['fcmv1', 'apns']) {
+    const device = deviceOf(platform, shared);
+    aimer.take({ ...device, places: [{ ...device.places[0]!, templates }] }, aims);
+  }
+  expect(aims.map(({ headers }) => headers)).toEqual([{}, { 'apns-expiration': '1795341600' }]);
 });
 
 test('of two sends that end at different times each has its own', () => {

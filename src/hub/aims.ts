@@ -100,8 +100,8 @@ export class Aimer {
   readonly #expression: TagExpression | undefined;
   readonly #sent: ReadonlyMap<string, string>;
   readonly #filled = new Map<Template, Pick<Filled, 'template' | 'payload'>>();
-  /** By the templates of devices that share them. */
-  readonly #sets = new WeakMap<Templates, readonly Filled[]>();
+  /** By the templates of devices that share them; on each platform they mean something else. */
+  readonly #sets = new Map<InstallationPlatform, WeakMap<Templates, readonly Filled[]>>();
 
   constructor(message: Message, expression: TagExpression | undefined) {
     this.#message = message;
@@ -153,13 +153,18 @@ export class Aimer {
   }
 
   #filledOf(platform: InstallationPlatform, templates: Templates): readonly Filled[] {
-    let filled = this.#sets.get(templates);
+    let sets = this.#sets.get(platform);
+    if (sets === undefined) {
+      sets = new WeakMap();
+      this.#sets.set(platform, sets);
+    }
+    let filled = sets.get(templates);
     if (filled === undefined) {
       filled = Object.entries(templates).map(([name, each]) => {
         const { template, headers } = compiled(platform, each);
         return { name, headers, tags: each.tags.map(canonicalTag), ...this.#fill(template) };
       });
-      this.#sets.set(templates, filled);
+      sets.set(templates, filled);
     }
     return filled;
   }
