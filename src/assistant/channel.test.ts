@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import type { ClaimedDelivery } from '../deliveries/channel.ts';
@@ -182,6 +182,20 @@ test('a notice that is taken back while it is being posted is edited right after
     expect(activity!.summary).toBe('This notice was withdrawn\n\nAn error.');
     expect(rest).toEqual([]);
   });
+});
+
+test('it is edited as well where the attempt died between posting and looking', async () => {
+  const delivery = await plan('kim', { body: 'secret' });
+  const asked = vi.fn();
+  const channel = conversationChannel({ ...deps, edit: asked });
+  await channel.deliver([delivery]);
+  expect(asked).not.toHaveBeenCalled();
+  await database.transaction((tx) => recallInInboxes(tx, [delivery], undefined, new Date()));
+  expect(await channel.deliver([{ ...delivery, attempt: 2 }])).toMatchObject([{ kind: 'delivered' }]);
+  expect(asked).toHaveBeenCalledOnce();
+  expect(await database.query('select edit_due_at from posted_card where delivery_id = $1', [delivery.id])).toEqual([
+    { edit_due_at: expect.any(Date) },
+  ]);
 });
 
 test('a notice that was taken back is not posted', async () => {

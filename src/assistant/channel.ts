@@ -85,21 +85,17 @@ async function deliver(
     else open.push({ delivery, notice });
   }
   await travel(deps, posters, await planTrips(deps, posters, open), outcomes);
-  await makeGood(deps, open, readAt);
+  await makeGood(deps, batch, readAt);
   return batch.map(({ id }) => outcomes.get(id)!);
 }
 
-/** What was decided, corrected or recalled while it was being posted. */
+/** What was decided, corrected or recalled while it was being posted, by this attempt or one that died before this. */
 async function makeGood(
   { database, edit }: ConversationDeps,
-  posted: readonly { readonly delivery: ClaimedDelivery }[],
+  batch: readonly ClaimedDelivery[],
   readAt: Date,
 ): Promise<void> {
-  const stale = await changedSince(
-    database,
-    posted.map(({ delivery }) => delivery),
-    readAt,
-  );
+  const stale = await changedSince(database, batch, readAt);
   if (stale.length === 0) return;
   await requestEdits(database, stale);
   edit?.();
