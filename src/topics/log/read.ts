@@ -43,6 +43,29 @@ export async function readBlocks(
     .filter((block) => block.end > from);
 }
 
+const OLDEST = statement(
+  'topics.read.oldest',
+  'select min(first_seq) as first from block where topic = $1 and part = $2',
+);
+const SINCE = statement(
+  'topics.read.since',
+  'select min(first_seq) as first from block where topic = $1 and part = $2 and enqueued_at >= $3',
+);
+
+/** The first sequence of the log; with `since`, of what was enqueued then or later. Undefined: there is nothing. */
+export async function firstSequence(
+  sql: Sql,
+  topicId: number,
+  part: number,
+  since?: Date,
+): Promise<number | undefined> {
+  type First = { first: number | null };
+  const [row] = since
+    ? await sql.query<First>(SINCE, [topicId, part, since])
+    : await sql.query<First>(OLDEST, [topicId, part]);
+  return row!.first ?? undefined;
+}
+
 const SELECT_TALLIES = statement(
   'topics.read.tallies',
   `select first_seq, count, tally from block

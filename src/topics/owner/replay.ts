@@ -3,19 +3,12 @@
 // progress from before the rewind no longer counts; deferred messages and dead letters stay.
 import { type Database, statement, type Tx } from '../../kit/database.ts';
 import { bump } from '../entities/admin.ts';
+import { firstSequence } from '../log/read.ts';
 import { PARTITION_SPAN, partitionOf } from '../message.ts';
 
 /** From a sequence on (in its partition; others stay where they are), from a time on, or everything there is. */
 export type ReplayFrom = { readonly sequence: number } | { readonly time: Date } | 'oldest';
 
-const AT_TIME = statement(
-  'topics.replay.time',
-  `select min(first_seq) as first from block where topic = $1 and part = $2 and enqueued_at >= $3`,
-);
-const OLDEST = statement(
-  'topics.replay.oldest',
-  'select min(first_seq) as first from block where topic = $1 and part = $2',
-);
 const NEXT = statement(
   'topics.replay.next',
   `select max(first_seq + count) as first from block where topic = $1 and part = $2`,
@@ -52,12 +45,8 @@ async function baseOf(tx: Tx, topic: number, part: number, from: ReplayFrom, now
   if (from !== 'oldest' && 'sequence' in from) {
     return partitionOf(from.sequence) === part ? Math.max(from.sequence - 1, part * PARTITION_SPAN) : now;
   }
-  const values = [topic, part];
-  const [row] =
-    from === 'oldest'
-      ? await tx.query<{ first: number | null }>(OLDEST, values)
-      : await tx.query<{ first: number | null }>(AT_TIME, [...values, from.time]);
-  if (row?.first) return row.first - 1;
-  const [end] = await tx.query<{ first: number | null }>(NEXT, values);
+  const first = await firstSequence(tx, topic, part, from === 'oldest' ? undefined : from.time);
+  if (first !== undefined) return first - 1;
+  const [end] = await tx.query<{ first: number | null }>(NEXT, [topic, part]);
   return (end?.first ?? part * PARTITION_SPAN + 1) - 1;
 }

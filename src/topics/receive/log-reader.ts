@@ -1,14 +1,14 @@
 // Reads one partition of the log in order, from a place on, without being a subscription: nothing is locked, settled or
 // remembered. At the end it waits. What this node appends meanwhile comes by a function call; whoever is behind, or on
 // another node than the sender, reads the database.
-import { type Sql, type Statement, statement } from '../../kit/database.ts';
+import type { Sql } from '../../kit/database.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { TopicEntry } from '../entities/catalogue.ts';
 import { readHeads } from '../log/append.ts';
 import type { Block } from '../log/block.ts';
 import { checkPartition } from '../log/check.ts';
 import type { Growth } from '../log/growth.ts';
-import { readBlocks } from '../log/read.ts';
+import { firstSequence, readBlocks } from '../log/read.ts';
 import { type Message, PARTITION_SPAN } from '../message.ts';
 import { browse } from './browse.ts';
 
@@ -24,15 +24,6 @@ export type PartitionState = {
   /** Nothing was ever in it. */
   readonly fresh: boolean;
 };
-
-const OLDEST = statement(
-  'topics.reader.oldest',
-  'select min(first_seq) as first from block where topic = $1 and part = $2',
-);
-const SINCE = statement(
-  'topics.reader.since',
-  'select min(first_seq) as first from block where topic = $1 and part = $2 and enqueued_at >= $3',
-);
 
 /** Bytes of new blocks kept for a reader that is busy; beyond, it reads them from the database later. */
 const MOST_KEPT_BYTES = 2 * 1024 * 1024;
@@ -163,14 +154,9 @@ export class LogReader {
 async function placeOf(sql: Sql, topic: TopicEntry, part: number, from: LogPosition, next: number): Promise<number> {
   const least = part * PARTITION_SPAN + 1;
   if (from === 'end') return next;
-  if (from === 'oldest') return (await firstOf(sql, OLDEST, [topic.id, part])) ?? next;
-  if ('time' in from) return (await firstOf(sql, SINCE, [topic.id, part, from.time])) ?? next;
+  if (from === 'oldest') return (await firstSequence(sql, topic.id, part)) ?? next;
+  if ('time' in from) return (await firstSequence(sql, topic.id, part, from.time)) ?? next;
   if (from.sequence <= next) return Math.max(from.sequence, least);
   const words = `The supplied sequence number '${from.sequence - 1}' is invalid. The last in the partition is '${next - 1}'.`;
   throw new Refusal('bad_request', words, { condition: 'com.microsoft:argument-error' });
-}
-
-async function firstOf(sql: Sql, query: Statement, values: readonly unknown[]): Promise<number | undefined> {
-  const [row] = await sql.query<{ first: number | null }>(query, values);
-  return row?.first ?? undefined;
 }
