@@ -58,13 +58,9 @@ export class Dispenser {
   /** Takes up to `max` entries, waiting for the first. Gives none when the time is up or the signal aborts. */
   receive(options: TakeOptions): Promise<Entry[]> {
     if (this.#closed || options.signal?.aborted) return Promise.resolve([]);
-    if (this.#waiters.length === 0) {
-      const entries = this.#take(options);
-      if (entries.length > 0 || (options.waitMs <= 0 && !this.#later)) return Promise.resolve(entries);
-    } else if (options.waitMs <= 0 && !this.#later) {
-      // There is nothing, or those who wait would have it.
-      return Promise.resolve([]);
-    }
+    // While others wait there is nothing, or they would have it.
+    const entries = this.#waiters.length === 0 ? this.#take(options) : [];
+    if (entries.length > 0 || (options.waitMs <= 0 && !this.#later)) return Promise.resolve(entries);
     return new Promise((resolve) => this.#wait(options, resolve));
   }
 
