@@ -311,7 +311,7 @@ export class Cursor {
     return counts;
   }
 
-  /** Forgets what waits (not what is locked), up to the end of the log. Returns the sequences that stay outstanding. */
+  /** Forgets what waits (not what is locked), up to the end of the log. */
   skipToEnd(): void {
     this.next = this.partition.end;
     this.unread = 0;
