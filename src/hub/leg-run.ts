@@ -181,7 +181,7 @@ export class LegRun {
     if (job.to !== undefined) return addressSlices(job.message, job.to, Number(this.#reached));
     const aimer = new Aimer(job.message, this.#expression);
     const read = (after: string, limit: number) => this.#durably(() => this.#readPage(after, limit));
-    return deviceSlices(aimer, read, this.#reached, first);
+    return deviceSlices(aimer, read, first);
   }
 
   async #readPage(after: string, limit: number): Promise<PushPage> {

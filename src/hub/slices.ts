@@ -19,29 +19,26 @@ export type Slice = {
   readonly walked: boolean;
 };
 
-/** Devices behind the number `reached`; `first` is their first page, of at most `pageSize`. */
+/** `first` is the page to begin with, of at most `pageSize` devices. */
 export async function* deviceSlices(
   aimer: Aimer,
   readPage: (after: string, limit: number) => Promise<PushPage>,
-  reached: string,
   first: PushPage,
 ): AsyncGenerator<Slice> {
   let limit = pageSize;
-  const read = async (after: string, given?: PushPage): Promise<Slice[]> => {
-    const asked = limit;
-    const page = given ?? (await readPage(after, asked));
-    limit = Math.max(1, Math.min(pageSize, Math.floor((asked * mostPageBytes) / Math.max(page.bytes, 1))));
+  const slicesOf = (page: PushPage): Slice[] => {
+    limit = Math.floor((page.devices.length * mostPageBytes) / Math.max(page.bytes, 1));
+    limit = Math.max(1, Math.min(pageSize, limit));
     return slicesOfPage(aimer, page);
   };
-  let next = read(reached, first);
-  for (;;) {
-    const slices = await next;
-    const last = slices.at(-1)!;
-    if (!last.walked) next = read(last.reached);
+  for (let slices = slicesOf(first); ; ) {
+    const { reached, walked } = slices.at(-1)!;
+    const next = walked ? undefined : readPage(reached, limit).then(slicesOf);
     // Whoever stops early must not leave a rejection behind.
-    next.catch(() => {});
+    next?.catch(() => {});
     yield* slices;
-    if (last.walked) return;
+    if (next === undefined) return;
+    slices = await next;
   }
 }
 
