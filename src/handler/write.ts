@@ -28,8 +28,9 @@ export type Written = {
 export async function writeAtOnce(tx: Tx, events: readonly (Drafted | Refused)[], now: Date): Promise<Written> {
   const { drafts, trace, matched, refused } = partsOf(events, now);
   try {
-    // In this order: of a notice that is there already what follows may be there too, and would fail for itself.
-    const [, followed, walks] = await together([
+    // In this order: of a notice that is there already what follows may be there too, and would fail for itself. And not
+    // `together`: what fails without an answer has to be known before the commit is on its way.
+    const [, followed, walks] = await Promise.all([
       insertNewNotices(tx, drafts),
       writeFollowing(tx, drafts, trace),
       startWalks(tx, matched, now),
@@ -106,7 +107,7 @@ async function writeFollowing(
   trace: readonly TraceRow[],
 ): Promise<Pick<Written, 'appended' | 'deliveries'>> {
   const plans = fresh.flatMap((draft) => draft.plans);
-  const [appended] = await together([
+  const [appended] = await Promise.all([
     placeNotices(tx, fresh),
     planDeliveries(tx, plans),
     writeTrace(tx, [...trace, ...fresh.flatMap((draft) => draft.trace)]),

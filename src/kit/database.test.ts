@@ -50,6 +50,10 @@ describe('database', () => {
 
   it('commits statements at once, and takes all of them back when one of them or their work fails', async () => {
     await database.query('create table once (id int primary key)');
+    const checked = (id: number) => {
+      if (id < 0) throw new Error('not a number of ours');
+      return id;
+    };
     const insert = (id: number) =>
       database.atOnce(async (tx) => tx.query('insert into once values ($1) returning id', [id]));
     expect(await insert(1)).toEqual([{ id: 1 }]);
@@ -62,6 +66,11 @@ describe('database', () => {
       await tx.query("select 'behind it'").catch(() => {});
     });
     await expect(unnoticed).rejects.toThrow('rolled back');
+    const unmade = database.atOnce(async (tx) => {
+      const make = async (id: number) => tx.query('insert into once values ($1)', [checked(id)]);
+      await Promise.all([make(5), make(-1), make(6)]);
+    });
+    await expect(unmade).rejects.toThrow('not a number of ours');
     expect(await database.query('select id from once')).toEqual([{ id: 1 }]);
     const late = database.atOnce(async (tx) => {
       await tx.query('select 1');

@@ -120,7 +120,8 @@ export class Database implements Sql {
 
   /**
    * A transaction in one round trip, for statements none of which needs the answer to another: `issue` makes all its
-   * queries before it first waits. Throws what `issue` throws, and then nothing is written.
+   * queries before it first waits. Throws what `issue` throws; nothing is written when a statement failed, or when `issue`
+   * failed before an answer came.
    */
   async atOnce<T>(issue: (tx: Tx) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
@@ -134,10 +135,19 @@ export class Database implements Sql {
       },
     };
     try {
+      let failed = false;
+      // When what is due now is done, it is known whether `issue` failed without an answer. This is asked for before
+      // `gatherWrites` asks for the same, so that all leaves together.
+      const ended = new Promise<pg.QueryResult>((resolve, reject) => {
+        process.nextTick(() => client.query(failed ? 'rollback' : 'commit').then(resolve, reject));
+      });
       const begun = client.query('begin');
       const issued = issue(tx);
       open = false;
-      const [begin, answer, end] = await Promise.allSettled([begun, issued, client.query('commit')]);
+      issued.catch(() => {
+        failed = true;
+      });
+      const [begin, answer, end] = await Promise.allSettled([begun, issued, ended]);
       // A connection whose last statement was not answered has something under way.
       if (end.status === 'rejected') broken = end.reason as Error;
       if (answer.status === 'rejected') throw answer.reason;

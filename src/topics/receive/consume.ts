@@ -43,7 +43,8 @@ export type Batch = {
   readonly commit: (work: BatchWork) => Promise<void>;
   /**
    * The same in one round trip, for work whose verdicts are known and whose statements do not need each other's answers:
-   * `issue` makes all its queries before it first waits. If it throws, nothing is written, and `commit` may be called.
+   * `issue` makes all its queries before it first waits. If that or one of them fails, nothing is written, and `commit`
+   * may be called.
    */
   readonly commitAtOnce: <T>(verdicts: readonly Verdict[], issue: (tx: Tx) => Promise<T>) => Promise<T>;
 };
