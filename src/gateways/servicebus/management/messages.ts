@@ -78,9 +78,7 @@ const RECEIVE_AND_DELETE = 0;
 async function receiveDeferred(context: ManagementContext, body: Fields): Promise<Result> {
   const sequences = body.numbers('sequence-numbers');
   const destructive = body.number('receiver-settle-mode', 1) === RECEIVE_AND_DELETE;
-  const session = body.text('session-id');
-  const path = context.entity().path;
-  const receiver = session === undefined ? context.broker.receiver(path) : receiverFor(context, body);
+  const receiver = receiverFor(context, body);
   const received = await receiver.receiveDeferred(sequences);
   if (received.length < sequences.length) {
     await receiver.release(received); // All of them or none: the client hears of none.
