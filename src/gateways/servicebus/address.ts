@@ -1,5 +1,6 @@
 // Addresses as clients write them. JavaScript sends a path, .NET an absolute path with percent signs, Python a whole URI;
 // all of them compare without regard to case. An address is normalised for looking things up and echoed as it came.
+import { Refusal } from '../../kit/refusal.ts';
 import {
   QUEUE_SUBSCRIPTION,
   type SubscriptionEntry,
@@ -123,6 +124,16 @@ export async function seekEntity(topics: Topics, address: Address): Promise<Enti
     await topics.seek();
     return findEntity(topics, address);
   }
+}
+
+/** Whether the entity is closed to receivers. */
+export function isStopped({ topic, subscription }: Entity): boolean {
+  const statuses = [topic.settings.status, subscription?.settings.status];
+  return statuses.includes('disabled') || statuses.includes('receiveDisabled');
+}
+
+export function disabled({ path }: Entity): Refusal {
+  return new Refusal('entity_disabled', `Messaging entity '${path}' is currently disabled.`);
 }
 
 const SUFFIX = { deadLetter: '/$DeadLetterQueue', transfer: '/$Transfer/$DeadLetterQueue' } as const;

@@ -6,7 +6,7 @@ import { Refusal } from '../../kit/refusal.ts';
 import type { Broker } from '../../topics/broker.ts';
 import type { Received } from '../../topics/receive/received.ts';
 import type { Receiver } from '../../topics/receive/receiver.ts';
-import type { Entity } from './address.ts';
+import { disabled, type Entity, isStopped } from './address.ts';
 import * as to from './amqp/encode.ts';
 import { echoAttach, filtersOf, linkProperties, sourceWithFilter, type WireLink } from './amqp/link.ts';
 import { hook } from './amqp/mend.ts';
@@ -42,7 +42,8 @@ export async function serveDelivery(link: WireLink, deps: DeliverDeps): Promise<
   new Delivery(link, receiver, deps, closed).start(entity);
 }
 
-function checkReceivable({ path, topic, subscription, dead }: Entity, wantsSession: boolean): void {
+function checkReceivable(entity: Entity, wantsSession: boolean): void {
+  const { path, topic, subscription, dead } = entity;
   if (!subscription) throw new Refusal('bad_request', `'${topic.name}' is a topic; receive from its subscriptions.`);
   const needsSession = subscription.settings.requiresSession && !dead;
   if (needsSession && !wantsSession)
@@ -55,16 +56,7 @@ function checkReceivable({ path, topic, subscription, dead }: Entity, wantsSessi
       'conflict',
       `A sessionful message receiver cannot be created on '${path}', which has no sessions.`,
     );
-  if (isStopped({ topic, subscription })) throw disabled({ path });
-}
-
-function isStopped({ topic, subscription }: Pick<Entity, 'topic' | 'subscription'>): boolean {
-  const statuses = [topic.settings.status, subscription?.settings.status];
-  return statuses.includes('disabled') || statuses.includes('receiveDisabled');
-}
-
-function disabled({ path }: Pick<Entity, 'path'>): Refusal {
-  return new Refusal('entity_disabled', `Messaging entity '${path}' is currently disabled.`);
+  if (isStopped(entity)) throw disabled(entity);
 }
 
 async function openReceiver(

@@ -4,7 +4,7 @@ import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
 import type { Message } from '../../../topics/message.ts';
 import type { LogReader } from '../../../topics/receive/log-reader.ts';
-import type { Entity, HubPlace } from '../address.ts';
+import { disabled, type Entity, type HubPlace, isStopped } from '../address.ts';
 import { AmqpSymbol, type AmqpValue } from '../amqp/decode.ts';
 import type { SeenEnd } from '../amqp/event-front.ts';
 import { desiredCapabilities, echoAttach, filtersOf, linkProperties, type WireLink } from '../amqp/link.ts';
@@ -57,9 +57,8 @@ export async function serveEvents(link: WireLink, { group, partition }: HubPlace
   outflow.start();
 }
 
-function checkOpen({ topic }: Entity): void {
-  if (topic.settings.status === 'disabled' || topic.settings.status === 'receiveDisabled')
-    throw new Refusal('entity_disabled', `Messaging entity '${topic.name}' is currently disabled.`);
+function checkOpen(entity: Entity): void {
+  if (isStopped(entity)) throw disabled(entity);
 }
 
 function epochOf(properties: ReadonlyMap<string, AmqpValue>): number | undefined {
