@@ -13,7 +13,7 @@ import { WnsDriver } from '../../src/hub/drivers/wns.ts';
 import type { Target } from '../../src/hub/fan-out.ts';
 import type { Http2Options, Transport } from '../../src/hub/http2/port.ts';
 import { nodeClient } from '../../src/hub/http2/reference.ts';
-import { jsonTemplate, propertiesOf } from '../../src/hub/template.ts';
+import { jsonTemplate, sentProperties } from '../../src/hub/template.ts';
 import { makeCertificate } from '../../src/kit/certificate.ts';
 import { FcmStandin } from '../../test/standins/fcm.ts';
 import { WnsStandin } from '../../test/standins/wns.ts';
@@ -100,7 +100,7 @@ export function apnsDriver(sink: Sink, more: Make = {}): ApnsBench {
     connection,
     ...more,
   });
-  const payload = (n: number): string => apnsTemplate.render(propertiesOf({ order: n, notice: `ntc_${n}` }));
+  const payload = (n: number): string => apnsTemplate.render(sentProperties({ order: n, notice: `ntc_${n}` }));
   const target = (n: number): Target<string> => ({ address: tokens[n % devices]!, payload: payload(n) });
   return { driver, plan: driver.plan({ urgency: 'high', ttlSeconds: 3600 }), target };
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { jsonTemplate, propertiesOf, textTemplate, xmlTemplate } from './template.ts';
+import { jsonTemplate, sentProperties, textTemplate, withVariables, xmlTemplate } from './template.ts';
 
 const sent = {
   message: 'Grüße an "alle" & <dich>',
@@ -11,7 +11,7 @@ const sent = {
   emoji: '🔔🔔🔔',
 };
 const json = (body: unknown, properties: Record<string, unknown> = sent): unknown =>
-  JSON.parse(jsonTemplate(JSON.stringify(body)).render(propertiesOf(properties)));
+  JSON.parse(jsonTemplate(JSON.stringify(body)).render(sentProperties(properties)));
 
 test.each([
   ['$(title)', 'Hello'],
@@ -67,7 +67,7 @@ test('a template that is no JSON, or the whole body, is refused', () => {
 test('the values of XML attributes and leaves are expressions, and stay inside their place', () => {
   const toast =
     '<?xml version="1.0" encoding="utf-16"?><toast launch="$(path)" duration=\'long\'><visual><binding template="ToastText01">\n<text id="1">$(message)</text><text>{$(title) + \' &lt;3\'}</text><text>as is &amp; so</text><image src="%(path)"/></binding></visual></toast>';
-  expect(xmlTemplate(toast).render(propertiesOf(sent))).toBe(
+  expect(xmlTemplate(toast).render(sentProperties(sent))).toBe(
     '<toast launch="a b/ü" duration=\'long\'><visual><binding template="ToastText01">\n<text id="1">Grüße an &quot;alle&quot; &amp; &lt;dich&gt;</text><text>Hello &lt;3</text><text>as is &amp; so</text><image src="a%20b%2F%C3%BC"/></binding></visual></toast>',
   );
 });
@@ -80,8 +80,12 @@ test.each([['<toast'], ['<a b=c/>'], ['<!DOCTYPE a [<!ENTITY x "y">]><a/>'], ['<
 );
 
 test('the properties of the send win over the device’s own', () => {
-  const properties = propertiesOf({ Name: 'sent', gone: null }, { name: 'own', team: 'red', gone: 'kept' });
-  expect(textTemplate("{$(name) + '-' + $(team) + '-' + $(gone)}").render(properties)).toBe('sent-red-kept');
+  const settled = sentProperties({ Name: 'sent', gone: null });
+  const properties = withVariables(settled, { name: 'own', team: 'red', gone: 'kept' });
+  const template = textTemplate("{$(name) + '-' + $(team) + '-' + $(gone)}");
+  expect(template.render(properties)).toBe('sent-red-kept');
+  expect(template.fill(settled).render(properties)).toBe('sent-red-kept');
+  expect([...template.fill(settled).names]).toEqual(['team', 'gone']);
   expect([...jsonTemplate('{"a":"{$(B) + %(c)}","d":"#(E)"}').names]).toEqual(['b', 'c', 'e']);
 });
 
@@ -91,10 +95,12 @@ test('no property can break out of JSON or XML', () => {
   const asXml = xmlTemplate('<t a="$(p)"><x>$(p)</x></t>');
   fc.assert(
     fc.property(value, (p) => {
-      const properties = propertiesOf({ p });
+      const properties = sentProperties({ p });
       const parsed = JSON.parse(asJson.render(properties)) as { a: string };
       expect(Object.keys(parsed)).toEqual(['a', 'b', 'c']);
       expect(parsed.a).toBe(p);
+      for (const each of [asJson, asXml])
+        expect(each.fill(properties).render(properties)).toBe(each.render(properties));
       expect(asXml.render(properties)).toMatch(/^<t a="[^"<]*"><x>[^<]*<\/x><\/t>$/);
     }),
   );
@@ -105,7 +111,7 @@ test('any text is either a template or refused', () => {
     fc.property(fc.string({ maxLength: 60 }), fc.constantFrom('$', '.', '%', '#', '{', '<', ''), (text, start) => {
       for (const make of [textTemplate, xmlTemplate, (body: string) => jsonTemplate(JSON.stringify([body]))])
         try {
-          expect(typeof make(start + text).render(propertiesOf({}))).toBe('string');
+          expect(typeof make(start + text).render(sentProperties({}))).toBe('string');
         } catch (error) {
           expect((error as Error).name).toBe('Refusal');
         }

@@ -14,7 +14,6 @@ import {
 } from './template-expression.ts';
 
 export type Template = {
-  /** `properties`: see `propertiesOf`. */
   render(properties: Properties): string;
   /** The same template for which these properties are settled: what rendering it costs is only what differs. */
   fill(settled: ReadonlyMap<string, string>): Template;
@@ -25,14 +24,7 @@ export type Template = {
 type Write = (expression: Expression, properties: Properties) => string;
 type Piece = string | Expression;
 
-/** The send's properties over the device's own (push variables); numbers and booleans count as their text. */
-export function propertiesOf(
-  sent: Readonly<Record<string, unknown>>,
-  pushVariables: Readonly<Record<string, string>> = {},
-): Properties {
-  return withVariables(sentProperties(sent), pushVariables);
-}
-
+/** Of a send, by their names in lower case; numbers and booleans count as their text. */
 export function sentProperties(sent: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
   const properties = new Map<string, string>();
   for (const [name, value] of Object.entries(sent))
@@ -40,7 +32,7 @@ export function sentProperties(sent: Readonly<Record<string, unknown>>): Readonl
   return properties;
 }
 
-/** `properties` over push variables, whose names may have any case. Nothing is copied: a broadcast asks for it per device. */
+/** The send's properties over the device's own (push variables), whose names may have any case. Nothing is copied: a broadcast asks for it per device. */
 export function withVariables(properties: Properties, pushVariables: Readonly<Record<string, string>>): Properties {
   for (const _ in pushVariables) return new Layered(properties, pushVariables);
   return properties;
