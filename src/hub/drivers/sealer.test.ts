@@ -1,7 +1,7 @@
 import { createECDH, randomBytes } from 'node:crypto';
 // @ts-expect-error the package brings no types
 import ece from 'http_ece';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Sealer } from './sealer.ts';
 
 const privateKey = createECDH('prime256v1');
@@ -77,5 +77,23 @@ test('few messages start no thread', async () => {
   const sealer = new Sealer(1, 2);
   expect(read(await seal(sealer, 'alone'))).toBe('alone');
   expect(sealer.threads).toBe(0);
+  await sealer.close();
+});
+
+test('threads that have rested end, and come back when they are needed', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const sealer = new Sealer(1, 1);
+  const sealMany = () => Promise.all(Array.from({ length: 100 }, (_, i) => seal(sealer, String(i))));
+  await sealMany();
+  expect(sealer.threads).toBe(1);
+  vi.advanceTimersByTime(20_000);
+  await sealMany();
+  vi.advanceTimersByTime(20_000);
+  expect(sealer.threads).toBe(1);
+  vi.advanceTimersByTime(20_000);
+  expect(sealer.threads).toBe(0);
+  expect((await sealMany()).map(read).at(-1)).toBe('99');
+  expect(sealer.threads).toBe(1);
   await sealer.close();
 });

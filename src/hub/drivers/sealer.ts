@@ -1,6 +1,6 @@
 // Where Web Push messages are encrypted. At 0.2 to 0.4 ms each, a broadcast would hold the event loop for as long as it lasts. Few messages
 // are sealed here, in slices of a few milliseconds between which everything else runs; many in worker threads, which are started when they
-// are needed and end when they have rested for a while. Urgent ones come first, and never wait for a thread.
+// are needed and end when they have rested for a while. Urgent ones come first: of them a slice is sealed here in any case.
 
 import { Worker } from 'node:worker_threads';
 import { Encryption, type RecipientKeys } from './encryption.ts';
@@ -119,7 +119,7 @@ export class Sealer {
     job.done(body);
   }
 
-  /** A thread more while there is work for it. Urgent messages are sealed here: a thread may have a batch before it. */
+  /** A thread more while there is work for it. A slice of the urgent messages is sealed here: a thread may have a batch before it. */
   #handOut(): void {
     if (this.#urgent.length > 0) this.#sealSlice(this.#urgent.length);
     while (this.#waiting > 0) {
