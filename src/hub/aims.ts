@@ -82,7 +82,7 @@ export function directAims(message: Message, addresses: readonly Aim['address'][
   if (message.kind === 'template') return [];
   const { platform, body: payload, headers } = message;
   return addresses.map((address) => {
-    const handle = typeof address === 'string' ? address : address.endpoint;
+    const handle = handleOf({ pushChannel: address });
     return { platform, address, handle, payload, headers, deviceId: undefined, part: '' };
   });
 }

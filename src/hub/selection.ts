@@ -16,11 +16,11 @@ export type Selection = {
 
 // No named statements: PostgreSQL plans them anew with the values each time. A rare tag wants the index of the tags, a
 // common one the order of the ids; one plan for all of them would be wrong for most. Each set of anchors is a condition.
-const conditions = (anchors: readonly unknown[], ofPlatform: string) =>
-  `hub = $1 and id > $2 and gone_at is null and (expires_at is null or expires_at > $3) and platform ${ofPlatform}
-   ${anchors.map((_, i) => `and tags && $${i + 6}`).join(' ')}`;
 const rowsOfPage = (anchors: readonly unknown[]) =>
-  `select ${deviceColumns} from device where ${conditions(anchors, '= any ($4)')} order by id limit $5`;
+  `select ${deviceColumns} from device
+   where hub = $1 and id > $2 and gone_at is null and (expires_at is null or expires_at > $3) and platform = any ($4)
+     ${anchors.map((_, i) => `and tags && $${i + 6}`).join(' ')}
+   order by id limit $5`;
 
 /** Devices that may be meant, after the id `after`. Fewer than `limit` means that these were the last. */
 export async function selectPage(
