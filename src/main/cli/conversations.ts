@@ -1,6 +1,7 @@
 // Commands for conversations: what was said, where a person can be spoken to, and whether that works.
 import { segment } from './client.ts';
-import { type Argument, type Call, type Command, type Option, stringOption } from './command.ts';
+import { type Argument, type Call, type Command, stringOption } from './command.ts';
+import { getPage, paging } from './entities.ts';
 
 type Row = Record<string, unknown>;
 type Page<R = Row> = { readonly items: readonly R[]; readonly next?: string | null };
@@ -16,10 +17,6 @@ type Said = { readonly sequence: number; readonly author: string; readonly activ
 
 const recipient: Argument = { name: 'recipient', sentence: 'The id of the recipient.' };
 const conversation: Argument = { name: 'conversation', sentence: 'Its id, as `conversation list` shows it.' };
-const paging: Readonly<Record<string, Option>> = {
-  limit: { type: 'string', shows: 'number', sentence: 'How many to show at most.' },
-  cursor: { type: 'string', shows: 'cursor', sentence: 'Where the page before this one ended.' },
-};
 
 export const conversationCommands: readonly Command[] = [
   {
@@ -28,7 +25,7 @@ export const conversationCommands: readonly Command[] = [
     args: [recipient],
     options: paging,
     run: async (call) => {
-      const page = await (await call.client()).call<Page>('GET', pathOf(call), { query: pageOf(call) });
+      const page = await getPage(call, pathOf(call));
       call.out.list(page, ['id', 'agent', 'standing', 'activities', 'lastAt', 'openedAt']);
     },
   },
@@ -79,8 +76,7 @@ async function show(call: Call): Promise<void> {
   const client = await call.client();
   const id = call.args.conversation ?? (await client.call<Page<{ id: string }>>('GET', pathOf(call))).items[0]?.id;
   if (id === undefined) return call.out.result({ items: [], next: null }, () => '(none)');
-  const path = `${pathOf(call)}/${segment(id)}/activities`;
-  const page = await client.call<Page<Said>>('GET', path, { query: pageOf(call) });
+  const page = await getPage<Said>(call, `${pathOf(call)}/${segment(id)}/activities`);
   if (call.out.json) return call.out.result(page, () => '');
   const rows = page.items.toReversed().map(({ author, activity }) => {
     return { at: activity.timestamp, who: author === 'user' ? call.args.recipient : author, said: wordsOf(activity) };
@@ -93,10 +89,6 @@ function wordsOf({ type, name, text, summary, value }: Activity): string {
   if (text || summary) return text || summary!;
   const what = type === 'message' ? '' : `(${[type, name].filter(Boolean).join(' ')}) `;
   return value === undefined ? what.trim() : `${what}${JSON.stringify(value)}`;
-}
-
-function pageOf(call: Call): Record<string, string | undefined> {
-  return { limit: stringOption(call, 'limit'), cursor: stringOption(call, 'cursor') };
 }
 
 function pathOf({ args }: Call): string {

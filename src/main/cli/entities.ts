@@ -11,14 +11,14 @@ import {
 } from './command.ts';
 
 type Row = Record<string, unknown>;
-type Page = { readonly items: readonly Row[]; readonly next?: string | null };
+type Page<R = Row> = { readonly items: readonly R[]; readonly next?: string | null };
 
 const topic: Argument = { name: 'topic', sentence: 'The name of the topic.' };
 const subscription: Argument = { name: 'subscription', sentence: 'The name of the subscription.' };
 const recipient: Argument = { name: 'recipient', sentence: 'The id of the recipient.' };
 const key: Argument = { name: 'key', sentence: 'The id of the key, as `key list` shows it.' };
 
-const paging: Readonly<Record<string, Option>> = {
+export const paging: Readonly<Record<string, Option>> = {
   limit: { type: 'string', shows: 'number', sentence: 'How many to show at most.' },
   cursor: { type: 'string', shows: 'cursor', sentence: 'Where the page before this one ended.' },
 };
@@ -241,9 +241,14 @@ function deleter(words: string, summary: string, args: readonly Argument[], path
   return { words, summary, args, run };
 }
 
-async function getPage(call: Call, path: string, more: Record<string, string | undefined> = {}): Promise<Page> {
+/** The page of a list that the options of `paging` say. */
+export async function getPage<R = Row>(
+  call: Call,
+  path: string,
+  more: Record<string, string | undefined> = {},
+): Promise<Page<R>> {
   const query = { ...more, limit: stringOption(call, 'limit'), cursor: stringOption(call, 'cursor') };
-  return (await call.client()).call<Page>('GET', path, { query });
+  return (await call.client()).call<Page<R>>('GET', path, { query });
 }
 
 export function parseJson(text: string): unknown {
