@@ -29,7 +29,7 @@ const QUEUE = 'bench-replies';
 const surfaces = ['inbox', 'webchat', 'teams', 'slack', 'reply'] as const;
 type Surface = (typeof surfaces)[number];
 
-/** Who waits for what: `seen(surface, request, words)` tells of everything that arrives. */
+/** Who waits for what; `seen` is told of everything that arrives, and finds the request in its words. */
 class Arrivals {
   readonly #waiting = new Map<string, (at: number) => void>();
 
@@ -213,7 +213,7 @@ function report(what: string, took: Record<string, number[]>): void {
     all.sort((a, b) => a - b);
     const at = (share: number) => all[Math.ceil(all.length * share) - 1]!.toFixed(1);
     console.log(
-      `${what} -> ${surface.padEnd(8)} p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms (${all.length} answers)`,
+      `${what} -> ${surface.padEnd(8)} p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms (${all.length} rounds)`,
     );
   }
 }
