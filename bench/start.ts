@@ -3,15 +3,14 @@
 // before the end: making files is several times slower on some file systems (ext4) while many were deleted a moment ago.
 //   node bench/start.ts [--runs 3] [--later 3] [--idle 20] [--node <folder of another node and npm>]
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findHolder } from '../src/main/lock.ts';
+import { freePort, temporaryFolder } from './peers/servers.ts';
 
 type Start = { readonly pid: number; readonly readyMs: number; readonly phases: Phases; stop(): Promise<void> };
 type Phases = Record<string, number>;
@@ -28,17 +27,13 @@ const { values } = parseArgs({
   },
 });
 
-const folder = mkdtempSync(join(tmpdir(), 'carillon-start-'));
+const folder = await temporaryFolder();
 const cache = execFileSync('npm', ['config', 'get', 'cache'], {
   encoding: 'utf8',
   stdio: ['ignore', 'pipe', 'ignore'],
 }).trim();
 const [first, later, idle]: [Phases[], Phases[], Phases[]] = [[], [], []];
-try {
-  for (let run = 0; run < Number(values.runs); run++) await measure(join(folder, String(run)));
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+for (let run = 0; run < Number(values.runs); run++) await measure(join(folder, String(run)));
 print('first start, ms', first);
 print('later start, ms', later);
 print('idle', idle);
@@ -128,16 +123,6 @@ function ticks(pid: number): number {
     .replace(/^.*\) /, '')
     .split(' ');
   return Number(fields[11]) + Number(fields[12]);
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) =>
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    }),
-  );
 }
 
 /** Medians, with the least and the most. */
