@@ -1,4 +1,4 @@
-// A whole server whose assistant speaks through stand-ins of Teams and Slack and a webhook, for tests that cross rooms.
+// A whole server whose assistant speaks through stand-ins of Teams and Slack, for tests that cross rooms.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { SlackStandin } from '../standins/slack.ts';
@@ -8,19 +8,17 @@ import { ServerProcess } from './server-process.ts';
 export type Surfaces = {
   readonly teams?: TeamsStandin;
   readonly slack?: SlackStandin;
-  readonly webhookUrl?: string;
   readonly env?: Readonly<Record<string, string>>;
 };
 
 /** With the config that is shipped, and these connections named `main`; their secrets come from the environment. */
-export async function startWithSurfaces({ teams, slack, webhookUrl, env }: Surfaces): Promise<ServerProcess> {
+export async function startWithSurfaces({ teams, slack, env }: Surfaces): Promise<ServerProcess> {
   // Beside the shipped one, whose imports are relative.
   const folder = await mkdtemp(resolve('test-config-'));
   const file = join(folder, 'carillon.config.ts');
   const assistant = {
     ...(teams && { teams: { main: { ...teams.connection, secret: undefined, installApp: teams.manifestId } } }),
     ...(slack && { slack: { main: { teamId: slack.teamId, apiUrl: slack.apiUrl } } }),
-    ...(webhookUrl && { webhooks: { room: { url: webhookUrl } } }),
   };
   const text = `import shipped from '../carillon.config.ts';\nexport default { ...shipped, assistant: ${JSON.stringify(assistant)} };\n`;
   await writeFile(file, text);
