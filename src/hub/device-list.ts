@@ -12,12 +12,16 @@ export type DeviceFilter = {
   readonly kind?: DeviceKind | undefined;
 };
 
-// No named statement, as with selections: which index is right depends on the values.
+// No named statement: which index is right depends on the values.
 const page = `select ${deviceColumns} from device
    where hub = $1 and id > $2 collate "C" and (expires_at is null or expires_at > $3)
      and ($4::text is null or user_id = $4) and ($5::text[] is null or tags @> $5) and ($6::text is null or platform = $6)
      and ($7::text is null or kind = $7)
    order by id limit $8`;
+const registrations = `select ${deviceColumns} from device
+   where hub = $1 and id > $2 collate "C" and kind = 'registration' and (expires_at is null or expires_at > $3)
+     and ($4::text[] is null or handle = any ($4)) and ($5::text[] is null or tags @> $5)
+   order by id limit $6`;
 const ofUser = statement(
   'hub.devices-of-user',
   `select ${deviceColumns} from device where user_id = $1 and (expires_at is null or expires_at > $2)
@@ -39,6 +43,19 @@ export async function listDevices(
   const tags = tag === undefined ? null : [canonicalTag(tag)];
   const values = [hub, range.after ?? '', now, userId ?? null, tags, platform ?? null, kind ?? null, range.limit];
   return (await sql.query<DeviceRow>(page, values)).map(deviceOf);
+}
+
+/** Registrations of a hub in the order of their ids: all, those with one of these addresses, or those with a tag. */
+export async function listRegistrations(
+  sql: Sql,
+  where: { readonly hub: string; readonly handles?: readonly string[]; readonly tag?: string },
+  range: { readonly after: string; readonly limit: number },
+  now: Date,
+): Promise<Device[]> {
+  const { hub, handles = null, tag } = where;
+  const tags = tag === undefined ? null : [canonicalTag(tag)];
+  const rows = await sql.query<DeviceRow>(registrations, [hub, range.after, now, handles, tags, range.limit]);
+  return rows.map(deviceOf);
 }
 
 /** The devices of one person in all hubs. */

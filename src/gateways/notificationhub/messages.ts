@@ -1,8 +1,8 @@
 // Sends: to tags, to everybody, to one address, as a test, for later; and what became of them.
 
-import { type Aim, aimDeviceOf, aimsAt, directAims, type Message } from '../../hub/aims.ts';
+import { type Aim, aimsAt, directAims, type Message } from '../../hub/aims.ts';
 import { pushAims } from '../../hub/push.ts';
-import { selectPage } from '../../hub/selection.ts';
+import { readPushPage } from '../../hub/push-page.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends.ts';
 import { noTagLimits, parseTagExpression } from '../../hub/tags.ts';
 import { DoorError, detailsXml, outcomeXml } from './answers.ts';
@@ -83,9 +83,10 @@ async function testAims(
   tags: string | undefined,
 ): Promise<Aim[]> {
   const expression = tags === undefined ? undefined : parseTagExpression(tags, noTagLimits);
-  const platforms = message.kind === 'native' ? [message.platform] : undefined;
-  const devices = await selectPage(database, { hub, platforms, expression }, { limit: 1_000 }, now());
-  return devices.flatMap((device) => aimsAt(message, expression, aimDeviceOf(device))).slice(0, mostTestDevices);
+  const platform = message.kind === 'native' ? message.platform : undefined;
+  const range = { after: '', limit: 1_000 };
+  const { devices } = await readPushPage(database, { hub, platform, expression }, range, now());
+  return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, mostTestDevices);
 }
 
 /** `?test`, `?test=true`. */

@@ -1,9 +1,9 @@
 // Registrations: the older words for a device, in Atom.
 
 import { newRegistrationId } from '../../hub/bulk.ts';
+import { listRegistrations } from '../../hub/device-list.ts';
 import { type Device, deleteDevice, findDevice, putDevice } from '../../hub/devices.ts';
 import { withLife } from '../../hub/rules.ts';
-import { listRegistrations } from '../../hub/selection.ts';
 import { conditionOf } from '../../kit/if-match.ts';
 import { DoorError } from './answers.ts';
 import { entryType, feedType } from './atom.ts';
