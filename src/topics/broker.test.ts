@@ -1,6 +1,7 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
 import { eventually } from '../../test/support/eventually.ts';
+import type { Sql } from '../kit/database.ts';
 import { Broker } from './broker.ts';
 import type { Message } from './message.ts';
 import type { TopicSignal } from './signals.ts';
@@ -277,6 +278,27 @@ describe('broker', () => {
     expect(receipts).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
     await eventually(() => expect(new Set(got.map(text)).size).toBe(60));
     await eventually(async () => expect(await broker.counts(name, 's')).toMatchObject({ active: 0 }));
+  });
+
+  it('opens a subscription although the connection breaks while it does', async () => {
+    const broker = await start();
+    const name = freshTopic();
+    await broker.createTopic(name);
+    await broker.publish(name, [say('1'), say('2')]);
+    const breaks = ['topics.held.count', 'topics.read.tallies', 'topics.held.count'];
+    const query = database.query.bind(database) as Sql['query'];
+    const broken = vi.spyOn(database, 'query').mockImplementation((statement, values) => {
+      if (typeof statement === 'string' || !statement.name.startsWith(`${breaks[0]}:`)) return query(statement, values);
+      breaks.shift();
+      return Promise.reject(new Error('Connection terminated unexpectedly'));
+    });
+    await broker.createSubscription(name, 's', {}, undefined, 'oldest');
+    broken.mockRestore();
+    expect(breaks).toEqual([]);
+    expect(await broker.counts(name, 's')).toMatchObject({ active: 2 });
+    const { got } = await collect(broker, name, 's');
+    await eventually(() => expect(got.map(text)).toEqual(['1', '2']));
+    expect(await broker.counts(name, 's')).toMatchObject({ active: 0 });
   });
 
   it('refuses what it does not have or cannot take', async () => {

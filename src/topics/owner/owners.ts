@@ -244,10 +244,10 @@ export class Owners {
     }
   }
 
-  /** Brings the cursors of this topic's owned partitions in line with its subscriptions. */
+  /** Brings the cursors of this topic's owned partitions in line with its subscriptions, however often PostgreSQL goes away. */
   update(entry: TopicEntry | undefined, before: TopicEntry | undefined): void {
     this.#updating = this.#updating
-      .then(() => this.#update(entry, before))
+      .then(() => throughOutages(() => this.#update(entry, before), { signal: this.#stop.signal }))
       .catch((error: unknown) => {
         this.#deps.cursorDeps.emit({ name: 'topics.task_failed', task: 'update cursors', error });
       });

@@ -52,7 +52,7 @@ function recover(
   return recovered;
 }
 
-/** Registers a cursor for each subscription, then counts what they have before them. */
+/** Registers a cursor for each subscription, then counts what they have before them. Leaves none behind when it fails. */
 export async function openCursors(
   partition: Partition,
   subscriptions: readonly SubscriptionEntry[],
@@ -72,7 +72,16 @@ export async function openCursors(
     }
     return cursor;
   });
-  if (behind.length > 0) await countUnread(partition, behind, end);
+  try {
+    if (behind.length > 0) await countUnread(partition, behind, end);
+  } catch (error) {
+    // Whoever tries again begins with new ones.
+    for (const cursor of cursors) {
+      cursor.close();
+      partition.cursors.delete(cursor.subscription.id);
+    }
+    throw error;
+  }
   for (const { cursor, count, ahead } of behind) {
     cursor.unread += count - ahead;
     cursor.watchExpiry(Date.now() + 1_000);
