@@ -32,22 +32,21 @@ export function withEventFront(
 
 function writeEnd(out: Output, { sequence, enqueuedAt, seenAt }: SeenEnd): void {
   out.section(DELIVERY_ANNOTATIONS);
-  const { at, count } = out.map();
+  const map = out.map();
   out.entry(LAST_SEQUENCE, LONG, sequence);
   out.encoded(LAST_OFFSET, to.string(String(sequence)));
   out.entry(LAST_TIME, TIMESTAMP, enqueuedAt.getTime());
   out.entry(SEEN_AT, TIMESTAMP, seenAt.getTime());
-  out.patch32(at, count, 8);
+  out.endMap(map);
 }
 
 function writeAnnotations(out: Output, message: Message, sections: Sections | undefined): void {
   out.section(MESSAGE_ANNOTATIONS);
-  const { at, count } = out.map();
-  const kept = sections ? writeKept(out, sections) : 0;
-  const before = out.entries;
+  const map = out.map();
+  if (sections) writeKept(out, sections);
   out.entry(SEQUENCE, LONG, message.sequence);
   out.encoded(OFFSET, to.string(String(message.sequence)));
   out.entry(ENQUEUED, TIMESTAMP, message.enqueuedAt.getTime());
   if (message.partitionKey !== undefined) out.encoded(PARTITION_KEY, to.string(message.partitionKey));
-  out.patch32(at, count, (kept + out.entries - before) * 2);
+  out.endMap(map);
 }

@@ -65,28 +65,24 @@ function writeHeader(out: Output, message: WireMessage, sections: Sections | und
 
 function writeAnnotations(out: Output, message: WireMessage, sections: Sections | undefined): void {
   out.section(MESSAGE_ANNOTATIONS);
-  const { at, count } = out.map();
-  const entries = (sections ? writeKept(out, sections) : 0) + writeOurs(out, message);
-  out.patch32(at, count, entries * 2);
+  const map = out.map();
+  if (sections) writeKept(out, sections);
+  writeOurs(out, message);
+  out.endMap(map);
 }
 
-/** The sender's own annotations, byte for byte. Returns how many. */
-export function writeKept(out: Output, sections: Sections): number {
+/** The sender's own annotations, byte for byte. */
+export function writeKept(out: Output, sections: Sections): void {
   const section = findSection(sections, MESSAGE_ANNOTATIONS);
-  if (!section || section.end - section.value < 4) return 0; // Most clients send an empty map.
+  if (!section || section.end - section.value < 4) return; // Most clients send an empty map.
   const items = rawItems(sections, section);
-  let kept = 0;
   for (let i = 0; i + 1 < items.length; i += 2) {
     if (OURS.has(String(new Reader(items[i]!).value()))) continue;
-    out.raw(items[i]!);
-    out.raw(items[i + 1]!);
-    kept++;
+    out.encoded(items[i]!, items[i + 1]!);
   }
-  return kept;
 }
 
-function writeOurs(out: Output, message: WireMessage): number {
-  const before = out.entries;
+function writeOurs(out: Output, message: WireMessage): void {
   out.entry(SEQUENCE, LONG, message.sequence);
   out.entry(ENQUEUED, TIMESTAMP, message.enqueuedAt.getTime());
   out.entry(ENQUEUED_SEQUENCE, LONG, message.originalSequence ?? message.sequence);
@@ -97,5 +93,4 @@ function writeOurs(out: Output, message: WireMessage): number {
   if (message.partitionKey !== undefined) out.encoded(PARTITION_KEY, to.string(message.partitionKey));
   if (message.scheduledAt) out.entry(SCHEDULED, TIMESTAMP, message.scheduledAt.getTime());
   if (message.deadLetterSource !== undefined) out.encoded(DEAD_LETTER_SOURCE, to.string(message.deadLetterSource));
-  return out.entries - before;
 }

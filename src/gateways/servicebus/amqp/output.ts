@@ -8,7 +8,8 @@ export const UINT = 0x70;
 export class Output {
   #bytes: Buffer;
   #at = 0;
-  entries = 0;
+  /** Of the map that was begun last. */
+  #entries = 0;
 
   constructor(capacity: number) {
     this.#bytes = Buffer.allocUnsafe(capacity);
@@ -46,13 +47,13 @@ export class Output {
   entry(key: Uint8Array, code: number, value: number): void {
     this.raw(key);
     this.number(code, value);
-    this.entries++;
+    this.#entries++;
   }
 
   encoded(key: Uint8Array, value: Uint8Array): void {
     this.raw(key);
     this.raw(value);
-    this.entries++;
+    this.#entries++;
   }
 
   section(code: number): void {
@@ -75,18 +76,19 @@ export class Output {
     this.#bytes[size] = this.#at - size - 1;
   }
 
-  /** Begins a map; returns where its size and its count go (`patch32`). */
-  map(): { readonly at: number; readonly count: number } {
+  /** Begins a map, of what `entry` and `encoded` then write; returns where it began (`endMap`). */
+  map(): number {
     this.#reserve(9);
-    this.#bytes[this.#at] = 0xd1;
-    const at = this.#at + 1;
+    const at = this.#at;
+    this.#bytes[at] = 0xd1;
     this.#at += 9;
-    return { at, count: at + 4 };
+    this.#entries = 0;
+    return at;
   }
 
-  patch32(at: number, countAt: number, count: number): void {
-    this.#bytes.writeUInt32BE(this.#at - at - 4, at);
-    this.#bytes.writeUInt32BE(count, countAt);
+  endMap(at: number): void {
+    this.#bytes.writeUInt32BE(this.#at - at - 5, at + 1);
+    this.#bytes.writeUInt32BE(this.#entries * 2, at + 5);
   }
 
   finish(): Buffer {
