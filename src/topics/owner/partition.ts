@@ -44,7 +44,8 @@ export class Partition {
   append(block: Block): void {
     if (block.first < this.end) return;
     if (block.first > this.end) {
-      void this.catchUp();
+      // If it fails, the next block tells again.
+      void this.catchUp().catch(() => {});
       return;
     }
     this.end = block.end;
