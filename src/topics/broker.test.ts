@@ -280,21 +280,37 @@ describe('broker', () => {
     await eventually(async () => expect(await broker.counts(name, 's')).toMatchObject({ active: 0 }));
   });
 
+  /** Does the work while the connection breaks once at each of these statements, in this order. */
+  const breaking = async (at: readonly string[], work: () => Promise<unknown>) => {
+    const left = [...at];
+    const query = database.query.bind(database) as Sql['query'];
+    const broken = vi.spyOn(database, 'query').mockImplementation((statement, values) => {
+      if (typeof statement === 'string' || !statement.name.startsWith(`${left[0]}:`)) return query(statement, values);
+      left.shift();
+      return Promise.reject(new Error('Connection terminated unexpectedly'));
+    });
+    await work().finally(() => broken.mockRestore());
+    expect(left).toEqual([]);
+  };
+
+  it('opens its partitions although the connection breaks while it does', async () => {
+    const broker = await start();
+    const name = freshTopic();
+    const at = ['topics.append.heads', 'topics.held.count', 'topics.read.tallies'];
+    await breaking(at, () => broker.createQueue(name, { partitions: 2 }));
+    await broker.publish(name, [say('1', { partitionKey: 'a' }), say('2', { partitionKey: 'b' })]);
+    const received = await broker.receiver(name).receive({ max: 2, waitMs: 5_000 });
+    expect(received).not.toEqual([]);
+    expect(await broker.counts(name)).toMatchObject({ active: 2 });
+  });
+
   it('opens a subscription although the connection breaks while it does', async () => {
     const broker = await start();
     const name = freshTopic();
     await broker.createTopic(name);
     await broker.publish(name, [say('1'), say('2')]);
-    const breaks = ['topics.held.count', 'topics.read.tallies', 'topics.held.count'];
-    const query = database.query.bind(database) as Sql['query'];
-    const broken = vi.spyOn(database, 'query').mockImplementation((statement, values) => {
-      if (typeof statement === 'string' || !statement.name.startsWith(`${breaks[0]}:`)) return query(statement, values);
-      breaks.shift();
-      return Promise.reject(new Error('Connection terminated unexpectedly'));
-    });
-    await broker.createSubscription(name, 's', {}, undefined, 'oldest');
-    broken.mockRestore();
-    expect(breaks).toEqual([]);
+    const at = ['topics.held.count', 'topics.read.tallies', 'topics.held.count'];
+    await breaking(at, () => broker.createSubscription(name, 's', {}, undefined, 'oldest'));
     expect(await broker.counts(name, 's')).toMatchObject({ active: 2 });
     const { got } = await collect(broker, name, 's');
     await eventually(() => expect(got.map(text)).toEqual(['1', '2']));

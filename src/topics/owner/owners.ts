@@ -216,10 +216,13 @@ export class Owners {
     if (wanted.length === 0) return;
     const values = [int4Array(wanted.map(({ topic }) => topic)), int2Array(wanted.map(({ part }) => part))];
     const claimed = await this.#deps.database.query<Claimed>(CLAIM, [...values, this.#deps.node.id]);
-    await this.#open(claimed);
+    // Nobody else takes them while this node lives.
+    await throughOutages(() => this.#open(claimed), { signal: this.#stop.signal });
   }
 
-  async #open(claimed: readonly Claimed[]): Promise<void> {
+  /** When it fails, those that are open already stay so, and another call opens the rest. */
+  async #open(all: readonly Claimed[]): Promise<void> {
+    const claimed = all.filter(({ topic, part }) => !this.find(topic, part));
     if (claimed.length === 0) return;
     const { database, catalogue, budget, cursorDeps } = this.#deps;
     const heads = await readHeads(database, claimed);
@@ -237,7 +240,10 @@ export class Owners {
         [...others, partition].sort((x, y) => x.part - y.part),
       );
       // What was published between reading the head and now was not handed over.
-      await partition.catchUp();
+      await partition.catchUp().catch((error: unknown) => {
+        this.drop(partition);
+        throw error;
+      });
       const now = catalogue.byId(id);
       if (now !== topic) this.update(now, topic);
       for (const cursor of partition.cursors.values()) for (const listener of this.#listeners) listener(cursor);
