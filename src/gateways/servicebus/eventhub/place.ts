@@ -15,7 +15,7 @@ export function partitionNumber(topic: TopicEntry, given: string): number {
 
 const GROUP = /^[\p{L}\p{N}$_][\p{L}\p{N}$._-]{0,49}$/u;
 
-/** Any name will do: a group has no state here, clients keep their own places. */
+/** Any name of this form will do: a group has no state here, clients keep their own places. */
 export function checkGroup(topic: TopicEntry, group: string): void {
   if (GROUP.test(group)) return;
   const words = `The messaging entity 'carillon:eventhub:${topic.name}~0|${group.slice(0, 60)}' could not be found.`;
