@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import type { Device } from '../../hub/devices.ts';
 import { type Installation, parseInstallation, platforms } from '../../hub/installation.ts';
 import type { TagLimits } from '../../hub/tags.ts';
+import { isRecord } from '../../kit/record.ts';
 import { Nullable, Time } from './schemas.ts';
 
 const Address = Type.Union([
@@ -165,9 +166,8 @@ export function patchedInstallation(device: Device, patch: Members, limits: TagL
 }
 
 function merged(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
-  const isObject = typeof target === 'object' && target !== null && !Array.isArray(target);
-  const whole = new Map<string, unknown>(isObject ? Object.entries(target) : []);
+  if (!isRecord(patch)) return patch;
+  const whole = new Map(Object.entries(isRecord(target) ? target : {}));
   for (const [name, value] of Object.entries(patch))
     if (value === null) whole.delete(name);
     else whole.set(name, merged(whole.get(name), value));

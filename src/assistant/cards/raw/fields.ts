@@ -1,8 +1,9 @@
 // The inputs of an Adaptive Card that go with one of its buttons: those of the card that the button is on, and of the
 // cards around that one. For checking what comes back, and for surfaces that show a form of their own.
 import type { AdaptiveCard } from '../../../kit/card.ts';
+import { isRecord } from '../../../kit/record.ts';
 import { answerTypes, inputTypes } from './schema.ts';
-import { isThing, type Thing, thingsIn } from './walk.ts';
+import { type Thing, thingsIn } from './walk.ts';
 
 export type Field = {
   readonly id: string;
@@ -32,7 +33,7 @@ function search(card: Thing, actionId: string, around: readonly Field[]): Field[
       return thing.associatedInputs === 'none' ? [] : here;
     }
     const shown =
-      thing.type === 'Action.ShowCard' && isThing(thing.card) ? search(thing.card, actionId, here) : undefined;
+      thing.type === 'Action.ShowCard' && isRecord(thing.card) ? search(thing.card, actionId, here) : undefined;
     if (shown) return shown;
   }
   return undefined;
@@ -69,5 +70,5 @@ function choicesOf({ type, choices, valueOff, valueOn }: Thing): Field['choices'
   if (type === 'Input.Toggle')
     return [valueOff ?? 'false', valueOn ?? 'true'].map((value) => ({ label: String(value), value: String(value) }));
   if (!Array.isArray(choices)) return [];
-  return choices.filter(isThing).map(({ title, value }) => ({ label: String(title), value: String(value) }));
+  return choices.filter(isRecord).map(({ title, value }) => ({ label: String(title), value: String(value) }));
 }

@@ -1,11 +1,12 @@
 // An author's Adaptive Card for one surface: its buttons as the surface takes them, with the data that says what is
 // answered; once the question is settled without buttons and inputs, and with what was decided below.
 import type { AdaptiveCard, Card } from '../../../kit/card.ts';
+import { isRecord } from '../../../kit/record.ts';
 import { type AdaptiveContext, envelope, sendAction, settledBlocks } from '../adaptive.ts';
 import { answerData, cardVersion } from '../answer-data.ts';
 import { openActions } from '../decision.ts';
 import { answerTypes, inputTypes } from './schema.ts';
-import { changeThings, isThing, type Thing, thingsIn } from './walk.ts';
+import { changeThings, type Thing, thingsIn } from './walk.ts';
 
 export function rewriteRaw(card: Card, raw: AdaptiveCard, context: AdaptiveContext): AdaptiveCard {
   const open = openActions(card, context.decision);
@@ -40,7 +41,7 @@ function answerButton(card: Card, thing: Thing, version: string, context: Adapti
 
 /** A card with nothing but what was taken out of it is not worth a button. */
 function isWorthShowing({ card }: Thing, { surface }: AdaptiveContext): boolean {
-  if (!isThing(card)) return false;
+  if (!isRecord(card)) return false;
   const nothing = [undefined, 'AdaptiveCard', 'ActionSet', ...(surface === 'link' ? ['Action.OpenUrl'] : [])];
   return [...thingsIn(card)].some(({ type }) => !nothing.includes(type as string | undefined));
 }
@@ -50,7 +51,7 @@ function liftedLink(
   { card, type: _type, fallback: _fallback, ...look }: Thing,
   { surface }: AdaptiveContext,
 ): Thing | undefined {
-  if (surface !== 'link' || !isThing(card)) return undefined;
+  if (surface !== 'link' || !isRecord(card)) return undefined;
   const link = [...thingsIn(card)].find(({ type }) => type === 'Action.OpenUrl');
   return link && { ...link, ...look, type: 'Action.OpenUrl' };
 }

@@ -1,11 +1,8 @@
 // Going through an Adaptive Card that parse.ts has cleaned: every object in it is a thing of the schema.
 import type { AdaptiveCard } from '../../../kit/card.ts';
+import { isRecord } from '../../../kit/record.ts';
 
 export type Thing = Readonly<Record<string, unknown>>;
-
-export function isThing(value: unknown): value is Thing {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** Makes the card anew: `change` gets each thing with its parts already changed; undefined leaves it out. */
 export function changeThings(
@@ -24,7 +21,7 @@ function changeValue(value: unknown, change: (thing: Thing, before: Thing) => Th
     const all = value.map((each) => changeValue(each, change));
     return all.filter((each) => each !== undefined);
   }
-  return isThing(value) ? changeThings(value, change) : value;
+  return isRecord(value) ? changeThings(value, change) : value;
 }
 
 /** All things in a thing, itself first; a card that another one shows, and fallbacks, are not gone into. */
@@ -38,6 +35,6 @@ export function* thingsIn(thing: Thing): Generator<Thing> {
       (name === 'card' && thing.type === 'Action.ShowCard')
     )
       continue;
-    for (const each of Array.isArray(value) ? value : [value]) if (isThing(each)) yield* thingsIn(each);
+    for (const each of Array.isArray(value) ? value : [value]) if (isRecord(each)) yield* thingsIn(each);
   }
 }
