@@ -201,11 +201,7 @@ function subscriptions(port: number): readonly WebPushAddress[] {
 const browserPayload = (n: number): string =>
   JSON.stringify({ title: 'Your order', body: `Order ${n} is on its way`, notice: `ntc_${n}` });
 
-export function ownWebPush(
-  name: string,
-  sink: Sink,
-  more: Make & { messagesPerKey?: number; threads?: number } = {},
-): Contestant {
+export function ownWebPush(name: string, sink: Sink, more: Make & { threads?: number } = {}): Contestant {
   const addresses = subscriptions(sink.port);
   const connection = { maxConnections: 1 };
   const driver = new WebPushDriver({ credentials: vapid, allowPrivate: true, ca: sink.ca, connection, ...more });

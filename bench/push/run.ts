@@ -40,7 +40,6 @@ const groups: readonly (readonly Contestant[])[] = [
   [await fcm('FCM: ours', sinks.fcm), await fcmOnNode('FCM: our driver on node:http2', sinks.fcm)],
   [
     ownWebPush('Web Push: ours', sinks.webpush),
-    ownWebPush('Web Push: ours, 1000 messages per sender key', sinks.webpush, { messagesPerKey: 1000 }),
     ownWebPush('Web Push: ours, sealed in a thread', sinks.webpush, { threads: 1 }),
     webPushOnNode('Web Push: our driver on node:http2', sinks.webpush),
     webPushLibrary('Web Push: web-push', sinks.http1),

@@ -4,11 +4,17 @@ import fc from 'fast-check';
 import ece from 'http_ece';
 import { expect, test } from 'vitest';
 import { Encryption, hmac } from './encryption.ts';
+import { keyAgreement, NodeAgreement } from './key-agreement.ts';
+
+const agreements = [
+  ['the fastest', keyAgreement],
+  ['node', () => new NodeAgreement()],
+] as const;
 
 const raw = (text: string): Buffer => Buffer.from(text, 'base64url');
 
-test('the vector of RFC 8291 section 5 comes out byte by byte', () => {
-  const encryption = new Encryption(1, raw('yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw'));
+test.each(agreements)('%s: the vector of RFC 8291 section 5 comes out byte by byte', (_, agreement) => {
+  const encryption = new Encryption(agreement, raw('yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw'));
   const keys = {
     p256dh: raw('BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4'),
     auth: raw('BTBZMqHH6r4Tts7J_aSIgg'),
@@ -29,8 +35,8 @@ function browser(): { readonly keys: { p256dh: Buffer; auth: Buffer }; open(body
   };
 }
 
-test('whatever the text, another implementation reads it', () => {
-  const encryption = new Encryption();
+test.each(agreements)('%s: whatever the text, another implementation reads it', (_, agreement) => {
+  const encryption = new Encryption(agreement);
   const { keys, open } = browser();
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 3993 }), (bytes) => {
@@ -40,19 +46,17 @@ test('whatever the text, another implementation reads it', () => {
   );
 });
 
-test('every message has a sender key and a salt of its own, unless told otherwise', () => {
+test('every message has a sender key and a salt of its own, also after a rest', () => {
   const { keys, open } = browser();
-  const parts = (encryption: Encryption): [string, string][] =>
-    Array.from({ length: 300 }, () => encryption.seal('x', keys)).map((body) => {
-      expect(open(body).toString()).toBe('x');
-      return [body.toString('hex', 0, 16), body.toString('hex', 21, 86)];
-    });
-  const fresh = parts(new Encryption());
-  expect(new Set(fresh.map(([salt]) => salt)).size).toBe(300);
-  expect(new Set(fresh.map(([, key]) => key)).size).toBe(300);
-  const shared = parts(new Encryption(100));
-  expect(new Set(shared.map(([salt]) => salt)).size).toBe(300);
-  expect(new Set(shared.map(([, key]) => key)).size).toBe(3);
+  const encryption = new Encryption();
+  const parts = Array.from({ length: 300 }, (_, i) => {
+    if (i % 100 === 0) encryption.rest();
+    const body = encryption.seal('x', keys);
+    expect(open(body).toString()).toBe('x');
+    return [body.toString('hex', 0, 16), body.toString('hex', 21, 86)];
+  });
+  expect(new Set(parts.map(([salt]) => salt)).size).toBe(300);
+  expect(new Set(parts.map(([, key]) => key)).size).toBe(300);
 });
 
 test('our HMAC is HMAC', () => {

@@ -18,7 +18,7 @@ function seal(
 }
 
 test.each([0, 2])('with %i threads every message is sealed for its own browser', async (threads) => {
-  const sealer = new Sealer(1, threads);
+  const sealer = new Sealer(threads);
   const texts = Array.from({ length: 300 }, (_, i) => `grüße ${i}`);
   const bodies = await Promise.all(texts.map((text) => seal(sealer, text)));
   expect(bodies.map(read)).toEqual(texts);
@@ -29,7 +29,7 @@ test.each([0, 2])('with %i threads every message is sealed for its own browser',
 });
 
 test.each([0, 1])('with %i threads an urgent message overtakes, and a full queue says so', async (threads) => {
-  const sealer = new Sealer(1, threads);
+  const sealer = new Sealer(threads);
   const order: string[] = [];
   const note = (text: string, urgent = false): boolean =>
     sealer.seal({ text, keys, urgent, done: () => order.push(text) });
@@ -62,19 +62,19 @@ test('the event loop goes on while messages are sealed', async () => {
     });
   turn();
   await expect.poll(() => sealed).toBe(400);
-  // 400 messages are 80 ms of work at the very least, cut into slices of 4.
+  // 400 messages are 40 ms of work at the very least, cut into slices of 4.
   expect(turns).toBeGreaterThan(5);
 });
 
 test('closing a sealer loses no message', async () => {
-  const sealer = new Sealer(1, 1);
+  const sealer = new Sealer(1);
   const bodies = Promise.all(Array.from({ length: 200 }, (_, i) => seal(sealer, String(i))));
   await sealer.close();
   expect((await bodies).map(read)).toHaveLength(200);
 });
 
 test('few messages start no thread', async () => {
-  const sealer = new Sealer(1, 2);
+  const sealer = new Sealer(2);
   expect(read(await seal(sealer, 'alone'))).toBe('alone');
   expect(sealer.threads).toBe(0);
   await sealer.close();
@@ -83,7 +83,7 @@ test('few messages start no thread', async () => {
 test('threads that have rested end, and come back when they are needed', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
-  const sealer = new Sealer(1, 1);
+  const sealer = new Sealer(1);
   const sealMany = () => Promise.all(Array.from({ length: 100 }, (_, i) => seal(sealer, String(i))));
   await sealMany();
   expect(sealer.threads).toBe(1);

@@ -1,4 +1,4 @@
-// Where Web Push messages are encrypted. At 0.2 to 0.4 ms each, a broadcast would hold the event loop for as long as it lasts. Few messages
+// Where Web Push messages are encrypted. At 0.15 ms each, a broadcast would hold the event loop for as long as it lasts. Few messages
 // are sealed here, in slices of a few milliseconds between which everything else runs; many in worker threads, which are started when they
 // are needed and end when they have rested for a while. Urgent ones come first: of them a slice is sealed here in any case.
 
@@ -30,8 +30,7 @@ const restMs = 30_000;
 type Thread = { readonly worker: Worker; readonly batches: SealJob[][] };
 
 export class Sealer {
-  readonly #inline: Encryption;
-  readonly #messagesPerKey: number;
+  readonly #inline = new Encryption();
   #mostThreads: number;
   readonly #threads: Thread[] = [];
   readonly #urgent: SealJob[] = [];
@@ -42,9 +41,7 @@ export class Sealer {
   #resting: NodeJS.Timeout | undefined;
 
   /** `mostThreads` 0: always in slices on this thread. */
-  constructor(messagesPerKey = 1, mostThreads = 0) {
-    this.#inline = new Encryption(messagesPerKey);
-    this.#messagesPerKey = messagesPerKey;
+  constructor(mostThreads = 0) {
     this.#mostThreads = mostThreads;
   }
 
@@ -106,6 +103,7 @@ export class Sealer {
     const least = Math.max(this.#waiting - most, 0);
     while (this.#waiting > least && performance.now() < end)
       this.#sealHere((this.#urgent.shift() ?? this.#normal.shift())!);
+    this.#inline.rest();
     if (this.#waiting > 0) this.#schedule();
   }
 
@@ -141,7 +139,7 @@ export class Sealer {
   }
 
   #startThread(): Thread {
-    const worker = new Worker(new URL('./sealer-thread.ts', import.meta.url), { workerData: this.#messagesPerKey });
+    const worker = new Worker(new URL('./sealer-thread.ts', import.meta.url));
     const thread: Thread = { worker, batches: [] };
     worker.unref();
     worker.on('message', (sealed: SealedBatch) => {

@@ -31,8 +31,6 @@ export type WebPushOptions = {
   readonly ca?: string | undefined;
   /** Sends what is meant for one origin to another: browsers under test name services on the internet. */
   readonly origins?: Readonly<Record<string, string>> | undefined;
-  /** See encryption.ts before raising it above 1. */
-  readonly messagesPerKey?: number | undefined;
   /** Worker threads that encrypt what is more than a few; 0 (default): in slices on this one. */
   readonly threads?: number | undefined;
   readonly connection?: Partial<Http2Options>;
@@ -74,7 +72,7 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#vapid = new Vapid(options.credentials, this.#now);
-    this.#sealer = new Sealer(options.messagesPerKey ?? 1, options.threads ?? 0);
+    this.#sealer = new Sealer(options.threads);
   }
 
   plan(options: PushOptions): WebPushPlan {
