@@ -5,8 +5,8 @@ import { type Database, type Sql, sqlState, statement, type Tx } from '../../kit
 import { Refusal } from '../../kit/refusal.ts';
 import { readHeads } from '../log/append.ts';
 import { checkRule } from '../log/matcher.ts';
-import { QUEUE_SUBSCRIPTION } from './catalogue.ts';
-import { checkRuleCounts, checkSubscriptions, type TopicLimits } from './limits.ts';
+import { QUEUE_SUBSCRIPTION, type TopicEntry } from './catalogue.ts';
+import { checkRuleCounts, checkSubscriptions, countRules, type TopicLimits } from './limits.ts';
 import { DEFAULT_RULE, filterToJson, type Rule } from './rule.ts';
 import {
   checkEntityName,
@@ -30,16 +30,31 @@ const INSERT_TOPIC = statement(
 );
 const BUMP = statement(
   'topics.admin.bump',
-  'update topic set version = version + 1, updated_at = $2, used_at = $2 where id = $1 returning partitions, version',
+  `with moved as (
+     update topic set version = version + 1, updated_at = $2, used_at = $2 where id = $1
+     returning id as topic, partitions, version
+   ), noted as (
+     insert into topic_change (topic, version, subscription) select topic, version, $3 from moved
+   ), forgotten as (
+     delete from topic_change using moved where topic_change.topic = $1 and topic_change.version <= moved.version - $4
+   )
+   select topic, partitions, version from moved`,
 );
+const NOTE = statement(
+  'topics.admin.note',
+  'update topic_change set subscription = $3, removed = $4 where topic = $1 and version = $2',
+);
+/** A node that is further behind reads the topic as a whole. */
+const VERSIONS_KEPT = 1_000;
+// What is free below the highest bit is in `retired_bit`: the rows stay there.
 const NEXT_BIT = statement(
   'topics.admin.bit',
-  `select min(n)::int as bit
-     from generate_series(0, (select (select count(*) from subscription where topic = $1)
-                                   + (select count(*) from retired_bit where topic = $1))::int) as n
-    where not exists (select from subscription s where s.topic = $1 and s.bit = n)
-      and not exists (select from retired_bit r where r.topic = $1 and r.bit = n
-                       and r.retired_at > $2::timestamptz - interval '5 minutes')`,
+  `select coalesce(
+     (select min(r.bit) from retired_bit r
+       where r.topic = $1 and r.retired_at <= $2::timestamptz - interval '5 minutes'
+         and not exists (select from subscription s where s.topic = $1 and s.bit = r.bit)),
+     greatest((select max(bit) from subscription where topic = $1), (select max(bit) from retired_bit where topic = $1)) + 1,
+     0) as bit`,
 );
 const INSERT_SUBSCRIPTION = statement(
   'topics.admin.subscribe',
@@ -72,19 +87,30 @@ export async function createTopic(
       const [row] = await tx.query<{ id: number }>(INSERT_TOPIC, [name, kind, partitions, settings, now]);
       if (kind === 'queue') {
         const queue = mergeSettings(subscriptionDefaults, given.queue ?? {});
-        const place = { topic: row!.id, partitions, version: 1 };
-        await insertSubscription(tx, place, QUEUE_SUBSCRIPTION, queue, [DEFAULT_RULE], now);
+        const first = { topic: row!.id, partitions, version: 1 };
+        await insertSubscription(tx, first, QUEUE_SUBSCRIPTION, queue, [DEFAULT_RULE], now);
       }
       return row!.id;
     }),
   );
 }
 
-/** Moves the topic's version; the topic row stays locked until the transaction ends. */
-export async function bump(tx: Tx, topicId: number): Promise<{ partitions: number; version: number }> {
-  const [row] = await tx.query<{ partitions: number; version: number }>(BUMP, [topicId, new Date()]);
+/** A topic whose version has moved. */
+type Moved = { readonly topic: number; readonly partitions: number; readonly version: number };
+
+/**
+ * Moves the topic's version; the topic row stays locked until the transaction ends. Whoever changes more than the topic's
+ * own settings says of what: the subscription's id here, or {@link note} later.
+ */
+export async function bump(tx: Tx, topicId: number, subscription?: number): Promise<Moved> {
+  const [row] = await tx.query<Moved>(BUMP, [topicId, new Date(), subscription ?? null, VERSIONS_KEPT]);
   if (!row) throw new Refusal('topic_not_found', 'The topic was deleted.');
   return row;
+}
+
+/** What this version of the topic has changed, where that was not known before. */
+async function note(tx: Tx, { topic, version }: Moved, subscription: number, removed: readonly string[] = []) {
+  await tx.query(NOTE, [topic, version, subscription, textArray(removed)]);
 }
 
 const UPDATE_TOPIC = statement('topics.admin.update', 'update topic set settings = $2 where id = $1');
@@ -113,8 +139,8 @@ export async function createSubscription(
   checkShortName(name);
   await refuseTaken(`The topic has a subscription "${name}" already.`, () =>
     database.transaction(async (tx) => {
-      const place = { topic: topicId, ...(await bump(tx, topicId)) };
-      await insertSubscription(tx, place, name, settings, rules, new Date());
+      const moved = await bump(tx, topicId);
+      await note(tx, moved, await insertSubscription(tx, moved, name, settings, rules, new Date()));
       await checkSubscriptions(tx, topicId, limits);
       await checkRuleCounts(tx, topicId, limits);
     }),
@@ -123,12 +149,12 @@ export async function createSubscription(
 
 async function insertSubscription(
   tx: Tx,
-  { topic, partitions, version }: { topic: number; partitions: number; version: number },
+  { topic, partitions, version }: Moved,
   name: string,
   settings: SubscriptionSettings,
   rules: readonly Rule[],
   now: Date,
-): Promise<void> {
+): Promise<number> {
   const heads = await readHeads(
     tx,
     Array.from({ length: partitions }, (_, part) => ({ topic, part })),
@@ -139,6 +165,7 @@ async function insertSubscription(
   const values = [topic, name, bit!.bit, settings, starts, bases, now];
   const [row] = await tx.query<{ id: number }>(INSERT_SUBSCRIPTION, values);
   await insertRules(tx, row!.id, rules, version, now);
+  return row!.id;
 }
 
 export function checkRules(rules: readonly Rule[]): void {
@@ -181,6 +208,7 @@ const DELETE_RULE = statement(
   'topics.admin.unrule',
   'delete from rule where subscription = $1 and name = $2 returning name',
 );
+const DELETE_RULES = statement('topics.admin.unrule.all', 'delete from rule where subscription = $1 returning name');
 
 export async function updateSubscription(
   database: Database,
@@ -189,21 +217,22 @@ export async function updateSubscription(
   settings: SubscriptionSettings,
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    await bump(tx, topicId);
+    await bump(tx, topicId, id);
     await tx.query(UPDATE_SUBSCRIPTION, [id, settings, new Date()]);
   });
 }
 
 export async function deleteSubscription(database: Database, topicId: number, id: number): Promise<void> {
   await database.transaction(async (tx) => {
-    await bump(tx, topicId);
+    await bump(tx, topicId, id);
     await tx.query(DELETE_SUBSCRIPTION, [id, new Date()]);
   });
 }
 
+/** `known` is the topic as this node knows it. */
 export async function addRules(
   database: Database,
-  topicId: number,
+  known: TopicEntry,
   subscription: number,
   rules: readonly Rule[],
   limits: TopicLimits,
@@ -211,17 +240,13 @@ export async function addRules(
   const words = rules.length === 1 ? `a rule "${rules[0]!.name}" already` : 'one of these rules already';
   await refuseTaken(`The subscription has ${words}.`, () =>
     database.transaction(async (tx) => {
-      const { version } = await bump(tx, topicId);
+      const { version } = await bump(tx, known.id, subscription);
       await insertRules(tx, subscription, rules, version, new Date());
-      await checkRuleCounts(tx, topicId, limits);
+      const counted = known.version === version - 1 ? countRules(known, rules) : undefined;
+      await checkRuleCounts(tx, known.id, limits, counted);
     }),
   );
 }
-
-const RULES_REMOVED = statement(
-  'topics.admin.rules.removed',
-  'update subscription set rules_removed = $2 where id = $1',
-);
 
 export async function removeRule(
   database: Database,
@@ -230,8 +255,8 @@ export async function removeRule(
   name: string,
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    const { version } = await bump(tx, topicId);
-    await tx.query(RULES_REMOVED, [subscription, version]);
+    const moved = await bump(tx, topicId);
+    await note(tx, moved, subscription, [name]);
     const rows = await tx.query(DELETE_RULE, [subscription, name]);
     if (rows.length === 0) throw new Refusal('not_found', `The subscription has no rule "${name.slice(0, 100)}".`);
   });
@@ -246,10 +271,11 @@ export async function replaceRules(
   limits: TopicLimits,
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    const { version } = await bump(tx, topicId);
-    await tx.query(RULES_REMOVED, [subscription, version]);
-    await tx.query('delete from rule where subscription = $1', [subscription]);
-    await insertRules(tx, subscription, rules, version, new Date());
+    const moved = await bump(tx, topicId);
+    const gone = await tx.query<{ name: string }>(DELETE_RULES, [subscription]);
+    const names = gone.map(({ name }) => name);
+    await note(tx, moved, subscription, names);
+    await insertRules(tx, subscription, rules, moved.version, new Date());
     await checkRuleCounts(tx, topicId, limits);
   });
 }

@@ -163,13 +163,7 @@ export class Entities {
 
   async addRule(topic: string, subscription: string, rule: Rule): Promise<void> {
     const entry = this.#topicOnly(topic);
-    await admin.addRules(
-      this.#deps.database,
-      entry.id,
-      subscriptionOf(entry, subscription).id,
-      [rule],
-      this.#deps.limits,
-    );
+    await admin.addRules(this.#deps.database, entry, subscriptionOf(entry, subscription).id, [rule], this.#deps.limits);
     await this.changed(entry.id);
   }
 
@@ -193,7 +187,7 @@ export class Entities {
     }
     for (let at = 0; at < rules.length; at += RULES_AT_ONCE) {
       const some = rules.slice(at, at + RULES_AT_ONCE);
-      await admin.addRules(this.#deps.database, entry.id, id, some, this.#deps.limits);
+      await admin.addRules(this.#deps.database, this.topic(topic), id, some, this.#deps.limits);
       await this.changed(entry.id);
       onProgress?.(at + some.length);
     }

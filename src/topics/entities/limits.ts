@@ -1,6 +1,8 @@
 // How much a topic may have of everything. They are checked where something is added; what is there already stays.
 import { statement, type Tx } from '../../kit/database.ts';
 import { Refusal } from '../../kit/refusal.ts';
+import type { TopicEntry } from './catalogue.ts';
+import type { Rule } from './rule.ts';
 
 export type TopicLimits = {
   readonly subscriptions: number;
@@ -40,16 +42,30 @@ export async function checkSubscriptions(tx: Tx, topic: number, limits: TopicLim
     throw tooMany(`A topic has at most ${limits.subscriptions} subscriptions (CARILLON_TOPIC_SUBSCRIPTIONS).`);
 }
 
-/** The same for rules. */
-export async function checkRuleCounts(tx: Tx, topic: number, limits: TopicLimits): Promise<void> {
+/** Rules with an SQL filter, rules with a correlation filter. */
+type RuleCounts = { readonly sql: number; readonly correlation: number };
+
+/** The same for rules. Where `counted` is given nothing is counted in the database, which takes 0.1 s at 100,000 rules. */
+export async function checkRuleCounts(tx: Tx, topic: number, limits: TopicLimits, counted?: RuleCounts): Promise<void> {
   if (limits.sqlRules === Infinity && limits.correlationRules === Infinity) return;
-  const [row] = await tx.query<{ sql: number; correlation: number }>(COUNT_RULES, [topic]);
+  const [row] = counted ? [counted] : await tx.query<RuleCounts>(COUNT_RULES, [topic]);
   if (row!.sql > limits.sqlRules)
     throw tooMany(`A topic has at most ${limits.sqlRules} rules with an SQL filter (CARILLON_TOPIC_SQL_RULES).`);
   if (row!.correlation > limits.correlationRules) {
     const most = limits.correlationRules;
     throw tooMany(`A topic has at most ${most} rules with a correlation filter (CARILLON_TOPIC_CORRELATION_RULES).`);
   }
+}
+
+/** Of the rules of a topic as this node knows it, and of those that come to them. */
+export function countRules({ subscriptions }: TopicEntry, added: readonly Rule[]): RuleCounts {
+  let sql = 0;
+  let correlation = 0;
+  for (const rules of [...subscriptions.map((each) => each.rules), added])
+    for (const { filter } of rules)
+      if (filter.type === 'sql') sql++;
+      else if (filter.type === 'correlation') correlation++;
+  return { sql, correlation };
 }
 
 function tooMany(words: string): Refusal {

@@ -62,17 +62,28 @@ export class Matcher {
 
   #change(before: SubscriptionEntry | undefined, after: SubscriptionEntry | undefined): void {
     const known = before && this.#targets.get(before.id);
-    const kept = new Map<Rule, Target>();
     const keepFaults = after?.settings.deadLetterOnFilterError ?? false;
     const same = after !== undefined && known?.entry.settings.deadLetterOnFilterError === keepFaults;
-    for (const rule of after?.rules ?? []) {
-      const old = same ? known?.byRule.get(rule) : undefined;
-      kept.set(rule, old ?? { bit: after!.bit, rule, action: compiledAction(rule), keepFaults });
+    if (known && !same) for (const target of known.byRule.values()) this.#remove(target);
+    if (before && !after) this.#targets.delete(before.id);
+    if (!after) return;
+    const byRule = known && same ? known.byRule : new Map<Rule, Target>();
+    for (const rule of after.rules) {
+      if (byRule.has(rule)) continue;
+      const target = { bit: after.bit, rule, action: compiledAction(rule), keepFaults };
+      this.#add(target);
+      byRule.set(rule, target);
     }
-    for (const target of known?.byRule.values() ?? []) if (kept.get(target.rule) !== target) this.#remove(target);
-    for (const target of kept.values()) if (known?.byRule.get(target.rule) !== target) this.#add(target);
-    if (after) this.#targets.set(after.id, { entry: after, byRule: kept });
-    else if (before) this.#targets.delete(before.id);
+    if (byRule.size > after.rules.length) this.#removeOthers(byRule, new Set(after.rules));
+    this.#targets.set(after.id, { entry: after, byRule });
+  }
+
+  #removeOthers(byRule: Map<Rule, Target>, wanted: ReadonlySet<Rule>): void {
+    for (const [rule, target] of byRule) {
+      if (wanted.has(rule)) continue;
+      byRule.delete(rule);
+      this.#remove(target);
+    }
   }
 
   #add(target: Target): void {

@@ -31,7 +31,7 @@ export async function rewind(
   from: ReplayFrom,
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    const { partitions } = await bump(tx, topicId);
+    const { partitions } = await bump(tx, topicId, subscriptionId);
     const [row] = await tx.query<{ bases: number[] }>(BASES, [subscriptionId]);
     const bases: number[] = [];
     for (let part = 0; part < partitions; part++) bases.push(await baseOf(tx, topicId, part, from, row!.bases[part]!));

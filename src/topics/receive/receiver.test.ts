@@ -20,7 +20,8 @@ describe('receiver', () => {
       `update subscription set settings = settings || jsonb_build_object('lockDurationMs', $2::int) where id = $1`,
       [id, ms],
     );
-    await broker.updateTopic(name, {});
+    await database.query('update topic set version = version + 1 where lower(name) = lower($1)', [name]);
+    await broker.refresh();
   };
 
   it('locks what it hands out and is done with it once completed, also after a restart', async () => {

@@ -77,7 +77,8 @@ describe('sessions', () => {
     await database.query(`update subscription set settings = settings || '{"lockDurationMs": 100}' where topic = $1`, [
       broker.topic(name).id,
     ]);
-    await broker.updateTopic(name, {});
+    await database.query('update topic set version = version + 1 where id = $1', [broker.topic(name).id]);
+    await broker.refresh();
     await broker.publish(name, letters('s', '12'));
     const first = (await broker.acceptSession(name))!;
     const [one] = await first.receive();
