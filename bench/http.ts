@@ -11,6 +11,7 @@ import { Access } from '../src/access/access.ts';
 import { HttpServer } from '../src/gateways/http/server.ts';
 import { compileDefinitions } from '../src/handler/notification.ts';
 import { HubLanes } from '../src/hub/lanes.ts';
+import { azureSendLimits } from '../src/hub/sends.ts';
 import { azureTagLimits } from '../src/hub/tags.ts';
 import { InboxStream } from '../src/inbox/stream.ts';
 import { Database } from '../src/kit/database.ts';
@@ -147,7 +148,14 @@ async function serve(database: Database): Promise<void> {
   const now = () => new Date();
   await using lanes = new HubLanes({ database, key, emit });
   const hubs = {
-    admin: { database, key, subject: 'mailto:bench@example.org', tagLimits: azureTagLimits, now },
+    admin: {
+      database,
+      key,
+      subject: 'mailto:bench@example.org',
+      tagLimits: azureTagLimits,
+      sendLimits: azureSendLimits,
+      now,
+    },
     defaultRules: [],
     push: { database, lanes, now },
     wake: () => undefined,

@@ -13,6 +13,7 @@ import {
   tagsOf,
 } from './installation.ts';
 import { pushPlatform } from './lanes.ts';
+import { windowsType } from './message.ts';
 import { canonicalTag, matchesTags, type TagExpression } from './tags.ts';
 import { sentProperties, type Template, textTemplate, withVariables } from './template.ts';
 import type { Properties } from './template-expression.ts';
@@ -237,8 +238,7 @@ function headerText(name: string, text: string): string {
   return Number.isNaN(time) ? text : String(Math.floor(time / 1000));
 }
 
-/** Windows wants to be told what the XML already says. */
 function typeOfWindows(platform: Platform, payload: string): Headers {
-  const root = platform === 'wns' ? /^\s*<(toast|tile|badge)\b/.exec(payload)?.[1] : undefined;
-  return root === undefined ? {} : { 'X-WNS-Type': `wns/${root}` };
+  const type = platform === 'wns' ? windowsType(payload, {}) : undefined;
+  return type === undefined ? {} : { 'X-WNS-Type': type };
 }

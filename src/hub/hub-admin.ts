@@ -7,8 +7,10 @@ import { seal, unseal } from '../kit/sealing.ts';
 import type { Platform } from './drivers/driver.ts';
 import { makeVapidKeys } from './drivers/vapid.ts';
 import { checkHubName, type HubCredentials } from './hubs.ts';
-import { checkCredentials } from './lanes.ts';
+import { checkCredentials, lookAgainMs } from './lanes.ts';
+import { resumeLegs } from './legs.ts';
 import { checkRule, type HubRule, type HubSettings, sealRules } from './rules.ts';
+import type { SendLimits } from './sends.ts';
 import type { TagLimits } from './tags.ts';
 
 export type HubParts = {
@@ -29,6 +31,7 @@ export type HubAdmin = {
   readonly key: Buffer;
   readonly subject: string;
   readonly tagLimits: TagLimits;
+  readonly sendLimits: SendLimits;
   readonly now: () => Date;
 };
 
@@ -89,7 +92,10 @@ export async function editHub(
     if (row === undefined) throw absent(name);
     const before = detailsOf(row, admin.key);
     const { credentials, rules, settings } = { ...before, ...edit(before) };
-    return write(tx, admin, name, { credentials, rules, settings });
+    const changed = await write(tx, admin, name, { credentials, rules, settings });
+    if (JSON.stringify(before.credentials) !== JSON.stringify(changed.credentials))
+      await resumeLegs(tx, name, new Date(admin.now().getTime() + lookAgainMs + 500));
+    return changed;
   });
 }
 

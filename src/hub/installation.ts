@@ -2,7 +2,8 @@
 // time. Pure: no storage, no wire. Unknown members are ignored, nulls count as absent (.NET writes them).
 
 import { Refusal } from '../kit/refusal.ts';
-import { canonicalTag, checkTags, installationTag, type TagLimits, userTag } from './tags.ts';
+import { windowsType } from './message.ts';
+import { canonicalTag, checkId, checkTags, installationTag, type TagLimits, userTag } from './tags.ts';
 import { jsonTemplate, type Template, textTemplate, xmlTemplate } from './template.ts';
 
 export const platforms = ['apns', 'wns', 'mpns', 'adm', 'gcm', 'fcm', 'fcmv1', 'baidu', 'browser', 'xiaomi'] as const;
@@ -33,6 +34,8 @@ export type Installation = {
   readonly templates: Readonly<Record<string, InstallationTemplate>>;
   readonly pushVariables: Readonly<Record<string, string>>;
   readonly secondaryTiles: Readonly<Record<string, SecondaryTile>>;
+  /** Of a registration for a tile: what its app calls that. */
+  readonly secondaryTileName?: string;
   readonly expirationTime?: Date;
 };
 
@@ -45,6 +48,7 @@ export type PatchOperation = {
 type Members = Readonly<Record<string, unknown>>;
 
 const maxTemplateNameLength = 200;
+const maxAddressLength = 4096;
 const patchable = ['tags', 'pushChannel', 'userId', 'expirationTime', 'pushVariables', 'templates', 'secondaryTiles'];
 
 /** Throws Refusal('bad_request'). `id`, where given, is the one in the request's path and must not differ. */
@@ -53,10 +57,13 @@ export function parseInstallation(value: unknown, id?: string, limits?: TagLimit
   const installationId = text(given.installationId ?? id, 'installationId');
   if (id !== undefined && installationId !== id)
     throw invalid('installationId differs from the address of the request.');
+  checkId(installationId, 'installationId');
   const platform = parsePlatform(given.platform);
   const userId = optionalText(given.userId, 'userId');
+  if (userId !== undefined) checkId(userId, 'userId');
+  const tileName = optionalText(given.secondaryTileName, 'secondaryTileName');
   const expirationTime = parseTime(given.expirationTime);
-  const installation: Installation = {
+  return {
     installationId,
     ...(userId === undefined ? {} : { userId }),
     platform,
@@ -67,10 +74,9 @@ export function parseInstallation(value: unknown, id?: string, limits?: TagLimit
     secondaryTiles: mapOf(given.secondaryTiles, 'secondaryTiles', (tile, name) =>
       parseTile(platform, tile, name, limits),
     ),
+    ...(tileName === undefined ? {} : { secondaryTileName: tileName }),
     ...(expirationTime === undefined ? {} : { expirationTime }),
   };
-  checkTags([userId === undefined ? 'none' : userTag(userId), installationTag(installationId)], limits);
-  return installation;
 }
 
 /** Applies all operations or none. Throws Refusal('bad_request'). */
@@ -93,8 +99,7 @@ export function tagsOf(installation: Installation, templateName?: string): Reado
 /** A template's body in the form of its platform. Windows' raw pushes are plain text. Throws Refusal('bad_request'). */
 export function compileBody(platform: InstallationPlatform, body: string, headers: Members = {}): Template {
   if (platform !== 'wns' && platform !== 'mpns') return jsonTemplate(body);
-  const type = Object.entries(headers).find(([name]) => name.toLowerCase() === 'x-wns-type')?.[1];
-  return type === 'wns/raw' ? rawTemplate(body) : xmlTemplate(body);
+  return windowsType(body, headers) === 'wns/raw' ? rawTemplate(body) : xmlTemplate(body);
 }
 
 /** A raw push may be JSON, XML or anything else. */
@@ -122,9 +127,10 @@ function parseChannel(platform: InstallationPlatform, value: unknown): PushChann
   };
 }
 
-/** No push service gives out one with a zero character, and PostgreSQL could not keep it. */
+/** No push service gives out one that is longer, or has a zero character, which PostgreSQL could not keep. */
 function address(value: unknown, name: string): string {
   const given = text(value, name);
+  if (given.length > maxAddressLength) throw invalid(`${name} has at most ${maxAddressLength} characters.`);
   if (given.includes('\u0000')) throw invalid(`${name} must not contain a zero character.`);
   return given;
 }
@@ -143,13 +149,14 @@ function parseTemplate(
   name: string,
   limits?: TagLimits,
 ): InstallationTemplate {
-  if (name.length > maxTemplateNameLength)
-    throw invalid(`A template name has at most ${maxTemplateNameLength} characters.`);
+  checkName(name, 'A template name');
   const given = members(parsedObject(value) ?? value, `The template "${name}"`);
   const body = text(given.body, `templates.${name}.body`);
   const headers = textMap(given.headers, `templates.${name}.headers`);
   const expiry = optionalText(given.expiry, `templates.${name}.expiry`);
   compileBody(platform, body, headers);
+  if (platform === 'wns' && windowsType(body, headers) === undefined)
+    throw invalid(`The template "${name}" needs the header X-WNS-Type: its body is no toast, tile or badge.`);
   for (const expression of [...Object.values(headers), expiry ?? '']) textTemplate(expression);
   return {
     body,
@@ -160,12 +167,19 @@ function parseTemplate(
 }
 
 function parseTile(platform: InstallationPlatform, value: unknown, name: string, limits?: TagLimits): SecondaryTile {
+  checkName(name, 'The name of a tile');
   const given = members(parsedObject(value) ?? value, `The secondary tile "${name}"`);
   return {
-    pushChannel: text(given.pushChannel, `secondaryTiles.${name}.pushChannel`),
+    pushChannel: address(given.pushChannel, `secondaryTiles.${name}.pushChannel`),
     tags: checkTags(texts(given.tags, `secondaryTiles.${name}.tags`), limits),
     templates: parseTemplates(platform, given.templates, limits),
   };
+}
+
+/** It is written down with what became of a push. */
+function checkName(name: string, what: string): void {
+  if (name.length > maxTemplateNameLength) throw invalid(`${what} has at most ${maxTemplateNameLength} characters.`);
+  if (/\p{Cc}/u.test(name)) throw invalid(`${what} has no control characters.`);
 }
 
 /** `9999-12-31...` means never, with however many digits. */
@@ -264,12 +278,16 @@ function texts(value: unknown, name: string): string[] {
 }
 
 function textMap(value: unknown, name: string): Record<string, string> {
-  return mapOf(parsedObject(value) ?? value, name, (each) => String(each));
+  return mapOf(parsedObject(value) ?? value, name, (each, key) => {
+    if (typeof each === 'object') throw invalid(`${name}.${key} must be a text.`);
+    return String(each);
+  });
 }
 
 function mapOf<T>(value: unknown, name: string, parse: (value: unknown, name: string) => T): Record<string, T> {
   if (value === undefined || value === null) return {};
-  return Object.fromEntries(Object.entries(members(value, name)).map(([key, each]) => [key, parse(each, key)]));
+  const given = Object.entries(members(value, name)).filter(([, each]) => each !== undefined && each !== null);
+  return Object.fromEntries(given.map(([key, each]) => [key, parse(each, key)]));
 }
 
 function invalid(message: string): Refusal {

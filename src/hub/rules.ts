@@ -24,17 +24,27 @@ export type HubSettings = {
   readonly userMetadata?: string | undefined;
 };
 
-export type HubAccess = { readonly rules: readonly HubRule[]; readonly settings: HubSettings };
+export type HubAccess = {
+  /** Its name as it is written there. */
+  readonly hub: string;
+  readonly rules: readonly HubRule[];
+  readonly settings: HubSettings;
+};
 
 const fullRuleName = 'DefaultFullSharedAccessSignature';
 export const listenRuleName = 'DefaultListenSharedAccessSignature';
 const mostRules = 12;
 
-const findAccess = statement('hub.access-find', 'select rules, settings from hub where name = $1');
-const lockAccess = statement('hub.access-lock', 'select rules, settings from hub where name = $1 for update');
+const findAccess = statement('hub.access-find', 'select name, rules, settings from hub where name = $1');
+// Hubs are few; and this is asked only after a name that is not there.
+const findAnyCase = statement(
+  'hub.access-find-any-case',
+  'select name, rules, settings from hub where lower(name) = lower($1) order by name limit 1',
+);
+const lockAccess = statement('hub.access-lock', 'select name, rules, settings from hub where name = $1 for update');
 const writeRules = statement('hub.rules-write', 'update hub set rules = $2, updated_at = $3 where name = $1');
 
-type Row = { readonly rules: Buffer | null; readonly settings: string };
+type Row = { readonly name: string; readonly rules: Buffer | null; readonly settings: string };
 
 /** The rules of every hub. Azure names the third one for a whole namespace. */
 export function defaultRules({
@@ -51,10 +61,11 @@ export function defaultRules({
   ];
 }
 
-/** A hub's own rules and settings; undefined for a hub that is not there. */
+/** A hub's own rules and settings, in whatever case it is named; undefined for a hub that is not there. */
 export async function findHubAccess(sql: Sql, key: Buffer, hub: string): Promise<HubAccess | undefined> {
-  const [row] = await sql.query<Row>(findAccess, [hub]);
-  return row && accessOf(row, key, hub);
+  const [exact] = await sql.query<Row>(findAccess, [hub]);
+  const row = exact ?? (await sql.query<Row>(findAnyCase, [hub]))[0];
+  return row && accessOf(row, key);
 }
 
 /** Where registrations of the hub have an end, the device lives until then at most. */
@@ -136,17 +147,17 @@ async function changeRules(
   await database.transaction(async (tx) => {
     const [row] = await tx.query<Row>(lockAccess, [hub]);
     if (row === undefined) throw new Refusal('not_found', `There is no hub "${hub}".`);
-    const rules = change(accessOf(row, key, hub).rules);
+    const rules = change(accessOf(row, key).rules);
     if (rules.length > mostRules)
       throw new Refusal('quota_exceeded', `A hub has at most ${mostRules} rules of its own.`);
     await tx.query(writeRules, [hub, sealRules(key, hub, rules), now]);
   });
 }
 
-function accessOf({ rules, settings }: Row, key: Buffer, hub: string): HubAccess {
+function accessOf({ name, rules, settings }: Row, key: Buffer): HubAccess {
   // Both were written by this room.
-  const own = rules === null ? [] : (JSON.parse(unseal(key, `rules of ${hub}`, rules)) as HubRule[]);
-  return { rules: own, settings: JSON.parse(settings) as HubSettings };
+  const own = rules === null ? [] : (JSON.parse(unseal(key, `rules of ${name}`, rules)) as HubRule[]);
+  return { hub: name, rules: own, settings: JSON.parse(settings) as HubSettings };
 }
 
 function newRuleKey(): string {

@@ -28,6 +28,22 @@ export type SendJob = {
   readonly to?: readonly PushChannel[] | undefined;
 };
 
+/** Settings; see docs/settings.md. */
+export type SendLimits = {
+  readonly notificationBytes: number;
+  readonly batchAddresses: number;
+  readonly testDevices: number;
+  readonly daysAhead: number;
+};
+
+/** Azure's own. */
+export const azureSendLimits: SendLimits = {
+  notificationBytes: 64 * 1024,
+  batchAddresses: 1_000,
+  testDevices: 10,
+  daysAhead: 7,
+};
+
 export type OutcomeCounts = { [platform in Platform]?: { [name in OutcomeName | 'Skipped']?: number } };
 
 export type Send = {
@@ -50,7 +66,8 @@ const insertSend = statement(
    insert into hub_send_leg (hub, send, platform, due_at) select hub, id, $8, due_at from send returning send`,
 );
 const findByRequest = statement('hub.send-by-request', 'select id from hub_send where hub = $1 and request_id = $2');
-const mostDaysAhead = 7;
+/** Clocks differ; what is due earlier was meant for another day. */
+const mostLateMs = 5 * 60_000;
 const columns = `hub, id, state, job, enqueued_at, started_at, ended_at,
   array(select outcomes from hub_send_leg as leg where leg.hub = hub_send.hub and leg.send = hub_send.id) as outcomes`;
 const findOne = statement('hub.send-find', `select ${columns} from hub_send where hub = $1 and id = $2`);
@@ -76,18 +93,28 @@ type SendRow = {
 
 /**
  * Durable when it returns, or with the caller's transaction. The id of the send, or of the earlier one with the same
- * `requestId`. Refuses (`bad_request`) what is due in more than a week.
+ * `requestId`. Refuses (`bad_request`) what was due long ago, or is in more than `daysAhead`.
  */
 export async function enqueueSend(
   sql: Sql,
   hub: string,
   job: SendJob,
   now: Date,
-  options: { readonly requestId?: string | undefined; readonly dueAt?: Date | undefined } = {},
+  options: {
+    readonly requestId?: string | undefined;
+    readonly dueAt?: Date | undefined;
+    readonly daysAhead?: number;
+  } = {},
 ): Promise<string> {
-  const { requestId = null, dueAt = now } = options;
-  if (dueAt.getTime() - now.getTime() > mostDaysAhead * 86_400_000)
-    throw new Refusal('bad_request', `A send can be scheduled ${mostDaysAhead} days ahead at most.`);
+  const { requestId = null, dueAt = now, daysAhead = azureSendLimits.daysAhead } = options;
+  const ahead = dueAt.getTime() - now.getTime();
+  if (ahead > daysAhead * 86_400_000)
+    throw new Refusal('bad_request', `A send can be scheduled ${daysAhead} days ahead at most.`);
+  if (ahead < -mostLateMs)
+    throw new Refusal(
+      'bad_request',
+      `The time of the send is over: ${dueAt.toISOString()}, and it is ${now.toISOString()}.`,
+    );
   const id = freshId('nh', now.getTime());
   const state = dueAt > now ? 'Scheduled' : 'Enqueued';
   const platform = job.message.kind === 'native' ? job.message.platform : '*';

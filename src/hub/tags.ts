@@ -39,6 +39,8 @@ export const azureTagLimits: TagLimits = {
 const plainTag = /^[-_@#.:\w]+$/;
 const specialTag = /^\$?(UserId|InstallationId):\{([-_@#.:=\w]+)\}$/i;
 const token = /\s*(\|\||&&|!|\(|\)|\$?(?:UserId|InstallationId):\{[-_@#.:=\w]+\}|[-_@#.:\w]+)/iy;
+/** What may stand between the braces of a special tag. */
+const idPattern = /^[-_@#.:=\w]{1,256}$/;
 /** Parentheses and `!` may nest so deep; a longer chain is an attack, not a question. */
 const maxDepth = 100;
 
@@ -62,7 +64,7 @@ export function checkTags(tags: readonly string[], limits: TagLimits = azureTagL
   for (const tag of tags) {
     if (!plainTag.test(tag) && !specialTag.test(tag))
       throw invalid(`The tag "${tag}" holds a character that tags may not have.`);
-    if (tag.length > limits.tagLength) throw invalid(`A tag has at most ${limits.tagLength} characters.`);
+    if (isTooLong(tag, limits)) throw invalid(`A tag has at most ${limits.tagLength} characters.`);
     if (!kept.has(canonicalTag(tag))) kept.set(canonicalTag(tag), tag);
   }
   if (kept.size > limits.tagsPerDevice) throw invalid(`A device has at most ${limits.tagsPerDevice} tags.`);
@@ -70,6 +72,19 @@ export function checkTags(tags: readonly string[], limits: TagLimits = azureTagL
     if ([...kept.keys()].filter((tag) => tag.startsWith(kind)).length > 1)
       throw invalid('A device has one user and one installation id.');
   return [...kept.values()];
+}
+
+/** Of an installation or of its user: they become tags. Throws Refusal('bad_request'). */
+export function checkId(id: string, name: string): string {
+  if (idPattern.test(id)) return id;
+  const shown = id.length > 60 ? `${id.slice(0, 60)}…` : id;
+  throw invalid(`${name} "${shown}" is not 1 to 256 letters, digits and - _ @ # . : =`);
+}
+
+/** The limit is that of words which people choose; ids have their own. */
+function isTooLong(tag: string, limits: TagLimits): boolean {
+  const id = specialTag.exec(tag)?.[2];
+  return id === undefined ? tag.length > limits.tagLength : !idPattern.test(id);
 }
 
 /** Throws Refusal('bad_request') with the position of what is wrong. */
@@ -175,7 +190,7 @@ function parseParenthesis(state: State): TagExpression {
 
 function checkLimits(tokens: readonly Token[], limits: TagLimits): void {
   const tags = tokens.filter(({ text }) => !['||', '&&', '!', '(', ')'].includes(text));
-  const long = tags.find(({ text }) => text.length > limits.tagLength);
+  const long = tags.find(({ text }) => isTooLong(text, limits));
   if (long !== undefined) throw invalid(`A tag has at most ${limits.tagLength} characters.`, long.at);
   const onlyOr = !tokens.some(({ text }) => text === '&&' || text === '!');
   const most = onlyOr ? limits.tagsInOrExpression : limits.tagsInExpression;

@@ -1,8 +1,10 @@
 // Templates: a payload in the platform's own form whose values are expressions. A template is read once, when the device registers it, into
 // a list of ready texts and expressions; rendering joins them, each value escaped for its place (JSON or XML), so no property can break out.
 
+import { checkDepth } from '../events/json.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { xml } from './drivers/payloads.ts';
+import { mostJsonDepth } from './message.ts';
 import {
   type Expression,
   evaluate,
@@ -123,6 +125,7 @@ function joinTexts(pieces: readonly Piece[]): Piece[] {
 function parseJson(body: string): unknown {
   // `$body` would put the whole message in the place of the template: Azure refuses it.
   if (body.trim() === '$body') throw new Refusal('bad_request', '$body is not allowed as a template.');
+  checkDepth(body, mostJsonDepth, 'The template');
   try {
     return JSON.parse(body);
   } catch (cause) {

@@ -21,6 +21,7 @@ type Open = { name: string; raw: string; attributes: Map<string, string>; childr
 /** Reads a document. Refuses with `bad_request` what is not well-formed. */
 export function parseXml(document: string): Element {
   const text = document.replace(/^\uFEFF?\s*(?:<\?xml[^?]*\?>)?/, '');
+  if (text.includes('\0')) throw broken('holds a zero character');
   const root: Open = { name: '', raw: '', attributes: new Map(), children: [], text: '' };
   const open: Open[] = [root];
   let elements = 0;

@@ -10,6 +10,7 @@ import { HubJobs } from '../hub/job-worker.ts';
 import { HubLanes } from '../hub/lanes.ts';
 import { defaultRules, type HubRule, listenRuleName } from '../hub/rules.ts';
 import { HubSender } from '../hub/sender.ts';
+import type { SendLimits } from '../hub/sends.ts';
 import type { TagLimits } from '../hub/tags.ts';
 import type { Database } from '../kit/database.ts';
 import { sealingKey } from '../kit/sealing.ts';
@@ -49,7 +50,8 @@ export async function startHubs({ settings, config, keys, database, signals, sta
   const tagLimits = tagLimitsOf(settings);
   const forms = { device: deviceLine(tagLimits), registration: registrationLine(tagLimits) };
   const jobs = stack.use(HubJobs.start({ database, forms, emit, now }));
-  return { lanes, sender, jobs, admin: { database, key, subject, tagLimits, now }, rules: rulesOf(settings, keys) };
+  const admin = { database, key, subject, tagLimits, sendLimits: sendLimitsOf(settings), now };
+  return { lanes, sender, jobs, admin, rules: rulesOf(settings, keys) };
 }
 
 /** What HTTP serves of them. */
@@ -80,6 +82,15 @@ function tagLimitsOf(settings: Settings): TagLimits {
     tagLength: settings.hubTagLength,
     tagsInExpression: settings.hubExpressionTags,
     tagsInOrExpression: settings.hubOrTags,
+  };
+}
+
+function sendLimitsOf(settings: Settings): SendLimits {
+  return {
+    notificationBytes: settings.hubNotificationBytes,
+    batchAddresses: settings.hubBatchAddresses,
+    testDevices: settings.hubTestDevices,
+    daysAhead: settings.hubDaysAhead,
   };
 }
 

@@ -140,6 +140,14 @@ export const settingsTable = {
     'How many tags an expression may name, if it has more than || between them.',
   ),
   hubOrTags: given(integer(1, 1_000, 'tags'), '20', 'How many tags an expression may name that only joins them by ||.'),
+  hubNotificationBytes: given(
+    integer(1_024, 4 * 1024 * 1024, 'bytes'),
+    '65536',
+    'How large the body of a send to a hub may be.',
+  ),
+  hubBatchAddresses: given(integer(1, 10_000, 'addresses'), '1000', 'How many addresses a send to addresses may name.'),
+  hubTestDevices: given(integer(1, 100, 'devices'), '10', 'How many devices a test send reaches.'),
+  hubDaysAhead: given(integer(1, 366, 'days'), '7', 'How many days ahead a send to a hub may be scheduled.'),
   linkKey: secret(
     secretKey(16),
     'made at the first start and kept in the data folder',

@@ -16,6 +16,7 @@ import { HubJobs } from '../../src/hub/job-worker.ts';
 import { HubLanes } from '../../src/hub/lanes.ts';
 import { defaultRules } from '../../src/hub/rules.ts';
 import { HubSender } from '../../src/hub/sender.ts';
+import { azureSendLimits } from '../../src/hub/sends.ts';
 import { azureTagLimits } from '../../src/hub/tags.ts';
 import { InboxStream } from '../../src/inbox/stream.ts';
 import type { Database } from '../../src/kit/database.ts';
@@ -92,7 +93,7 @@ export function useServer(
       forms: { device: deviceLine(azureTagLimits), registration: registrationLine(azureTagLimits) },
     });
     const hubs = {
-      admin: { database, key: HUB_KEY, subject, tagLimits: azureTagLimits, now },
+      admin: { database, key: HUB_KEY, subject, tagLimits: azureTagLimits, sendLimits: azureSendLimits, now },
       defaultRules: defaultRules({ fullKey: 'full-key-of-the-tests', listenKey: 'listen-key-of-the-tests' }),
       push: { database, lanes, now },
       wake: () => hubSender.wake(),

@@ -70,7 +70,10 @@ export function detailsXml(send: Send, origin: string): string {
   const body = message.kind === 'native' ? message.body : JSON.stringify(message.properties);
   const parts = [
     textTag('NotificationId', send.id),
-    textTag('Location', `${origin}/${send.hub}/messages/${send.id}?api-version=2020-06`),
+    textTag(
+      'Location',
+      `sb${origin.slice('https'.length)}/${encodeURIComponent(send.hub)}/messages/${send.id}?api-version=2020-06`,
+    ),
     textTag('State', send.state),
     textTag('EnqueueTime', send.enqueuedAt.toISOString()),
     textTag('StartTime', send.startedAt?.toISOString()),

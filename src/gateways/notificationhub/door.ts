@@ -68,7 +68,7 @@ export type Operation = {
   readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   readonly kind: string;
   readonly rest: 'none' | 'some';
-  readonly right: HubRight | 'signature';
+  readonly right: HubRight | 'signature' | ((call: Pick<Call, 'query'>) => HubRight);
   readonly ofNamespace?: boolean;
   run(deps: HubDoorDeps, call: Call): Promise<Answer>;
 };
@@ -89,7 +89,7 @@ const xmlType = 'application/xml; charset=utf-8';
 /** For `HttpDeps.gateways`. */
 export function notificationHubDoor(deps: HubDoorDeps): (app: App) => void {
   return (app) => {
-    // A path of one segment could be anybody's: it is the door's when it comes with a signature.
+    // A path of another shape could be anybody's: it is the door's when it comes with a signature.
     app.addConstraintStrategy({
       name: 'signed',
       storage: constraintStore,
@@ -104,14 +104,13 @@ export function notificationHubDoor(deps: HubDoorDeps): (app: App) => void {
 
 function operationRoutes(app: App, deps: HubDoorDeps): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: mostBodyBytes }, (_request, body, done) =>
-    done(null, body),
-  );
+  const bodyLimit = mostBodyBytes(deps.admin.sendLimits);
+  app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit }, (_request, body, done) => done(null, body));
   const handler = (request: Request, reply: Reply) => serve(deps, request, reply);
   for (const url of [`/:hub/${anyCase(kinds)}`, `/:hub/${anyCase(kinds)}/*`])
     app.route({ method: [...methods], url, ...options, handler });
-  for (const url of ['/:hub', '/:hub/', '/$Resources/*'])
-    app.route({ method: ['GET', 'PUT', 'DELETE'], url, ...options, constraints: { signed: 'yes' }, handler });
+  for (const url of ['/:hub', '/:hub/', '/*'])
+    app.route({ method: [...methods], url, ...options, constraints: { signed: 'yes' }, handler });
 }
 
 /** A parameter of the path that is one of these words. The router itself tells cases apart, and clients write both. */
@@ -128,18 +127,19 @@ function fileRoutes(app: App, deps: HubDoorDeps): void {
     url: '/:hub/files/*',
     ...options,
     handler: async (request, reply) => {
-      const [hub, , ...path] = segmentsOf(request);
-      await admit(deps, request, hub!, { right: 'Manage' });
+      const [name, , ...path] = segmentsOf(request);
+      const access = await admit(deps, request, name!, { right: 'Manage' });
       const { method, body } = request;
-      return send(request, reply, await answerFile(deps, { method, hub: hub!, path: path.join('/'), body }));
+      const hub = access?.hub ?? name!;
+      return send(request, reply, await answerFile(deps, { method, hub, path: path.join('/'), body }));
     },
   });
 }
 
 async function serve(deps: HubDoorDeps, request: Request, reply: Reply): Promise<Reply> {
-  const [first, second = '', ...others] = segmentsOf(request);
+  const [first = '', second = '', ...others] = segmentsOf(request);
   // The list of hubs begins with its kind, everything else with a hub.
-  const [hub, kind, rest] = first === '$Resources' ? ['', first, [second]] : [first!, second, others];
+  const [name, kind, rest] = first.toLowerCase() === '$resources' ? ['', first, [second]] : [first, second, others];
   const same = (each: Operation) => each.kind === kind.toLowerCase() && (each.rest === 'some') === rest.length > 0;
   const operation = operations.find((each) => each.method === request.method && same(each));
   if (operation === undefined) {
@@ -149,12 +149,14 @@ async function serve(deps: HubDoorDeps, request: Request, reply: Reply): Promise
       known ? 'The method is not possible here.' : 'There is nothing at this path.',
     );
   }
-  const access = await admit(deps, request, hub, operation);
+  const query = queryOf(request);
+  const right = typeof operation.right === 'function' ? operation.right({ query }) : operation.right;
+  const access = await admit(deps, request, name, { ...operation, right });
   const call: Call = {
-    hub,
+    hub: access?.hub ?? name,
     settings: access?.settings ?? {},
     rest: rest.join('/'),
-    query: new Map([...urlOf(request).searchParams].map(([name, value]) => [name.toLowerCase(), value])),
+    query,
     headers: request.headers,
     body: Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '',
     origin: `https://${request.headers.host}`,
@@ -167,7 +169,7 @@ async function admit(
   deps: HubDoorDeps,
   request: Request,
   hub: string,
-  { right, ofNamespace = false }: Pick<Operation, 'right' | 'ofNamespace'>,
+  { right, ofNamespace = false }: { readonly right: HubRight | 'signature'; readonly ofNamespace?: boolean },
 ): Promise<HubAccess | undefined> {
   const access = ofNamespace ? undefined : await findHubAccess(deps.database, deps.admin.key, hub);
   const rules = { own: access?.rules ?? [], defaults: deps.defaultRules };
@@ -179,6 +181,10 @@ async function admit(
 
 function urlOf(request: Request): URL {
   return new URL(request.url, 'https://any');
+}
+
+function queryOf(request: Request): ReadonlyMap<string, string> {
+  return new Map([...urlOf(request).searchParams].map(([name, value]) => [name.toLowerCase(), withoutZero(value)]));
 }
 
 function segmentsOf(request: Request): string[] {
@@ -212,10 +218,14 @@ function send(request: Request, reply: Reply, answer: Streamed): Reply {
 function answerError(deps: HubDoorDeps, error: unknown, request: Request, reply: Reply): Reply {
   const status = statusOf(error);
   if (status === undefined) deps.emit({ name: 'hub.failed', error });
+  // Node warns of it in HTTP/2, where nothing has to be closed.
+  if (request.raw.httpVersionMajor === 2) reply.removeHeader('connection');
   const detail = status === undefined ? 'The server failed at this; its log says why' : (error as Error).message;
   return send(request, reply, {
     status: status ?? 500,
     body: errorXml(status ?? 500, detail.replace(/\.$/, ''), trackingIdOf(request)),
+    // Without it the JavaScript client does not repeat a request that was one too many.
+    ...(status === 429 || status === 503 ? { headers: { 'retry-after': '1' } } : {}),
   });
 }
 
@@ -227,8 +237,15 @@ function trackingIdOf({ headers }: Request): string {
 
 function decode(text: string): string {
   try {
-    return decodeURIComponent(text);
-  } catch {
+    return withoutZero(decodeURIComponent(text));
+  } catch (error) {
+    if (error instanceof DoorError) throw error;
     throw new DoorError(400, 'The path is not percent-encoded as it should be.');
   }
+}
+
+/** No name has one, and PostgreSQL takes none. */
+function withoutZero(text: string): string {
+  if (text.includes('\0')) throw new DoorError(400, 'The address of the request holds a zero character.');
+  return text;
 }

@@ -1,10 +1,11 @@
 // Installations: JSON in, JSON out.
 
 import { deleteDevice, findDevice, patchDevice, putDevice } from '../../hub/devices.ts';
-import { type Installation, parseInstallation } from '../../hub/installation.ts';
+import { parseInstallation } from '../../hub/installation.ts';
 import { withLife } from '../../hub/rules.ts';
 import { DoorError } from './answers.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
+import { readJson } from './read-json.ts';
 
 const never = '9999-12-31T23:59:59.9999999Z';
 
@@ -30,7 +31,7 @@ async function get({ database, now }: HubDoorDeps, { hub, rest }: Call): Promise
   const device = await findDevice(database, hub, rest, now());
   if (device?.kind !== 'installation') throw new DoorError(404, 'Installation not found.');
   const body = JSON.stringify({
-    ...withoutEmpty(device.installation),
+    ...(withoutEmpty(device.installation) as object), // as it was one
     pushChannelExpired: device.gone,
     expirationTime: device.installation.expirationTime?.toISOString() ?? never,
     lastUpdate: device.updatedAt.toISOString(),
@@ -43,19 +44,13 @@ async function remove({ database }: HubDoorDeps, { hub, rest }: Call): Promise<A
   return { status: 204 };
 }
 
-/** What was not given is not there. */
-function withoutEmpty(installation: Installation): Record<string, unknown> {
-  const { tags, templates, pushVariables, secondaryTiles, ...rest } = installation;
-  const maps = Object.entries({ templates, pushVariables, secondaryTiles }).filter(
-    ([, map]) => Object.keys(map).length > 0,
-  );
-  return { ...rest, ...(tags.length > 0 ? { tags } : {}), ...Object.fromEntries(maps) };
+/** What was not given is not there: neither of the installation nor of its templates and tiles. */
+function withoutEmpty(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Date || Array.isArray(value)) return value;
+  const kept = Object.entries(value).filter(([, each]) => !isEmpty(each));
+  return Object.fromEntries(kept.map(([name, each]) => [name, withoutEmpty(each)]));
 }
 
-function readJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new DoorError(400, 'The body is no JSON.');
-  }
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !(value instanceof Date) && Object.keys(value).length === 0;
 }

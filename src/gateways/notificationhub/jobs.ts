@@ -57,12 +57,20 @@ function pathOf(call: Call, uri: string): string {
 
 /** What follows after the files of this hub. */
 function checkOwn({ hub, origin }: Call, uri: string): string {
-  const path = URL.parse(uri)?.pathname ?? '';
-  const found = /^\/(?:v1\/hubs\/)?([^/]+)\/files(?:\/(.*))?$/.exec(path);
+  const found = /^\/(?:v1\/hubs\/)?([^/]+)\/files(?:\/(.*))?$/.exec(pathIn(uri));
   const own = `${origin}/${encodeURIComponent(hub)}/files`;
-  if (found === null || decodeURIComponent(found[1]!).toLowerCase() !== hub.toLowerCase())
+  if (found === null || found[1]!.toLowerCase() !== hub.toLowerCase())
     throw new DoorError(400, `Files of jobs lie with the hub itself: give ${own} or a file below it, not "${uri}".`);
-  return decodeURIComponent(found[2] ?? '').replace(/\/+$/, '');
+  return (found[2] ?? '').replace(/\/+$/, '');
+}
+
+/** Decoded; empty for what is no address. */
+function pathIn(uri: string): string {
+  try {
+    return decodeURIComponent(new URL(uri).pathname);
+  } catch {
+    return '';
+  }
 }
 
 function addressOf({ hub, id }: Job, origin: string): string {

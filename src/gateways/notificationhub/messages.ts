@@ -1,6 +1,8 @@
 // Sends: to tags, to everybody, to one address, as a test, for later; and what became of them.
 
+import { createHash } from 'node:crypto';
 import { type Aim, aimsAt, directAims, type Message } from '../../hub/aims.ts';
+import { checkMessage } from '../../hub/message.ts';
 import { pushAims } from '../../hub/push.ts';
 import { readPushPage } from '../../hub/push-page.ts';
 import { cancelSend, enqueueSend, findSend, type SendJob } from '../../hub/sends.ts';
@@ -8,8 +10,6 @@ import { noTagLimits, parseTagExpression } from '../../hub/tags.ts';
 import { DoorError, detailsXml, outcomeXml } from './answers.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
 import { readBatch, readHandle, readMessage, readSchedule, readTags } from './read-send.ts';
-
-const mostTestDevices = 10;
 
 export const sendOperations: readonly Operation[] = [
   { method: 'POST', kind: 'messages', rest: 'none', right: 'Send', run: post },
@@ -20,7 +20,7 @@ export const sendOperations: readonly Operation[] = [
 ];
 
 async function post(deps: HubDoorDeps, call: Call): Promise<Answer> {
-  const job = readJob(deps, call);
+  const job = await readJob(deps, call);
   if (isOn(call, 'test')) return testSend(deps, call, job);
   return enqueue(deps, call, job);
 }
@@ -28,14 +28,17 @@ async function post(deps: HubDoorDeps, call: Call): Promise<Answer> {
 /** One notification to many addresses, as two parts: the notification and the list. */
 async function postBatch(deps: HubDoorDeps, call: Call): Promise<Answer> {
   if (call.rest !== '$batch') throw new DoorError(404, 'There is nothing at this path.');
-  const { notification, addresses } = readBatch(call.headers['content-type'] ?? '', call.body);
-  const message = readMessage(call.headers, notification);
+  const limits = deps.admin.sendLimits;
+  const { notification, addresses } = readBatch(call.headers['content-type'] ?? '', call.body, limits);
+  const message = await checkMessage(deps, call.hub, readMessage(call.headers, notification, limits));
   if (message.kind === 'template') throw new DoorError(400, 'A template cannot be sent to an address.');
+  if (message.platform === 'browser')
+    throw new DoorError(400, 'A browser has more than an address: send to one at a time.');
   return enqueue(deps, call, { message, to: addresses });
 }
 
 async function schedule(deps: HubDoorDeps, call: Call): Promise<Answer> {
-  return enqueue(deps, call, readJob(deps, call), readSchedule(call.headers));
+  return enqueue(deps, call, await readJob(deps, call), readSchedule(call.headers));
 }
 
 async function cancel({ database, now }: HubDoorDeps, { hub, rest }: Call): Promise<Answer> {
@@ -50,25 +53,36 @@ async function telemetry({ database }: HubDoorDeps, { hub, rest, origin }: Call)
   return { status: 200, body: detailsXml(send, origin) };
 }
 
-function readJob({ admin }: HubDoorDeps, call: Call): SendJob {
-  const message = readMessage(call.headers, call.body);
-  if (!isOn(call, 'direct')) return { message, tags: readTags(call.headers, admin.tagLimits) };
+async function readJob(deps: HubDoorDeps, call: Call): Promise<SendJob> {
+  const { tagLimits, sendLimits } = deps.admin;
+  const message = await checkMessage(deps, call.hub, readMessage(call.headers, call.body, sendLimits));
+  if (!isOn(call, 'direct')) return { message, tags: readTags(call.headers, tagLimits) };
   if (message.kind === 'template') throw new DoorError(400, 'A template cannot be sent to an address.');
-  return { message, to: [readHandle(call.headers)] };
+  return { message, to: [readHandle(call.headers, message)] };
 }
 
 async function enqueue(deps: HubDoorDeps, call: Call, job: SendJob, dueAt?: Date): Promise<Answer> {
   const { hub, headers, origin } = call;
-  const given = headers['x-ms-client-request-id'];
-  const requestId = typeof given === 'string' && given !== '' ? given.slice(0, 200) : undefined;
-  const id = await enqueueSend(deps.database, hub, job, deps.now(), { requestId, dueAt });
+  const { daysAhead } = deps.admin.sendLimits;
+  const id = await enqueueSend(deps.database, hub, job, deps.now(), {
+    requestId: requestIdOf(headers),
+    dueAt,
+    daysAhead,
+  });
   deps.wake();
   const kind = dueAt === undefined ? 'messages' : 'schedulednotifications';
   const location = `${origin}/${encodeURIComponent(hub)}/${kind}/${id}?api-version=2020-06`;
   return { status: 201, headers: { Location: location } };
 }
 
-/** To ten devices at most, and the answer says at once what each came to. */
+/** The same text is the same request; a long one is kept as its hash. */
+function requestIdOf(headers: Call['headers']): string | undefined {
+  const given = headers['x-ms-client-request-id'];
+  if (typeof given !== 'string' || given === '') return undefined;
+  return given.length <= 200 ? given : createHash('sha256').update(given).digest('base64url');
+}
+
+/** To a few devices, and the answer says at once what each came to. */
 async function testSend(deps: HubDoorDeps, { hub, origin }: Call, job: SendJob): Promise<Answer> {
   const aims = job.to ? directAims(job.message, job.to) : await testAims(deps, hub, job.message, job.tags);
   const pushed = await pushAims(deps, hub, aims);
@@ -77,7 +91,7 @@ async function testSend(deps: HubDoorDeps, { hub, origin }: Call, job: SendJob):
 }
 
 async function testAims(
-  { database, now }: HubDoorDeps,
+  { database, admin, now }: HubDoorDeps,
   hub: string,
   message: Message,
   tags: string | undefined,
@@ -86,7 +100,7 @@ async function testAims(
   const platform = message.kind === 'native' ? message.platform : undefined;
   const range = { after: '', limit: 1_000 };
   const { devices } = await readPushPage(database, { hub, platform, expression }, range, now());
-  return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, mostTestDevices);
+  return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, admin.sendLimits.testDevices);
 }
 
 /** `?test`, `?test=true`. */

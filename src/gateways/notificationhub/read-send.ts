@@ -4,17 +4,25 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Message } from '../../hub/aims.ts';
 import type { Platform } from '../../hub/drivers/driver.ts';
 import type { PushChannel } from '../../hub/installation.ts';
+import type { SendLimits } from '../../hub/sends.ts';
 import { parseTagExpression, type TagLimits } from '../../hub/tags.ts';
 import { DoorError, formats } from './answers.ts';
+import { readJson } from './read-json.ts';
 
-/** Of a whole request: a batch carries a thousand addresses beside its notification of 64 KiB. */
-export const mostBodyBytes = 512 * 1024;
-const mostNotificationBytes = 64 * 1024;
-const mostAddresses = 1_000;
+/** Of Windows, whose addresses are the longest, with what a list writes around them. */
+const bytesOfAddress = 1_100;
+/** Installations and registrations with their templates. */
+const leastBodyBytes = 512 * 1024;
+
+/** Of a whole request: a batch carries a list of addresses beside its notification. */
+export function mostBodyBytes({ notificationBytes, batchAddresses }: SendLimits): number {
+  return Math.max(leastBodyBytes, notificationBytes + batchAddresses * bytesOfAddress);
+}
 
 /** Throws DoorError 400 for what cannot be pushed. */
-export function readMessage(headers: IncomingHttpHeaders, body: string): Message {
-  if (Buffer.byteLength(body) > mostNotificationBytes) throw new DoorError(413, 'A notification has at most 64 KiB.');
+export function readMessage(headers: IncomingHttpHeaders, body: string, limits: SendLimits): Message {
+  if (Buffer.byteLength(body) > limits.notificationBytes)
+    throw new DoorError(413, `A notification has at most ${limits.notificationBytes} bytes.`);
   const format = text(headers, 'servicebusnotification-format')?.toLowerCase();
   if (format === undefined) throw new DoorError(400, 'The header ServiceBusNotification-Format is missing.');
   if (format === 'template') return { kind: 'template', properties: readProperties(body) };
@@ -27,25 +35,32 @@ export function readMessage(headers: IncomingHttpHeaders, body: string): Message
   return { kind: 'native', platform: platform as Platform, body: plain, headers: passedOn(headers) };
 }
 
-/** Undefined: to everybody. The expression is checked. */
+/** Undefined: to everybody. The expression is checked; an empty one is refused, because nobody means everybody by it. */
 export function readTags(headers: IncomingHttpHeaders, limits: TagLimits): string | undefined {
-  const tags = text(headers, 'servicebusnotification-tags');
-  if (tags !== undefined) parseTagExpression(tags, limits);
+  const tags = headers['servicebusnotification-tags'];
+  if (typeof tags !== 'string') return undefined;
+  if (tags.trim() === '')
+    throw new DoorError(400, 'ServiceBusNotification-Tags is empty; leave the header out to send to everybody.');
+  parseTagExpression(tags, limits);
   return tags;
 }
 
 /** The address of a direct send. */
-export function readHandle(headers: IncomingHttpHeaders): PushChannel {
+export function readHandle(headers: IncomingHttpHeaders, message: Message): PushChannel {
   const handle = text(headers, 'servicebusnotification-devicehandle');
   if (handle === undefined) throw new DoorError(400, 'The header ServiceBusNotification-DeviceHandle is missing.');
+  if (message.kind !== 'native' || message.platform !== 'browser') return handle;
   const [auth, p256dh] = [text(headers, 'auth'), text(headers, 'p256dh')];
-  return auth !== undefined && p256dh !== undefined ? { endpoint: handle, auth, p256dh } : handle;
+  if (auth === undefined || p256dh === undefined)
+    throw new DoorError(400, 'A send to a browser needs the headers Auth and P256DH.');
+  return { endpoint: handle, auth, p256dh };
 }
 
 /** The two parts of a batch; clients differ in blanks around the boundary and in the last line break. */
 export function readBatch(
   contentType: string,
   body: string,
+  limits: SendLimits,
 ): { readonly notification: string; readonly addresses: readonly string[] } {
   const boundary = /boundary\s*=\s*"?([^";]+)"?/i.exec(contentType)?.[1];
   if (boundary === undefined) throw new DoorError(400, 'A batch is multipart/mixed with a boundary.');
@@ -58,37 +73,29 @@ export function readBatch(
   const [notification, devices] = [parts.get('notification'), parts.get('devices')];
   if (notification === undefined || devices === undefined)
     throw new DoorError(400, 'A batch has two parts: notification and devices.');
-  return { notification, addresses: readAddresses(devices) };
+  return { notification, addresses: readAddresses(devices, limits.batchAddresses) };
 }
 
-function readAddresses(text: string): string[] {
-  let given: unknown;
-  try {
-    given = JSON.parse(text);
-  } catch {
-    throw new DoorError(400, 'The devices of a batch are a JSON list.');
-  }
+function readAddresses(text: string, most: number): string[] {
+  const given = readJson(text, 'The list of devices of the batch');
   if (!Array.isArray(given) || !given.every((each) => typeof each === 'string'))
     throw new DoorError(400, 'The devices of a batch are a list of texts.');
-  if (given.length > mostAddresses) throw new DoorError(400, `A batch has at most ${mostAddresses} devices.`);
+  if (given.length === 0) throw new DoorError(400, 'The batch names no device.');
+  if (given.length > most) throw new DoorError(400, `A batch has at most ${most} devices.`);
   return given as string[]; // checked in the lines before
 }
 
 /** A time without a zone is in UTC. */
 export function readSchedule(headers: IncomingHttpHeaders): Date {
-  const given = text(headers, 'servicebusnotification-scheduletime') ?? '';
+  const given = text(headers, 'servicebusnotification-scheduletime');
+  if (given === undefined) throw new DoorError(400, 'The header ServiceBusNotification-ScheduleTime is missing.');
   const time = new Date(/(Z|[+-]\d\d:?\d\d)$/i.test(given) ? given : `${given}Z`);
   if (Number.isNaN(time.getTime())) throw new DoorError(400, 'ServiceBusNotification-ScheduleTime is no time.');
   return time;
 }
 
 function readProperties(body: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    throw new DoorError(400, 'The properties of a template send are no JSON.');
-  }
+  const value = readJson(body, 'The body of a template send');
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new DoorError(400, 'The properties of a template send are a flat JSON object.');
   return value as Record<string, unknown>; // checked in the line before

@@ -27,8 +27,8 @@ const kinds: Partial<Record<InstallationPlatform, readonly [prefix: string, memb
 };
 const headerLists: Partial<Record<InstallationPlatform, string>> = { apns: 'Apns', wns: 'Wns', mpns: 'Mpns' };
 const never = '9999-12-31T23:59:59.9999999Z';
-/** The name of a registration's template that has none. */
-const unnamed = 'template';
+/** The name of a registration's template that has none: one that nobody gives. */
+const unnamed = '(unnamed)';
 
 /** Throws Refusal or DoorError 400. `id`: the registration's. */
 export function readRegistration(body: string, id: string, limits: TagLimits): Installation {
@@ -72,6 +72,7 @@ function readDescription(description: Element | undefined, id: string, limits: T
       tags: tags.filter((each) => each !== ''),
       templates: name === prefix ? {} : readTemplate(description, platform),
       ...(variables === undefined ? {} : { pushVariables: variables }),
+      secondaryTileName: childText(description, 'SecondaryTileName'),
     },
     id,
     limits,
@@ -114,14 +115,14 @@ function printDescription(device: Device, cdata = true): string {
   return tag(`${kind}RegistrationDescription`, parts.join(''), connectNamespace);
 }
 
-function printChannel({ platform, pushChannel }: Installation, member: string): string {
+function printChannel({ platform, pushChannel, secondaryTileName }: Installation, member: string): string {
   if (typeof pushChannel !== 'string')
     return (
       textTag('Endpoint', pushChannel.endpoint) +
       textTag('P256DH', pushChannel.p256dh) +
       textTag('Auth', pushChannel.auth)
     );
-  if (platform !== 'baidu') return textTag(member, pushChannel);
+  if (platform !== 'baidu') return textTag(member, pushChannel) + textTag('SecondaryTileName', secondaryTileName);
   const [user, channel] = splitBaidu(pushChannel);
   return textTag('BaiduUserId', user) + textTag('BaiduChannelId', channel);
 }
@@ -160,10 +161,20 @@ function typeName(description: Element | undefined): string {
 }
 
 function readChannel(description: Element, platform: InstallationPlatform, member: string): unknown {
-  const address = childText(description, member);
-  if (platform === 'baidu') return `${childText(description, 'BaiduUserId') ?? ''}-${address ?? ''}`;
-  if (platform !== 'browser') return platform === 'apns' ? address?.toUpperCase() : address;
-  return { endpoint: address, p256dh: childText(description, 'P256DH'), auth: childText(description, 'Auth') };
+  const address = need(description, member);
+  if (platform === 'baidu') return `${need(description, 'BaiduUserId')}-${address}`;
+  if (platform === 'browser')
+    return { endpoint: address, p256dh: need(description, 'P256DH'), auth: need(description, 'Auth') };
+  if (platform !== 'apns') return address;
+  if (!/^(?:[0-9a-f]{2})+$/i.test(address))
+    throw new DoorError(400, 'DeviceToken is a text of hexadecimal digits, two for each byte.');
+  return address.toUpperCase();
+}
+
+function need(description: Element, member: string): string {
+  const given = childText(description, member);
+  if (given === undefined) throw new DoorError(400, `The registration has no ${member}.`);
+  return given;
 }
 
 function readTemplate(description: Element, platform: InstallationPlatform): Record<string, unknown> {
@@ -174,7 +185,7 @@ function readTemplate(description: Element, platform: InstallationPlatform): Rec
   const priority = childText(description, 'Priority');
   return {
     [childText(description, 'TemplateName') ?? unnamed]: {
-      body: childText(description, 'BodyTemplate'),
+      body: need(description, 'BodyTemplate'),
       headers: { ...(priority === undefined ? {} : { 'apns-priority': priority }), ...Object.fromEntries(headers) },
       expiry: childText(description, 'Expiry'),
     },

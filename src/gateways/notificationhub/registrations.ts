@@ -18,7 +18,14 @@ export const registrationOperations: readonly Operation[] = [
   { method: 'PUT', kind: 'registrations', rest: 'some', right: 'Listen', run: put },
   { method: 'GET', kind: 'registrations', rest: 'some', right: 'Listen', run: get },
   { method: 'DELETE', kind: 'registrations', rest: 'some', right: 'Listen', run: remove },
-  { method: 'GET', kind: 'registrations', rest: 'none', right: 'Manage', run: list },
+  {
+    method: 'GET',
+    kind: 'registrations',
+    rest: 'none',
+    // An app may look up what it registered under its own address.
+    right: ({ query }) => (query.has('$filter') ? 'Listen' : 'Manage'),
+    run: list,
+  },
   { method: 'GET', kind: 'tags', rest: 'some', right: 'Manage', run: listByTag },
 ];
 
@@ -68,13 +75,21 @@ async function page(
   const top = Number(query.get('$top') ?? mostListed);
   if (!Number.isInteger(top) || top < 1) throw new DoorError(400, '$top must be a number from 1 to 100.');
   const limit = Math.min(top, mostListed);
-  const after = Buffer.from(query.get('continuationtoken') ?? '', 'base64url').toString();
+  const after = readToken(query.get('continuationtoken') ?? '');
   const devices = await listRegistrations(database, { hub, ...where }, { after, limit }, now());
   const more = devices.length === limit;
   const next: Record<string, string> = more
     ? { 'x-ms-continuationtoken': Buffer.from(devices.at(-1)!.id).toString('base64url') }
     : {};
   return { status: 200, body: printRegistrations(devices, origin, hub), type: feedType, headers: next };
+}
+
+/** The id where the page before ended. */
+function readToken(token: string): string {
+  const id = Buffer.from(token, 'base64url').toString();
+  if (Buffer.from(id).toString('base64url') !== token || !/^[-_@#.:=\w]*$/.test(id))
+    throw new DoorError(400, 'The continuation token is none of ours.');
+  return id;
 }
 
 /** Whatever member the filter names: .NET calls every address a ChannelUri, and encodes it once more. */

@@ -4,6 +4,7 @@ import type { Message } from '../../../hub/aims.ts';
 import { parsePlatform } from '../../../hub/credentials.ts';
 import { getHub } from '../../../hub/hub-admin.ts';
 import { pushPlatforms } from '../../../hub/lanes.ts';
+import { checkMessage } from '../../../hub/message.ts';
 import { noticeMessages } from '../../../hub/notice-sends.ts';
 import { cancelSend, enqueueSend, findSend, listSends, type Send, type SendJob } from '../../../hub/sends.ts';
 import { parseTagExpression, type TagLimits } from '../../../hub/tags.ts';
@@ -94,15 +95,18 @@ export function pushRoutes(app: App, { hubs }: HubDeps): void {
   const path = '/v1/hubs/:hub/sends';
   app.post(path, { config: { access: onHub('send') }, schema: postSchema }, async ({ params, body }, reply) => {
     const { credentials } = await getHub(database, admin.key, params.hub);
-    const jobs = jobsOf(
+    const given = jobsOf(
       body,
       pushPlatforms.filter((platform) => credentials[platform] !== undefined),
       admin.tagLimits,
     );
+    const jobs = await Promise.all(
+      given.map(async (job) => ({ ...job, message: await checkMessage(hubs.push, params.hub, job.message) })),
+    );
     const dueAt = body.at === undefined ? undefined : new Date(body.at);
     const enqueue = (tx: Tx, job: SendJob, i: number) => {
       const requestId = body.requestId && (i === 0 ? body.requestId : `${body.requestId}/${i}`);
-      return enqueueSend(tx, params.hub, job, now(), { requestId, dueAt });
+      return enqueueSend(tx, params.hub, job, now(), { requestId, dueAt, daysAhead: admin.sendLimits.daysAhead });
     };
     // To all of the platforms or to none: who gets no answer sends it again.
     const ids = await database.transaction((tx) => Promise.all(jobs.map((job, i) => enqueue(tx, job, i))));
