@@ -7,8 +7,7 @@ import { seal, unseal } from '../kit/sealing.ts';
 import type { Platform } from './drivers/driver.ts';
 import { makeVapidKeys } from './drivers/vapid.ts';
 import { checkHubName, type HubCredentials } from './hubs.ts';
-import { checkCredentials, lookAgainMs } from './lanes.ts';
-import { resumeLegs } from './legs.ts';
+import { checkCredentials } from './lanes.ts';
 import { checkRule, type HubRule, type HubSettings, sealRules } from './rules.ts';
 import type { SendLimits } from './sends.ts';
 import type { TagLimits } from './tags.ts';
@@ -92,10 +91,7 @@ export async function editHub(
     if (row === undefined) throw absent(name);
     const before = detailsOf(row, admin.key);
     const { credentials, rules, settings } = { ...before, ...edit(before) };
-    const changed = await write(tx, admin, name, { credentials, rules, settings });
-    if (JSON.stringify(before.credentials) !== JSON.stringify(changed.credentials))
-      await resumeLegs(tx, name, new Date(admin.now().getTime() + lookAgainMs + 500));
-    return changed;
+    return write(tx, admin, name, { credentials, rules, settings });
   });
 }
 
