@@ -110,16 +110,16 @@ function groupsOf(aims: readonly Aim[], codes: Uint8Array): Group[] {
   const groups: Group[] = [];
   const seen = new Map<string, string>();
   /** Addresses that come with several payloads: templates of one device, mostly. */
-  const more = new Map<string, string[]>();
+  const more = new Map<string, Set<string>>();
   let group: Group | undefined;
   for (let place = 0; place < aims.length; place += 1) {
     const aim = aims[place]!;
     const payload = seen.get(aim.handle);
     if (payload === undefined) seen.set(aim.handle, aim.payload);
-    else if (payload === aim.payload || more.get(aim.handle)?.includes(aim.payload)) {
+    else if (payload === aim.payload || more.get(aim.handle)?.has(aim.payload)) {
       codes[place] = outcomeCode.skipped;
       continue;
-    } else more.set(aim.handle, [...(more.get(aim.handle) ?? []), aim.payload]);
+    } else more.set(aim.handle, (more.get(aim.handle) ?? new Set()).add(aim.payload));
     if (group === undefined || !fits(group, aim)) group = groups.find((each) => fits(each, aim));
     if (group === undefined) {
       group = { platform: aim.platform, headers: aim.headers, part: aim.part, aims: [], places: [] };

@@ -8,7 +8,7 @@ export type ManyDevices = {
   readonly count: number;
   /** Of the one template that each has. It may use `name`, which differs from device to device. */
   readonly body: string;
-  /** A browser's subscription as JSON; or what every other handle begins with. */
+  /** A browser's subscription as JSON, whose endpoint goes on differently for each; or what every other handle begins with. */
   readonly address?: string;
 };
 
@@ -17,7 +17,8 @@ const makeDevices = `
   insert into device (hub, id, kind, platform, handle, handle_since, user_id, tags, definition, etag, created_at, updated_at)
   select $1, id, 'installation', $2, handle, now(), 'user-' || n, tags,
     json_build_object('installationId', id, 'userId', 'user-' || n, 'platform', $2,
-      'pushChannel', case when $2 = 'browser' then $4::json else to_json(handle) end, 'tags', own,
+      'pushChannel', case when $2 = 'browser' then jsonb_set($4::jsonb, '{endpoint}', to_jsonb($4::jsonb ->> 'endpoint' || handle))
+        else to_jsonb(handle) end, 'tags', own,
       'templates', json_build_object('order', json_build_object('body', $5::text, 'headers', json_build_object(),
         'tags', array[]::text[])),
       'pushVariables', json_build_object('name', 'Person ' || n), 'secondaryTiles', json_build_object())::text, 1, now(), now()

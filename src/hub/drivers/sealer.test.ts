@@ -35,11 +35,11 @@ test.each([0, 1])('with %i threads an urgent message overtakes, and a full queue
     sealer.seal({ text, keys, urgent, done: () => order.push(text) });
   let accepted = 1;
   while (note('normal')) accepted += 1;
-  expect(accepted).toBeLessThan(200);
+  expect(accepted).toBeLessThan(400);
   note('urgent', true);
   await sealer.whenRoom();
   await expect.poll(() => order.length).toBe(accepted + 1);
-  expect(order.indexOf('urgent')).toBeLessThan(70);
+  expect(order.indexOf('urgent')).toBeLessThan(130);
   await sealer.close();
 });
 

@@ -19,10 +19,11 @@ export type SealBatch = { readonly texts: readonly string[]; readonly keys: Uint
 export type SealedBatch = { readonly bodies: Uint8Array; readonly lengths: readonly number[] };
 
 const sliceMs = 4;
-const jobsPerBatch = 32;
+/** Some 10 ms of work: with fewer, waking each other costs the threads as much as a twentieth of it. */
+const jobsPerBatch = 64;
 const batchesPerThread = 2;
 /** Enough to keep threads busy, little enough that an urgent push is not far behind. */
-const maxWaiting = 128;
+const maxWaiting = 256;
 /** As many are sealed here as would take longer to hand to a thread. */
 const fewJobs = 32;
 const restMs = 30_000;
