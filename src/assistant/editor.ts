@@ -15,6 +15,8 @@ export type EditorDeps = {
   readonly posters: readonly Poster[];
   readonly decisionsOf: FindDecisions;
   readonly emit: Emit<ConversationSignal>;
+  /** This run of the node, see kit/run.ts. */
+  readonly run?: number | undefined;
 };
 
 const AT_ONCE = 100;
@@ -81,9 +83,9 @@ export class CardEditor {
   }
 
   async #round(): Promise<number> {
-    const { database, posters, decisionsOf } = this.#deps;
+    const { database, posters, decisionsOf, run } = this.#deps;
     const now = new Date();
-    const due = await claimEdits(database, AT_ONCE, now, new Date(now.getTime() + LEASE_MS));
+    const due = await claimEdits(database, AT_ONCE, now, new Date(now.getTime() + LEASE_MS), run);
     if (due.length === 0) return 0;
     const keys = due.map(({ card }) => card);
     const ids = [...new Set(keys.map(({ noticeId }) => noticeId))];

@@ -61,7 +61,7 @@ const CLAIM_EDITS = statement(
      select recipient_id, notice_id, channel, connection, place, delivery_id from posted_card
      where edit_due_at <= $1 order by edit_due_at limit $2 for update skip locked),
    claimed as (
-     update posted_card c set edit_due_at = $3 from due
+     update posted_card c set edit_due_at = $3, edit_claimed_by = $4 from due
      where (c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id)
        = (due.recipient_id, due.notice_id, due.channel, due.connection, due.place, due.delivery_id)
      returning c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id, c.activity_id, c.posted_at,
@@ -72,13 +72,18 @@ const CLAIM_EDITS = statement(
 
 const SETTLE_EDITS = statement(
   'assistant.settle-edits',
-  `update posted_card as c set edit_due_at = v.due_at, edit_cause = v.cause, edit_failures = v.failures,
+  `update posted_card as c set edit_due_at = v.due_at, edit_claimed_by = null, edit_cause = v.cause, edit_failures = v.failures,
      edited_at = coalesce(v.edited_at, c.edited_at)
    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[],
      $9::text[], $10::int[], $11::timestamptz[]) as v (recipient_id, notice_id, channel, connection, place, delivery_id,
      claimed_until, due_at, cause, failures, edited_at)
    where (c.recipient_id, c.notice_id, c.channel, c.connection, c.place, c.delivery_id)
      = (v.recipient_id, v.notice_id, v.channel, v.connection, v.place, v.delivery_id) and c.edit_due_at = v.claimed_until`,
+);
+
+const TAKE_BACK = statement(
+  'assistant.take-back-edits',
+  'update posted_card set edit_due_at = $2 where edit_due_at > $2 and edit_claimed_by = any($1::int[])',
 );
 
 const NEXT_EDIT = statement('assistant.next-edit', 'select min(edit_due_at) as at from posted_card');
@@ -147,9 +152,15 @@ type EditRow = {
   throttled_until: Date | null;
 };
 
-/** Takes edits that are due; whoever dies over them leaves them to the next one at `claimedUntil`. */
-export async function claimEdits(sql: Sql, limit: number, now: Date, claimedUntil: Date): Promise<DueEdit[]> {
-  const rows = await sql.query<EditRow>(CLAIM_EDITS, [now, limit, claimedUntil]);
+/** Takes edits that are due, for this run of the node; whoever dies over them leaves them to the next one at `claimedUntil`. */
+export async function claimEdits(
+  sql: Sql,
+  limit: number,
+  now: Date,
+  claimedUntil: Date,
+  run?: number | undefined,
+): Promise<DueEdit[]> {
+  const rows = await sql.query<EditRow>(CLAIM_EDITS, [now, limit, claimedUntil, run ?? null]);
   return rows.map((row) => ({ ...dueEdit(row), claimedUntil }));
 }
 
@@ -171,6 +182,11 @@ export async function settleEdits(sql: Sql, edits: readonly (readonly [DueEdit, 
     int4Array(edits.map(([, { failures }]) => failures)),
     edits.map(([, { editedAt }]) => editedAt ?? null),
   ]);
+}
+
+/** Makes due the edits that runs which are dead were making; wake the editor after the commit. */
+export async function takeBackEdits(sql: Sql, runs: readonly number[], now: Date): Promise<void> {
+  await sql.query(TAKE_BACK, [runs, now]);
 }
 
 /** When the next edit is due; undefined: none is. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/support/database.ts';
 import type { ClaimedDelivery } from './channel.ts';
-import { CLAIM, claimDue, nextDue, renewLeases } from './claim.ts';
+import { CLAIM, claimDue, nextDue, renewLeases, takeBackDeliveries } from './claim.ts';
 import type { Verdict } from './judge.ts';
 import { type Settlement, settle } from './settle.ts';
 import { plan, planned } from './test-deliveries.ts';
@@ -48,6 +48,27 @@ describe('claim and settle', () => {
     expect(new Set(taken).size).toBe(taken.length);
     const rest = await claim('email', 0, 500);
     expect(new Set([...taken, ...rest.map((each) => each.id)])).toEqual(new Set(ids));
+    await database.query('delete from delivery');
+  });
+
+  it('gives what a dead run held to the next at once, the first time, counted as a failure', async () => {
+    await plan(database, planned('held'), planned('settled'), planned('other'));
+    const byRun = (ms: number, run: number, limit = 10) =>
+      claimDue(database, { channel: 'email', limit, now: at(ms), leaseMs: 1_000, run });
+    const [, settled] = await byRun(0, 1, 2);
+    const [other] = await byRun(0, 2);
+    const back: Verdict = { kind: 'back', dueAt: at(500), cause: undefined };
+    await settle(database, [settlement(settled!, back)]);
+    const [again] = await byRun(500, 2);
+    expect(again!.id).toBe(settled!.id);
+    const takeBack = (ms: number) => database.transaction((tx) => takeBackDeliveries(tx, [1], at(ms)));
+    await takeBack(600);
+    const [held] = await byRun(600, 1);
+    expect(held).toMatchObject({ noticeId: 'held', attempt: 2, failures: 1 });
+    await takeBack(700);
+    expect(await byRun(700, 3)).toEqual([]);
+    expect((await byRun(1_600, 3)).map(({ noticeId }) => noticeId).sort()).toEqual(['held', 'other', 'settled']);
+    expect(other!.noticeId).toBe('other');
     await database.query('delete from delivery');
   });
 
@@ -123,7 +144,7 @@ describe('claim and settle', () => {
     await plan(database, ...Array.from({ length: 3_000 }, (_, i) => planned(`plan-${i}`, { channel: 'conversation' })));
     await database.query('analyze delivery');
     const explained = await database.transaction(async (tx) => {
-      const values = ['conversation', at(0), 100, at(1_000)];
+      const values = ['conversation', at(0), 100, at(1_000), 1];
       return tx.query<{ 'QUERY PLAN': string }>(`explain ${CLAIM.text}`, values);
     });
     const text = explained.map((row) => row['QUERY PLAN']).join('\n');

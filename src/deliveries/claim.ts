@@ -20,7 +20,7 @@ type ClaimedRow = {
 export const CLAIM = statement(
   'deliveries.claim',
   `update delivery
-   set attempt = attempt + 1, failures = failures + (leased_until is not null)::int, leased_until = $4
+   set attempt = attempt + 1, failures = failures + (leased_until is not null)::int, leased_until = $4, claimed_by = $5
    where id = any (array(
      select due.id
      from (values (2::smallint), (1::smallint), (0::smallint)) as lane (urgency)
@@ -62,13 +62,21 @@ const RENEW = statement(
    where delivery.id = held.id and delivery.attempt = held.attempt and delivery.leased_until is not null`,
 );
 
-/** Claims at most `limit` due deliveries, the urgent ones first, then by due time. */
+// A lease that has lapsed counts as a failure at the next claim. One that failed before waits for the end of its lease: a
+// server that dies over and over again must not use up all attempts within seconds.
+const TAKE_BACK = statement(
+  'deliveries.take_back',
+  `update delivery set leased_until = $2
+   where state = 'pending' and due_at <= $2 and leased_until > $2 and claimed_by = any($1::int[]) and failures = 0`,
+);
+
+/** Claims at most `limit` due deliveries for this run of the node, the urgent ones first, then by due time. */
 export async function claimDue(
   sql: Sql,
-  input: { channel: ChannelName; limit: number; now: Date; leaseMs: number },
+  input: { channel: ChannelName; limit: number; now: Date; leaseMs: number; run?: number | undefined },
 ): Promise<ClaimedDelivery[]> {
   const until = new Date(input.now.getTime() + input.leaseMs);
-  const rows = await sql.query<ClaimedRow>(CLAIM, [input.channel, input.now, input.limit, until]);
+  const rows = await sql.query<ClaimedRow>(CLAIM, [input.channel, input.now, input.limit, until, input.run ?? null]);
   // `returning` follows the storage, not the order of the claim.
   rows.sort((a, b) => b.urgency - a.urgency || a.due_at.getTime() - b.due_at.getTime());
   return rows.map((row) => claimed(input.channel, row));
@@ -86,6 +94,11 @@ export async function nextDue(sql: Sql, channel: ChannelName, now: Date): Promis
 /** Moves the end of the leases that this worker still holds. */
 export async function renewLeases(sql: Sql, held: readonly ClaimedDelivery[], until: Date): Promise<void> {
   await sql.query(RENEW, [held.map((each) => each.id), held.map((each) => each.attempt), until]);
+}
+
+/** Lets the leases of runs that are dead lapse; wake the lanes after the commit. */
+export async function takeBackDeliveries(sql: Sql, runs: readonly number[], now: Date): Promise<void> {
+  await sql.query(TAKE_BACK, [runs, now]);
 }
 
 function claimed(channel: ChannelName, row: ClaimedRow): ClaimedDelivery {

@@ -19,6 +19,8 @@ export type DispatcherDeps = {
   readonly markGone?: MarkGone;
   readonly clock?: Clock;
   readonly dice?: () => number;
+  /** This run of the node, see kit/run.ts. */
+  readonly run?: number;
 };
 
 export class Dispatcher {
@@ -35,7 +37,7 @@ export class Dispatcher {
     const markGoneFailed = (error: unknown) =>
       emit({ name: 'lane.failed', channel: undefined, doing: 'mark_gone', error });
     const settler = new Settler({ database, markGone: deps.markGone, markGoneFailed });
-    const laneDeps = { database, emit, clock, dice, settler };
+    const laneDeps = { database, emit, clock, dice, settler, run: deps.run };
     const lane = (channel: Channel) =>
       new Lane(laneDeps, channel, { ...defaultPolicy, ...deps.policy?.[channel.name] });
     const dispatcher = new Dispatcher(new Map(deps.channels.map((channel) => [channel.name, lane(channel)])));

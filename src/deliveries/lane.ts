@@ -22,6 +22,8 @@ export type LaneDeps = {
   readonly emit: Emit<DeliverySignal>;
   readonly clock: Clock;
   readonly dice: () => number;
+  /** This run of the node: what it has claimed is known as its own. */
+  readonly run: number | undefined;
 };
 
 type Down = Extract<Outcome, { kind: 'down' }>;
@@ -104,9 +106,9 @@ export class Lane {
     const limit = this.#room();
     if (limit === 0) return true;
     const now = new Date(this.#deps.clock.now());
-    const { database } = this.#deps;
+    const { database, run } = this.#deps;
     const { leaseMs, pollMs } = this.#policy;
-    const claim = claimDue(database, { channel: this.#channel.name, limit, now, leaseMs }).then((deliveries) => {
+    const claim = claimDue(database, { channel: this.#channel.name, limit, now, leaseMs, run }).then((deliveries) => {
       this.#send(deliveries);
       return deliveries.length;
     });

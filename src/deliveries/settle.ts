@@ -38,7 +38,7 @@ const SETTLE = statement(
      returning delivery.id, notice_id, recipient_id, channel
    ), kept as (
      update delivery
-     set leased_until = null,
+     set leased_until = null, claimed_by = null,
        state = case v.kind when 'dead' then 'dead' else 'pending' end,
        died_at = case v.kind when 'dead' then v.at end,
        reason = v.reason,

@@ -7,7 +7,7 @@ import { touchInboxes } from '../inbox/touch.ts';
 import type { Database } from '../kit/database.ts';
 import type { Broker } from '../topics/broker.ts';
 
-export type AnswersDeps = Pick<DecisionsDeps, 'emit' | 'pollMs'> & {
+export type AnswersDeps = Pick<DecisionsDeps, 'emit' | 'pollMs' | 'run'> & {
   readonly database: Database;
   readonly broker: Pick<Broker, 'publish' | 'browse' | 'topic'>;
   readonly inbox: InboxStream;
@@ -16,11 +16,12 @@ export type AnswersDeps = Pick<DecisionsDeps, 'emit' | 'pollMs'> & {
 const PAGE = 500;
 
 /** Not started yet: others may want to listen first. */
-export function openDecisions({ database, broker, inbox, emit, pollMs }: AnswersDeps): Decisions {
+export function openDecisions({ database, broker, inbox, emit, pollMs, run }: AnswersDeps): Decisions {
   const decisions = new Decisions({
     database,
     emit,
     pollMs,
+    run,
     publish: async (entity, message) => void (await broker.publish(entity, [message])),
     wasPublished: (entity, messageId, since) => wasPublished(broker, entity, messageId, since),
   });

@@ -41,6 +41,8 @@ export type ProactiveDeps = {
   readonly assistant: Assistant;
   readonly decisions: Decisions;
   readonly displayName: string;
+  /** This run of the node, see kit/run.ts. */
+  readonly run: number;
   /** Called after deliveries were planned. */
   readonly planned: () => void;
 };
@@ -76,7 +78,7 @@ export function openProactive(deps: ProactiveDeps): Proactive {
     ...(slack.size > 0 ? [new SlackPoster(slack)] : []),
     ...(connections.webhooks.size > 0 ? [new WebhookPoster(connections.webhooks)] : []),
   ];
-  const editor = new CardEditor({ database, posters, decisionsOf, emit });
+  const editor = new CardEditor({ database, posters, decisionsOf, emit, run: deps.run });
   const edit = () => editor.wake();
   decisions.onDecided(async ({ notices }) => {
     await requestEdits(database, notices);

@@ -5,6 +5,9 @@ import { Access } from '../access/access.ts';
 import { conversationPolicy } from '../assistant/channel.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
 import type { AnswerKeys } from '../assistant/decisions/link.ts';
+import { takeBackWork } from '../assistant/decisions/work.ts';
+import { takeBackEdits } from '../assistant/posted.ts';
+import { takeBackDeliveries } from '../deliveries/claim.ts';
 import { Dispatcher } from '../deliveries/dispatcher.ts';
 import { markGone } from '../deliveries/gone.ts';
 import { emailChannel, emailPolicy } from '../email/channel.ts';
@@ -23,6 +26,7 @@ import type { HubLanes } from '../hub/lanes.ts';
 import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
+import { beginRun, endRun, type Run, takeBack } from '../kit/run.ts';
 import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
 import { openDecisions } from './answers.ts';
@@ -49,9 +53,13 @@ type Wiring = {
   readonly signals: Signals;
   readonly stack: AsyncDisposableStack;
   readonly folder: string;
+  readonly run: Run;
 };
 
 type Rooms = Pick<CarillonServer, 'access' | 'url' | 'serviceBus' | 'hubConnectionString' | 'assistant'>;
+
+/** Its leases have to end first. */
+export type TakeBackSignal = { readonly name: 'server.take-back-failed'; readonly error: unknown };
 
 export type PagesSignal =
   | { readonly name: 'pages.built'; readonly tookMs: number }
@@ -90,7 +98,10 @@ export class CarillonServer {
     const pages = preparePages(signals.emit);
     const database = await openDatabase(settings, folder, { emit: signals.emit, stack });
     await pages;
-    const rooms = await startRooms({ settings, config, keys, database, signals, stack, folder });
+    const run = await beginRun(database, keys.nodeId);
+    // Last but the database and the lock: nothing is claimed any more. If it fails, the next run finds nothing to take back.
+    stack.defer(() => endRun(database, run).catch(() => {}));
+    const rooms = await startRooms({ settings, config, keys, database, signals, stack, folder, run });
     lock.announce(rooms.url);
     return new CarillonServer(stack.move(), { ...rooms, folder });
   }
@@ -102,7 +113,7 @@ export class CarillonServer {
 }
 
 async function startRooms(wiring: Wiring): Promise<Rooms> {
-  const { settings, config, keys, database, signals, stack } = wiring;
+  const { settings, config, keys, database, signals, stack, run } = wiring;
   const { emit } = signals;
   stack.use(new Housekeeping(database, settings, emit));
   const presets = [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] as const }];
@@ -111,7 +122,7 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const broker = await startBroker(wiring);
   const inbox = await InboxStream.start({ database, emit });
   stack.defer(() => inbox.stop());
-  const decisions = stack.use(openDecisions({ database, broker, inbox, emit }));
+  const decisions = stack.use(openDecisions({ database, broker, inbox, emit, run: run.number }));
   // Mails hold the address that HTTP listens on, so the dispatcher comes after it; until then nobody needs waking.
   let dispatcher: Dispatcher | undefined;
   let ready = false;
@@ -133,9 +144,24 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const serviceBus = stack.use(await startServiceBus(wiring, access, broker));
   decisions.start();
   proactive.editor.start();
+  takeBackAll(wiring, () => {
+    wake();
+    decisions.wake();
+    proactive.editor.wake();
+  });
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
   return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
+}
+
+/** What an earlier run of this node held when it died is due again. A long outbox takes a while: nobody waits for it. */
+function takeBackAll({ database, run, signals, stack }: Wiring, wake: () => void): void {
+  const emit: Emit<TakeBackSignal> = signals.emit;
+  const taking = takeBack(database, run, [takeBackDeliveries, takeBackWork, takeBackEdits]).then(
+    (any) => any && wake(),
+    (error: unknown) => emit({ name: 'server.take-back-failed', error }),
+  );
+  stack.defer(async () => void (await taking));
 }
 
 async function startAssistant(wiring: Wiring, broker: Broker, serviceUrl: () => string): Promise<Assistant> {
@@ -154,7 +180,7 @@ async function startAssistant(wiring: Wiring, broker: Broker, serviceUrl: () => 
 }
 
 function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisions, planned: () => void): Proactive {
-  const { settings, config, database, signals, stack } = wiring;
+  const { settings, config, database, signals, stack, run } = wiring;
   const proactive = openProactive({
     database,
     emit: signals.emit,
@@ -165,6 +191,7 @@ function startProactive(wiring: Wiring, assistant: Assistant, decisions: Decisio
     decisions,
     displayName: config.branding.name ?? defaultBrand.name,
     planned,
+    run: run.number,
   });
   stack.use(proactive.editor);
   stack.use(proactive.newcomers);
@@ -231,7 +258,7 @@ function topicLimits(settings: Wiring['settings']) {
 }
 
 function startDispatcher(
-  { settings, config, keys, database, signals, stack }: Wiring,
+  { settings, config, keys, database, signals, stack, run }: Wiring,
   publicUrl: string,
   lanes: HubLanes,
   proactive: Proactive,
@@ -255,7 +282,7 @@ function startDispatcher(
     ...(email ? [email] : []),
   ];
   const policy = { email: emailPolicy, mobile: mobilePolicy, conversation: conversationPolicy };
-  return stack.use(Dispatcher.start({ database, channels, policy, markGone, emit: signals.emit }));
+  return stack.use(Dispatcher.start({ database, channels, policy, markGone, emit: signals.emit, run: run.number }));
 }
 
 function linkKeys({ linkKey }: OwnKeys): UnsubscribeKeys & AnswerKeys {

@@ -11,7 +11,7 @@ import { type Answer, type Decided, decideOnce } from './decide.ts';
 import { expireQuestions } from './expire.ts';
 import { decisionOf, type QuestionRow } from './question.ts';
 import { type Reply, replyOf } from './reply.ts';
-import { claimWork, giveUpWork, postponeWork, type Work, workDone } from './work.ts';
+import { claimWork, giveUpWork, postponeWork, renewWork, type Work, workDone } from './work.ts';
 
 export type DecisionSignal =
   | { readonly name: 'decision.made'; readonly notification: string; readonly surface: string; readonly tookMs: number }
@@ -44,6 +44,8 @@ export type DecisionsDeps = {
   readonly emit: Emit<DecisionSignal>;
   /** How often it looks for what nobody woke it for, such as questions whose time is over; 5 s. */
   readonly pollMs?: number | undefined;
+  /** This run of the node, see kit/run.ts. */
+  readonly run?: number | undefined;
 };
 
 const LEASE_MS = 30_000;
@@ -127,11 +129,11 @@ export class Decisions {
   }
 
   async #round(): Promise<number> {
-    const { database, emit } = this.#deps;
+    const { database, emit, run } = this.#deps;
     try {
       const now = new Date();
       await expireQuestions(database, now);
-      const work = await claimWork(database, now, new Date(now.getTime() + LEASE_MS), CLAIMED);
+      const work = await claimWork(database, now, new Date(now.getTime() + LEASE_MS), CLAIMED, run);
       await Promise.all(work.map((each) => this.#carryOut(each)));
       return work.length;
     } catch (error) {
@@ -193,7 +195,7 @@ export class Decisions {
       told += notices.length;
       if (notices.length < TOLD_AT_ONCE) break;
       afterId = notices.at(-1)!.recipientId;
-      await postponeWork(database, { ...work, afterId }, new Date(Date.now() + LEASE_MS));
+      await renewWork(database, { ...work, afterId }, new Date(Date.now() + LEASE_MS));
     }
     await workDone(database, work, new Date());
     emit({ name: 'decision.told', notification: question.notification, notices: told });

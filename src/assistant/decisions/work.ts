@@ -40,7 +40,7 @@ const CLAIM = statement(
      select question_id, kind, tried_at from question_work
      where done_at is null and cause is null and due_at <= $1 order by due_at limit $3 for update skip locked
    ), claimed as (
-     update question_work as w set attempts = attempts + 1, tried_at = $1, due_at = $2 from due
+     update question_work as w set attempts = attempts + 1, tried_at = $1, due_at = $2, claimed_by = $4 from due
      where w.question_id = due.question_id and w.kind = due.kind
      returning w.question_id, w.kind, w.attempts, w.after_id, due.tried_at as before_tried_at
    )
@@ -54,7 +54,16 @@ const DONE = statement(
 );
 const POSTPONE = statement(
   'decisions.postpone-work',
+  'update question_work set due_at = $3, claimed_by = null where question_id = $1 and kind = $2 and done_at is null',
+);
+const RENEW = statement(
+  'decisions.renew-work',
   'update question_work set due_at = $3, after_id = $4 where question_id = $1 and kind = $2 and done_at is null',
+);
+const TAKE_BACK = statement(
+  'decisions.take-back-work',
+  `update question_work set due_at = $2
+   where done_at is null and cause is null and due_at > $2 and claimed_by = any($1::int[])`,
 );
 const GIVE_UP = statement(
   'decisions.give-up-work',
@@ -72,9 +81,15 @@ export async function follow(tx: Tx, settled: readonly { readonly id: string }[]
   return settled.length;
 }
 
-/** Takes what is due until `leaseUntil`: whoever dies with it gives it back by that. */
-export async function claimWork(sql: Sql, now: Date, leaseUntil: Date, limit: number): Promise<Work[]> {
-  const rows = await sql.query<WorkRow>(CLAIM, [now, leaseUntil, limit]);
+/** Takes what is due until `leaseUntil`, for this run of the node: whoever dies with it gives it back by that. */
+export async function claimWork(
+  sql: Sql,
+  now: Date,
+  leaseUntil: Date,
+  limit: number,
+  run?: number | undefined,
+): Promise<Work[]> {
+  const rows = await sql.query<WorkRow>(CLAIM, [now, leaseUntil, limit, run ?? null]);
   return rows.map(({ kind, attempts, before_tried_at, after_id, display_name, ...question }) => ({
     kind,
     attempt: attempts,
@@ -89,8 +104,18 @@ export async function workDone(sql: Sql, { question, kind }: Work, now: Date): P
   await sql.query(DONE, [question.id, kind, now]);
 }
 
-export async function postponeWork(sql: Sql, { question, kind, afterId }: Work, dueAt: Date): Promise<void> {
-  await sql.query(POSTPONE, [question.id, kind, dueAt, afterId]);
+export async function postponeWork(sql: Sql, { question, kind }: Work, dueAt: Date): Promise<void> {
+  await sql.query(POSTPONE, [question.id, kind, dueAt]);
+}
+
+/** Holds it until `leaseUntil`, and notes how far it has come. */
+export async function renewWork(sql: Sql, { question, kind, afterId }: Work, leaseUntil: Date): Promise<void> {
+  await sql.query(RENEW, [question.id, kind, leaseUntil, afterId]);
+}
+
+/** Makes due what runs that are dead were carrying out; wake the decisions after the commit. */
+export async function takeBackWork(sql: Sql, runs: readonly number[], now: Date): Promise<void> {
+  await sql.query(TAKE_BACK, [runs, now]);
 }
 
 export async function giveUpWork(sql: Sql, { question, kind }: Work, cause: string): Promise<void> {
