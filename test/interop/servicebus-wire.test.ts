@@ -1,5 +1,6 @@
 // The door by the byte: what libraries would not say or hide, and what the AMQP library behind the door had to be taught.
 // Each trap of that library has a test of its own here, and fails when its mend in amqp/mend.ts is taken away.
+import rhea from 'rhea';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AmqpDescribed } from '../../src/gateways/servicebus/amqp/decode.ts';
 import * as to from '../../src/gateways/servicebus/amqp/encode.ts';
@@ -21,8 +22,10 @@ import {
   TRANSFER,
   transfer,
 } from '../support/raw-amqp.ts';
+import { RheaClient } from '../support/rhea-client.ts';
 import { BusUnderTest, SAS_KEY } from '../support/service-bus.ts';
 
+const { types } = rhea;
 const message = (body: string) => Buffer.concat([to.section(0x75, to.binary(Buffer.from(body)))]);
 
 describe('the wire', () => {
@@ -167,6 +170,50 @@ describe('the wire', () => {
     // An int of four bytes, 401; the correlation id is the ulong that the message id was.
     expect(payload.includes(Buffer.concat([to.string('status-code'), Buffer.from([0x71, 0, 0, 1, 0x91])]))).toBe(true);
     expect(payload.includes(to.list([none, none, none, none, none, to.ulong(7)]))).toBe(true);
+  });
+
+  it('takes no request that nobody waits for, as of a sender who takes the node for a queue', async () => {
+    const { queue } = await bus.queue();
+    await using client = await begun();
+    client.write(attach('a', 0, false, '$cbs'), attach('b', 1, false, `${queue}/$management`));
+    await eventually(() => expect(client.of(FLOW)).toHaveLength(2));
+    client.write(transfer(0, 0, message('x')), transfer(1, 1, message('x')));
+    await eventually(() => expect(settledIn(client)).toBe(2));
+    const said = client.of(DISPOSITION).map(({ fields }) => conditionIn(fields[4]));
+    expect(said).toEqual(['amqp:not-allowed', 'amqp:not-allowed']);
+  });
+
+  it('tells of each message in a turn what became of it, and not of its neighbour', async () => {
+    const { queue } = await bus.queue({ requiresSession: true });
+    await using client = await begun();
+    client.write(attach('out', 0, false, queue));
+    await eventually(() => expect(client.of(FLOW)).toHaveLength(1));
+    const good = Buffer.concat([to.section(0x73, to.list([...Array(10).fill(none), to.string('s')])), message('x')]);
+    const bad = Buffer.from('rubbish');
+    client.write(...[bad, message('no session'), bad, good, good].map((each, id) => transfer(0, id, each)));
+    await eventually(() => expect(settledIn(client)).toBe(5));
+    const refusals = ['amqp:decode-error', 'amqp:not-allowed', 'amqp:decode-error'];
+    expect(outcomesIn(client)).toEqual([...refusals, ACCEPTED, ACCEPTED]);
+  });
+
+  it('does not tell that a lock held because the one before it did', async () => {
+    const { queue, sender } = await bus.queue();
+    await sender.sendMessages([{ body: 1 }, { body: 2 }, { body: 3 }]);
+    await using client = await begun();
+    client.write(attach('in', 0, true, queue), flow(0, 0, 3));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(3));
+    await using other = await RheaClient.open(bus.server.amqpPort, SAS_KEY);
+    const tag = client.of(TRANSFER)[1]!.fields[2] as Buffer;
+    const token = Buffer.from([3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15].map((at) => tag[at]!));
+    const tokens = types.wrap_array([token] as never, 0x98, undefined);
+    const taken = { 'disposition-status': 'suspended', 'lock-tokens': tokens };
+    expect((await other.manage(queue, 'update-disposition', taken)).status).toBe(200);
+    const accept = to.described(0x24, to.list([]));
+    client.write(frame(DISPOSITION, [to.boolean(true), to.uint(0), to.uint(2), to.boolean(false), accept]));
+    await eventually(() => expect(settledIn(client)).toBe(3));
+    expect(outcomesIn(client)).toEqual([ACCEPTED, 'com.microsoft:message-lock-lost', ACCEPTED]);
+    const counts = { activeMessageCount: 0, deadLetterMessageCount: 1 };
+    expect(await bus.admin.getQueueRuntimeProperties(queue)).toMatchObject(counts);
   });
 
   it('opens a coordinator, and knows its transactions from others', async () => {
@@ -334,6 +381,17 @@ function settledIn(client: RawClient): number {
     .of(DISPOSITION)
     .map(({ fields }) => [Number(fields[1]), Number(fields[2] ?? fields[1])] as const);
   return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+}
+
+const ACCEPTED = 'accepted';
+
+/** The condition that each delivery was refused with, in the order of their numbers. */
+function outcomesIn(client: RawClient): string[] {
+  const told = new Map<number, string>();
+  for (const { fields } of client.of(DISPOSITION))
+    for (let id = Number(fields[1]); id <= Number(fields[2] ?? fields[1]); id++)
+      told.set(id, conditionIn(fields[4]) ?? ACCEPTED);
+  return [...told].sort(([a], [b]) => a - b).map(([, condition]) => condition);
 }
 
 function conditionOf(error: unknown): string | undefined {

@@ -15,6 +15,10 @@ const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
 /** Replies that a client leaves lying without credit; beyond, the oldest ones are forgotten. */
 const MAX_WAITING = 500;
 
+/** Told to who has taken a node of requests for a queue: the message would be gone. */
+const NOBODY_LISTENS =
+  'This takes requests, and answers them on a receiver of the same node, which has to be there first.';
+
 export type Answer = (request: WireRequest) => Promise<WireReply>;
 
 /** Opens the link on which requests come. */
@@ -37,9 +41,10 @@ async function respond(
     if (isOversize(context.delivery))
       throw new Refusal('too_large', `A request has at most ${MAX_REQUEST_BYTES} bytes.`);
     const request = readRequest(context.message);
+    const reply = replies.find(link, request.replyTo);
+    if (!reply) throw new Refusal('bad_request', NOBODY_LISTENS);
     context.delivery.update(true, boxed(accepted()));
-    const reply = writeReply(request, await answer(request));
-    replies.find(link, request.replyTo)?.send(reply);
+    reply.send(writeReply(request, await answer(request)));
   } catch (error) {
     context.delivery.update(true, boxed(rejected(tell(error))));
   }
