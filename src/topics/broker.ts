@@ -7,7 +7,7 @@ import type { Entities } from './entities/entities.ts';
 import { deleteIdle } from './entities/idle.ts';
 import { type Entity, findEntity } from './entities/path.ts';
 import { Housekeeper, housekeepingDefaults } from './housekeeping.ts';
-import { checkMessages } from './log/check.ts';
+import { checkMessages, checkSessionId } from './log/check.ts';
 import { waitFor } from './log/connection.ts';
 import { cancelScheduled, countScheduled } from './log/scheduled.ts';
 import { type SettleStep, transact } from './log/transact.ts';
@@ -115,6 +115,7 @@ export class Broker {
     choice: SessionChoice = {},
     options: ReceiverOptions = {},
   ): Promise<Receiver | undefined> {
+    if (choice.id !== undefined) checkSessionId(choice.id);
     const deps = this.#receiverDeps(path);
     const end = steadyNow() + (choice.waitMs ?? 0);
     for (let left = choice.waitMs ?? 0; ; left = end - steadyNow()) {

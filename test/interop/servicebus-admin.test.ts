@@ -1,5 +1,6 @@
 // The administration with the unmodified official client: every setting goes in and comes out, errors have their codes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ADMIN_KEY } from '../support/server-process.ts';
 import { BusUnderTest, connectionString, name, releases, SAS_KEY } from '../support/service-bus.ts';
 
 const FOREVER = 'P10675199DT2H48M5.4775807S';
@@ -167,6 +168,56 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     const options = { tlsOptions: { ca: bus.ca }, retryOptions: { maxRetries: 0 } } as object;
     const wrong = new sdk.ServiceBusAdministrationClient(connectionString(bus.server.amqpPort, 'wrong'), options);
     await expect(wrong.createTopic(name('t'))).rejects.toMatchObject({ code: 'UnauthorizedRequestError' });
+  });
+
+  it('changes nothing when a part of what it is told is wrong, and says which in the words of the client', async () => {
+    const { queue } = await bus.queue();
+    const known = await bus.admin.getQueue(queue);
+    const half = { ...known, lockDuration: 'PT30S', autoDeleteOnIdle: 'PT1M' };
+    await expect(bus.admin.updateQueue(half)).rejects.toThrow(/'AutoDeleteOnIdle' must be PT5M or more/);
+    const rule = { keyName: 'r', accessRights: ['Manage'], claimType: 'SharedAccessKey' };
+    const guarded = { ...known, lockDuration: 'PT30S', authorizationRules: [rule] } as never;
+    await expect(bus.admin.updateQueue(guarded)).rejects.toMatchObject({ statusCode: 400 });
+    expect(await bus.admin.getQueue(queue)).toMatchObject({ lockDuration: 'PT1M' });
+    const fresh = name('queue');
+    await expect(bus.admin.createQueue(fresh, { authorizationRules: [rule] as never })).rejects.toThrow(
+      /rights of 'r'/,
+    );
+    expect(await bus.admin.queueExists(fresh)).toBe(false);
+    const say = (settings: object) => bus.admin.createQueue(fresh, settings);
+    await expect(say({ lockDuration: 'PT4S' })).rejects.toThrow(/'LockDuration' must be between PT5S and PT5M/);
+    await expect(say({ userMetadata: 'x'.repeat(1025) })).rejects.toThrow(/UserMetadata .* at most 1024 characters/);
+    await expect(say({ maxMessageSizeInKilobytes: 102_401 })).rejects.toThrow(/between 1 and 102400/);
+    await expect(say({ forwardTo: 'nowhere' })).rejects.toThrow(/no such queue or topic/);
+    await expect(say({ forwardTo: fresh })).rejects.toThrow(/to itself/);
+    await expect(say({ requiresSession: true, forwardTo: queue })).rejects.toThrow(/requires sessions/);
+  });
+
+  it('refuses pages and values that are none', async () => {
+    const { topic } = await bus.subscription();
+    const at = `http://127.0.0.1:${bus.server.amqpPort}`;
+    const ask = async (path: string, body?: string) => {
+      const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+      const answer = await fetch(at + path, body === undefined ? { headers } : { method: 'PUT', headers, body });
+      return [answer.status, /<Detail>(.*?) TrackingId/.exec(await answer.text())?.[1]];
+    };
+    expect(await ask('/$Resources/Topics?$top=0')).toEqual([400, "The value of '$top' is no whole number from 1 on."]);
+    expect((await ask('/$Resources/Topics?$skip=-1'))[0]).toBe(400);
+    expect((await ask('/$Resources/Topics?$skip=100000'))[0]).toBe(200);
+    for (const [type, text] of [
+      ['long', 'many'],
+      ['long', '9223372036854775808'],
+      ['int', '1.5'],
+      ['double', 'INF'],
+      ['boolean', 'perhaps'],
+      ['dateTime', 'today'],
+    ]) {
+      const value = `<Value p4:type="l28:${type}">${text}</Value>`;
+      const pairs = `<Properties><KeyValueOfstringanyType><Key>k</Key>${value}</KeyValueOfstringanyType></Properties>`;
+      const filter = `<RuleDescription><Filter i:type="CorrelationFilter">${pairs}</Filter></RuleDescription>`;
+      const answer = await ask(`/${topic}/Subscriptions/s/Rules/x`, `<entry><content>${filter}</content></entry>`);
+      expect(answer).toEqual([400, `&quot;${text}&quot; is no value of type ${type}.`]);
+    }
   });
 
   it('gives entities rules of their own, which open what they say and nothing else', async () => {

@@ -186,7 +186,8 @@ describe('$management', () => {
       manage(at, 'add-rule', { 'rule-name': rule, 'rule-description': description });
     expect((await add('b', sql)).status).toBe(200);
     expect((await add('a', correlation)).status).toBe(200);
-    expect(await add('a', sql)).toMatchObject({ status: 409, condition: 'com.microsoft:entity-already-exists' });
+    expect((await add('n', null as never)).status).toBe(400);
+    expect(await add('A', sql)).toMatchObject({ status: 409, condition: 'com.microsoft:entity-already-exists' });
     expect(await add('c', { 'sql-filter': { expression: 'AND' } })).toMatchObject({
       status: 400,
       condition: 'com.microsoft:argument-error',
@@ -237,6 +238,32 @@ describe('$management', () => {
     const left = await bus.client.acceptSession(queue, 's2');
     expect((await receiveAll(left as never, 3)).map(({ body }) => body)).toEqual(['s2', 's2', 's2']);
     await left.close();
+  });
+
+  it('refuses counts that are none, and numbers that no message has, as lasting mistakes', async () => {
+    const { queue } = await queueWith(['a']);
+    const huge = [Buffer.from('7fffffffffffffff', 'hex'), Buffer.from('8000000000000000', 'hex')];
+    for (const number of [long(-1), long(0), ...huge.map((bytes) => types.wrap_long(bytes as never))]) {
+      const numbers = types.wrap_list([number]);
+      for (const operation of ['cancel-scheduled-message', 'receive-by-sequence-number'])
+        expect(await manage(queue, operation, { 'sequence-numbers': numbers })).toMatchObject({
+          status: 404,
+          condition: 'com.microsoft:message-not-found',
+        });
+    }
+    const wrong = { status: 400, condition: 'com.microsoft:argument-error' };
+    for (const count of [int(0), int(-1), types.wrap_double(1.5), types.wrap_double(Number.NaN)])
+      for (const operation of ['peek-message', 'batch-delete-messages'])
+        expect(await manage(queue, operation, { 'message-count': count })).toMatchObject(wrong);
+    const { queue: sessions } = await bus.queue({ requiresSession: true });
+    const { topic } = await bus.subscription();
+    for (const page of [{ skip: int(-1) }, { top: int(-1) }, { top: types.wrap_double(0.5) }]) {
+      expect(await manage(sessions, 'get-message-sessions', page)).toMatchObject(wrong);
+      expect(await manage(`${topic}/Subscriptions/s`, 'enumerate-rules', page)).toMatchObject(wrong);
+    }
+    const far = { 'from-sequence-number': types.wrap_long(huge[0] as never), 'message-count': int(1) };
+    expect((await manage(queue, 'peek-message', far)).status).toBe(204);
+    expect((await bus.admin.getQueueRuntimeProperties(queue)).totalMessageCount).toBe(1);
   });
 
   it('answers what it does not know or cannot read, and goes on', async () => {

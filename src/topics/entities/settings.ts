@@ -72,6 +72,11 @@ const ranges: Readonly<Record<string, readonly [number, number]>> = {
   maxDeliveryCount: [1, 2_147_483_647],
 };
 
+const MOST_METADATA = 1024;
+const hints: Readonly<Record<string, string>> = {
+  userMetadata: ` It is a text of at most ${MOST_METADATA} characters.`,
+};
+
 const statuses: readonly unknown[] = ['active', 'disabled', 'sendDisabled', 'receiveDisabled'];
 
 /** `given` over `base`; refuses unknown names and values out of range. */
@@ -92,14 +97,15 @@ function checkSetting(name: string, value: unknown): void {
     ? typeof value === 'number' && Number.isInteger(value) && value >= range[0] && value <= range[1]
     : checkOther(name, value);
   if (!good) {
-    const words = range ? ` It must be an integer from ${range[0]} to ${range[1]}.` : '';
-    throw new Refusal('invalid_setting', `The setting ${name} is not valid.${words}`, { setting: name });
+    const words = range ? ` It must be an integer from ${range[0]} to ${range[1]}.` : (hints[name] ?? '');
+    const limits = range ? { least: range[0], most: range[1] } : {};
+    throw new Refusal('invalid_setting', `The setting ${name} is not valid.${words}`, { setting: name, ...limits });
   }
 }
 
 function checkOther(name: string, value: unknown): boolean {
   if (name === 'status') return statuses.includes(value);
-  if (name === 'userMetadata') return typeof value === 'string' && value.length <= 1024;
+  if (name === 'userMetadata') return typeof value === 'string' && value.length <= MOST_METADATA;
   if (name.startsWith('forward')) return typeof value === 'string' && value.length > 0;
   return typeof value === 'boolean';
 }

@@ -38,11 +38,14 @@ export function checkPartition(topic: TopicEntry, part: number): void {
 function checkMessage(message: OutgoingMessage, maxBytes: number): void {
   for (const field of SHORT) {
     const value = message[field];
-    if (value !== undefined && (value.length > 128 || (value.length === 0 && field !== 'messageId'))) {
-      throw new Refusal('bad_request', `${field} has 1 to 128 characters.`, { field });
+    if (value !== undefined && (value.length > 128 || (value.length === 0 && field === 'partitionKey'))) {
+      throw new Refusal('bad_request', `${field} has ${field === 'partitionKey' ? 1 : 0} to 128 characters.`, {
+        field,
+      });
     }
   }
   const { sessionId, partitionKey, timeToLiveMs } = message;
+  if (sessionId !== undefined) checkSessionId(sessionId);
   if (sessionId !== undefined && partitionKey !== undefined && sessionId !== partitionKey) {
     throw new Refusal('bad_request', 'A message with a session id has that as its partition key, or none.');
   }
@@ -53,6 +56,13 @@ function checkMessage(message: OutgoingMessage, maxBytes: number): void {
   if (size > maxBytes) {
     throw tooLarge('The message has', size, maxBytes);
   }
+}
+
+/** A session is any text, the empty one too; its state is kept under it, and the database holds no zero in a text. */
+export function checkSessionId(id: string): void {
+  if (id.length <= 128 && !id.includes('\0')) return;
+  const words = 'A session id has at most 128 characters, and none of them is U+0000.';
+  throw new Refusal('bad_request', words, { field: 'sessionId' });
 }
 
 function checkProperties(properties: Readonly<Record<string, PropertyValue>>, limits: TopicLimits): void {

@@ -10,6 +10,7 @@ import type { DoorDeps } from '../door.ts';
 import type { Place } from './atom.ts';
 import { operate } from './operations.ts';
 import { grantedPath, type Route, routeOf } from './route.ts';
+import { settingWords } from './setting-words.ts';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const BODY_WITHIN_MS = 30_000;
@@ -59,7 +60,7 @@ async function read(deps: DoorDeps, request: IncomingMessage, url: URL): Promise
     place: { origin: `${scheme}://${host}`, apiVersion: url.searchParams.get('api-version') ?? '2021-05' },
     host: host.replace(/:\d+$/, ''),
     skip: numberOf(url, '$skip', 0, Number.MAX_SAFE_INTEGER),
-    top: numberOf(url, '$top', 100, 100),
+    top: numberOf(url, '$top', 100, 100, 1),
     isUpdate: request.headers['if-match'] !== undefined,
     body: method === 'PUT' ? await readBody(request) : '',
   };
@@ -77,10 +78,11 @@ async function authorize(deps: DoorDeps, request: IncomingMessage, url: URL, rou
   throw new Refusal('right_missing', `Manage claim is required for this operation. Resource: '${path}'.`);
 }
 
-function numberOf(url: URL, name: string, otherwise: number, most: number): number {
+function numberOf(url: URL, name: string, otherwise: number, most: number, least = 0): number {
   const text = url.searchParams.get(name);
   if (text === null) return otherwise;
-  if (!/^\d{1,9}$/.test(text)) throw new Refusal('bad_request', `The value of '${name}' is no whole number.`);
+  if (!/^\d{1,9}$/.test(text) || Number(text) < least)
+    throw new Refusal('bad_request', `The value of '${name}' is no whole number from ${least} on.`);
   return Math.min(Number(text), most);
 }
 
@@ -111,6 +113,7 @@ function explain(error: unknown): { status: number; detail: string } {
   if (error.code === 'right_missing') return { status: 401, detail: error.message };
   if (error.code === 'conflict') return { status: 400, detail: error.message };
   if (error.code === 'entity_disabled') return { status: 400, detail: error.message };
+  if (error.code === 'invalid_setting') return { status: 400, detail: settingWords(error) ?? error.message };
   return { status: refusals[error.code].status, detail: error.message };
 }
 

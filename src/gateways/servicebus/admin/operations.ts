@@ -4,6 +4,7 @@ import { Refusal } from '../../../kit/refusal.ts';
 import { child, childText, type Element, parseXml, textTag } from '../../../kit/xml.ts';
 import { QUEUE_SUBSCRIPTION, type SubscriptionEntry, type TopicEntry } from '../../../topics/entities/catalogue.ts';
 import { DEFAULT_RULE, type Rule } from '../../../topics/entities/rule.ts';
+import { mergeSettings } from '../../../topics/entities/settings.ts';
 import type { Counts } from '../../../topics/owner/counts.ts';
 import type { DoorDeps } from '../door.ts';
 import { type EntityRecord, recordKey } from '../entity-records.ts';
@@ -204,9 +205,9 @@ async function putEntity(deps: Deps, request: AdminRequest, name: string): Promi
     throw new Refusal('already_exists', `The messaging entity '${known.name}' exists already.`);
   if (known && known.kind !== kind) throw new Refusal('bad_request', `'${known.name}' is a ${known.kind}.`);
   checkForwarding(deps, given, name);
-  const entry = known ? await changeEntity(deps, known, given) : await createEntity(deps, name, kind, given);
-  const before = await deps.records.get(entry.id);
-  const record = newRecord(deps, given, before, !known);
+  const before = known ? await deps.records.get(known.id) : NO_RECORD;
+  const record = newRecord(deps, given, before, !known); // Before anything is changed: it may be refused.
+  const entry = known ? await changeEntity(deps, known, given, before) : await createEntity(deps, name, kind, given);
   await deps.records.put(entry.id, 0, record);
   return one(request, await entityEntry(deps, request, entry, record), known ? 200 : 201);
 }
@@ -229,16 +230,22 @@ function readQuota(given: Element, partitioned?: string): { maxSizeBytes?: numbe
 const LEAST_LARGE_BYTES = 1024 * 1024;
 const MOST_LARGE_BYTES = 102_400 * 1024;
 
-async function changeEntity(deps: Deps, known: TopicEntry, given: Element): Promise<TopicEntry> {
+async function changeEntity(
+  deps: Deps,
+  known: TopicEntry,
+  given: Element,
+  { fields }: EntityRecord,
+): Promise<TopicEntry> {
   const settings = readTopicSettings(given);
   const { maxMessageBytes: bytes = known.settings.maxMessageBytes } = settings;
   if (bytes !== known.settings.maxMessageBytes && (bytes < LEAST_LARGE_BYTES || bytes > MOST_LARGE_BYTES))
     throw new Refusal('bad_request', "The value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400.");
   keepsSame('RequiresDuplicateDetection', known.settings.duplicateDetection, settings.duplicateDetection);
-  const { fields } = await deps.records.get(known.id);
   keepsSame('EnablePartitioning', fields.EnablePartitioning ?? 'false', childText(given, 'EnablePartitioning'));
   const before = fields.MaxSizeInMegabytes ?? description.DEFAULT_MEGABYTES;
   const quota = childText(given, 'MaxSizeInMegabytes') === before ? {} : readQuota(given);
+  // A queue is changed in two steps: what the second would refuse must be known before the first.
+  mergeSettings(known.settings, { ...settings, ...quota });
   if (known.kind === 'queue') await changeSubscription(deps, known, known.subscriptions[0]!, given);
   return deps.broker.updateTopic(known.name, { ...settings, ...quota });
 }
@@ -263,8 +270,11 @@ function checkForwarding(deps: Deps, given: Element, self: string): void {
   const { forwardTo, forwardDeadLettersTo } = readForwarding(given);
   for (const name of [forwardTo, forwardDeadLettersTo]) {
     if (name === null || name === undefined) continue;
-    if (!deps.topics.find(name) || name.toLowerCase() === self.toLowerCase())
-      throw new Refusal('bad_request', `Messages cannot be forwarded to '${name.slice(0, 260)}'.`);
+    const to = name.slice(0, 260);
+    if (name.toLowerCase() === self.toLowerCase())
+      throw new Refusal('bad_request', `'${to}' cannot forward its messages to itself.`);
+    if (!deps.topics.find(name))
+      throw new Refusal('bad_request', `Messages cannot be forwarded to '${to}': there is no such queue or topic.`);
   }
 }
 

@@ -54,24 +54,40 @@ function readPairs(element: Element | undefined): (readonly [string, PropertyVal
 }
 
 function readValue(element: Element): PropertyValue {
-  const text = element.text;
-  switch (typeOf(element)) {
-    case 'int':
-    case 'short':
-    case 'byte':
-    case 'double':
-    case 'float':
-    case 'decimal':
-      return Number(text);
-    case 'long':
-      return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt.asIntN(64, BigInt(text.trim()));
-    case 'boolean':
-      return text.trim() === 'true' || text.trim() === '1';
-    case 'dateTime':
-      return new Date(text.trim());
-    default:
-      return text;
-  }
+  const [type, text] = [typeOf(element), element.text.trim()];
+  const read = readers[type];
+  if (!read) return element.text;
+  const value = read(text);
+  if (value === undefined) throw new Refusal('filter_invalid', `"${text.slice(0, 50)}" is no value of type ${type}.`);
+  return value;
+}
+
+type ReadText = (text: string) => PropertyValue | undefined;
+
+const readers: Readonly<Record<string, ReadText>> = {
+  int: readInteger,
+  short: readInteger,
+  byte: readInteger,
+  long: readInteger,
+  double: readDouble,
+  float: readDouble,
+  decimal: readDouble,
+  boolean: (text) => ({ true: true, 1: true, false: false, 0: false })[text],
+  dateTime: (text) => (Number.isNaN(Date.parse(text)) ? undefined : new Date(text)),
+};
+
+/** `bigint` only where a number would lose digits. */
+function readInteger(text: string): number | bigint | undefined {
+  if (!/^[+-]?\d{1,19}$/.test(text)) return undefined;
+  if (Number.isSafeInteger(Number(text))) return Number(text);
+  const value = BigInt(text.replace('+', ''));
+  return BigInt.asIntN(64, value) === value ? value : undefined;
+}
+
+/** Finite ones: nothing equals the others in a filter. */
+function readDouble(text: string): number | undefined {
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+  return Number.isFinite(value) ? value : undefined;
 }
 
 export function printRuleDescription(rule: Rule): string {

@@ -28,11 +28,19 @@ export class Fields {
     return value;
   }
 
-  number(name: string, otherwise: number): number {
+  /** A whole number; one that is beyond what a number of ours can be is as good as the largest. */
+  whole(name: string, otherwise: number): number {
     const value = this.value(name);
     if (value === null) return otherwise;
-    if (typeof value === 'bigint') return Number(value);
-    if (typeof value !== 'number') throw wrong(name, 'a number');
+    if (typeof value === 'bigint') return value < 0n ? Number.MIN_SAFE_INTEGER : Number.MAX_SAFE_INTEGER;
+    if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw wrong(name, 'a whole number');
+    return value;
+  }
+
+  /** How many, or how many to pass over. */
+  count(name: string, otherwise: number, least = 0): number {
+    const value = this.whole(name, otherwise);
+    if (value < least) throw wrong(name, `a whole number, ${least} or more`);
     return value;
   }
 
@@ -60,11 +68,12 @@ export class Fields {
     return value;
   }
 
-  numbers(name: string): number[] {
+  /** Numbers of messages. One that no message can have is refused as that of a message which is not there. */
+  sequences(name: string): number[] {
     return this.list(name).map((value) => {
-      if (typeof value === 'number') return value;
-      if (typeof value === 'bigint') return Number(value);
-      throw wrong(name, 'a list of numbers');
+      if (typeof value !== 'number' && typeof value !== 'bigint') throw wrong(name, 'a list of numbers');
+      if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+      throw new Refusal('message_not_found', `There is no message ${value}.`);
     });
   }
 

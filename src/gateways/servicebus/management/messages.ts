@@ -22,9 +22,8 @@ export const messages = {
 const MOST_AT_ONCE = 250;
 
 async function peek({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
-  const max = Math.min(body.number('message-count', 1), MOST_AT_ONCE);
-  if (max < 1) throw wrong('message-count', 'positive');
-  const from = Math.max(body.number('from-sequence-number', 0), 0);
+  const max = Math.min(body.count('message-count', 1, 1), MOST_AT_ONCE);
+  const from = Math.max(body.whole('from-sequence-number', 0), 0);
   const found = await peekIn(broker.receiver(entity().path), { from, max }, body.text('session-id'));
   if (found.length === 0) return { status: 204 };
   const omitBody = body.flag('omit-message-body');
@@ -69,15 +68,15 @@ function toScheduled(item: Fields, limit: number): OutgoingMessage & { readonly 
 }
 
 async function cancel({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
-  await broker.cancelScheduled(entity().topic.name, body.numbers('sequence-numbers'));
+  await broker.cancelScheduled(entity().topic.name, body.sequences('sequence-numbers'));
   return OK;
 }
 
 const RECEIVE_AND_DELETE = 0;
 
 async function receiveDeferred(context: ManagementContext, body: Fields): Promise<Result> {
-  const sequences = body.numbers('sequence-numbers');
-  const destructive = body.number('receiver-settle-mode', 1) === RECEIVE_AND_DELETE;
+  const sequences = body.sequences('sequence-numbers');
+  const destructive = body.whole('receiver-settle-mode', 1) === RECEIVE_AND_DELETE;
   const receiver = receiverFor(context, body);
   const received = await receiver.receiveDeferred(sequences);
   if (received.length < sequences.length) {
@@ -96,8 +95,7 @@ const MOST_DELETED = 4000;
 
 /** With a session named: the messages of that session alone, whose lock a link of the connection has to hold. */
 async function batchDelete(context: ManagementContext, body: Fields): Promise<Result> {
-  const limit = Math.min(body.number('message-count', MOST_DELETED), MOST_DELETED);
-  if (limit < 1) throw wrong('message-count', 'positive');
+  const limit = Math.min(body.count('message-count', MOST_DELETED, 1), MOST_DELETED);
   const { path, subscription, dead } = context.entity();
   if (subscription?.settings.requiresSession && !dead && body.text('session-id') === undefined)
     throw new Refusal('conflict', `'${path}' requires sessions: name the session whose messages are to be deleted.`);

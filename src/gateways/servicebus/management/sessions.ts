@@ -30,7 +30,7 @@ async function getState(context: ManagementContext, body: Fields): Promise<Resul
 const NO_STATE_ASKED_MS = Date.UTC(9999, 0, 1);
 
 async function listSessions({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
-  const [skip, top] = [body.number('skip', 0), body.number('top', 100)];
+  const [skip, top] = [body.count('skip', 0), body.count('top', 100)];
   const after = body.date('last-updated-time');
   const since = after && after.getTime() < NO_STATE_ASKED_MS ? { updatedAfter: after } : {};
   const ids = await broker.sessions(entity().path, { ...since, skip, top });
