@@ -45,7 +45,8 @@ function answersOf(
   keys: AnswerKeys,
 ): Pick<Letter, 'answers' | 'settled'> {
   if (!decision) return {};
-  if (decision.state !== 'open') return { settled: decisionText(notice.card, decision, recipient) };
+  if (decision.state !== 'open' || decision.ownRequest)
+    return { settled: decisionText(notice.card, decision, recipient) };
   const { answers } = definitions.all.find(({ name }) => name === notice.notification) ?? {};
   if (answers?.byMail === false) return {};
   const latest = Date.now() + LINK_LIVES_MS;

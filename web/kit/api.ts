@@ -97,6 +97,8 @@ export type CardAction = {
 export type Decision = {
   readonly state: 'open' | 'decided' | 'expired' | 'withdrawn';
   readonly expiresAt?: string;
+  /** It is open, but not for this person: they asked for it themselves. */
+  readonly ownRequest?: true;
   readonly at?: string;
   readonly by?: { readonly id: string; readonly name?: string };
   readonly actionId?: string;

@@ -47,6 +47,16 @@ describe('the inbox', () => {
     });
   });
 
+  it('asks nobody for an answer to what they asked for themselves, nor when that was settled', () => {
+    const card = { title: 'Budget', actions: [{ id: 'approve', label: 'Approve' }] };
+    const asks = (position: number, decision: InboxItem['decision']) =>
+      item(position, { card, ...(decision && { decision }) });
+    const page = [asks(1, undefined), asks(2, { state: 'open' }), asks(3, { state: 'open', ownRequest: true })];
+    const state = inboxReducer(loaded(...page), { kind: 'item', item: asks(4, { state: 'decided' }) });
+    expect(view(state, 'needs-answer', undefined).map((each) => each.position)).toEqual([2, 1]);
+    expect(positions(state, 'all')).toEqual([4, 3, 2, 1]);
+  });
+
   it('counts a mark once, however often it is told of it', () => {
     const mark = { kind: 'marked', ids: ['ntc_1'], as: 'read', at } as const;
     const once = inboxReducer(loaded(item(1), item(2)), mark);

@@ -80,11 +80,12 @@ export function isUnread({ readAt, recalledAt }: InboxItem): boolean {
 }
 
 function needsAnswer({ card, decision, recalledAt }: InboxItem): boolean {
-  return recalledAt === null && card.actions !== undefined && card.actions.length > 0 && isOpen(decision);
+  return recalledAt === null && card.actions !== undefined && card.actions.length > 0 && canAnswer(decision);
 }
 
-function isOpen(decision: Decision | undefined): boolean {
-  return decision === undefined || decision.state === 'open';
+/** A card whose decision is not known asks. */
+export function canAnswer(decision: Decision | undefined): boolean {
+  return decision === undefined || (decision.state === 'open' && !decision.ownRequest);
 }
 
 function takePage(state: InboxState, tab: Tab, page: InboxPage, first: boolean): InboxState {

@@ -8,6 +8,8 @@ export type Decision = {
   readonly state: QuestionState;
   /** Until when it can be answered; absent: without end. */
   readonly expiresAt?: Date;
+  /** It is open, but not for this person: they asked for it themselves. */
+  readonly ownRequest?: true;
   /** When it was settled; absent while it is open. */
   readonly at?: Date;
   /** The rest is there when it is decided. */
@@ -22,8 +24,9 @@ export type Decision = {
 /** For whom the words are: their language for dates, and their time zone. */
 export type Reader = { readonly locale?: string | undefined; readonly timeZone?: string | undefined };
 
-/** `Approved by Bob Miller on 22 Nov 2026, 10:42 UTC`; undefined while the question is open. */
+/** `Approved by Bob Miller on 22 Nov 2026, 10:42 UTC`; undefined while the question is open for its reader. */
 export function decisionText(card: Card, decision: Decision | undefined, reader: Reader = {}): string | undefined {
+  if (decision?.ownRequest) return 'You asked for this: somebody else answers';
   if (!decision || decision.state === 'open') return undefined;
   const when = decision.at ? ` on ${dateText(decision.at, reader)}` : '';
   if (decision.state === 'expired') return `Nobody answered in time (expired${when})`;
@@ -33,8 +36,9 @@ export function decisionText(card: Card, decision: Decision | undefined, reader:
   return `${action?.done ?? decision.label ?? decision.actionId} by ${by}${when}`;
 }
 
-/** The actions that somebody can still choose. */
+/** The actions that its reader can still choose. */
 export function openActions(card: Card, decision: Decision | undefined): readonly CardAction[] {
+  if (decision?.ownRequest) return [];
   return decision === undefined || decision.state === 'open' ? (card.actions ?? []) : [];
 }
 

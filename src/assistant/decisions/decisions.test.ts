@@ -9,6 +9,8 @@ import { openDecisions } from '../../main/answers.ts';
 import { Broker } from '../../topics/broker.ts';
 import type { OutgoingMessage } from '../../topics/message.ts';
 import { cardVersion } from '../cards/answer-data.ts';
+import { openActions } from '../cards/decision.ts';
+import { toText } from '../cards/text.ts';
 import type { DecisionSignal, Decisions, Settled } from './decisions.ts';
 import { forgetAnswers, forgetOldQuestions } from './forget.ts';
 import { getQuestion, listQuestions } from './list.ts';
@@ -153,6 +155,20 @@ describe('decisions', () => {
       request: ada!.eventId,
     });
     await expect(decisions.decide(answer(ada!))).rejects.toMatchObject({ code: 'expired' });
+  });
+
+  it('give who asked for something no buttons, and say why', async () => {
+    const [ada, bob] = await ask(['ada', 'bob'], { requester: 'ada', replyTo: 'plain' });
+    const found = await decisionsOf(database, [ada!.noticeId, bob!.noticeId]);
+    expect(toText(card, { decision: found.get(ada!.noticeId) })).toContain('You asked for this: somebody else answers');
+    expect(openActions(card, found.get(ada!.noticeId))).toEqual([]);
+    expect(openActions(card, found.get(bob!.noticeId))).toEqual(card.actions);
+    await using decisions = open();
+    await expect(decisions.decide(answer(ada!))).rejects.toMatchObject({ code: 'not_allowed' });
+    await decisions.decide(answer(bob!));
+    const settled = await decisionsOf(database, [ada!.noticeId]);
+    expect(settled.get(ada!.noticeId)).toMatchObject({ state: 'decided', by: { id: 'bob' } });
+    expect(settled.get(ada!.noticeId)).not.toHaveProperty('ownRequest');
   });
 
   it('are one for each person where the notification says so', async () => {

@@ -135,7 +135,7 @@ async function insertAsked(tx: Tx, asks: readonly Ask[], ids: readonly string[])
 
 const DECISIONS = statement(
   'decisions.of-notices',
-  `select a.notice_id as asked_by, p.display_name, ${QUESTION_COLUMNS}
+  `select a.notice_id as asked_by, p.display_name, q.requester is not distinct from a.recipient_id as own, ${QUESTION_COLUMNS}
    from asked a join question q on q.id = a.question_id left join recipient p on p.id = q.decided_by
    where a.notice_id = any($1::text[])`,
 );
@@ -147,8 +147,14 @@ export async function decisionsOf(
   now = new Date(),
 ): Promise<Map<string, Decision>> {
   if (noticeIds.length === 0) return new Map();
-  const rows = await sql.query<QuestionRow & { asked_by: string; display_name: string | null }>(DECISIONS, [noticeIds]);
-  return new Map(rows.map((row) => [row.asked_by, decisionOf(row, row.display_name ?? undefined, now)]));
+  type Row = QuestionRow & { asked_by: string; display_name: string | null; own: boolean };
+  const rows = await sql.query<Row>(DECISIONS, [noticeIds]);
+  return new Map(
+    rows.map((row) => {
+      const decision = decisionOf(row, row.display_name ?? undefined, now);
+      return [row.asked_by, row.own && decision.state === 'open' ? { ...decision, ownRequest: true } : decision];
+    }),
+  );
 }
 
 /** A question whose time is over is expired, also before the row says so. */

@@ -10,6 +10,9 @@ export const DecisionSchema = Type.Object(
         '`open`: it can be answered. `decided`: somebody has. `expired`: nobody did in time. `withdrawn`: it is no longer asked.',
     }),
     expiresAt: Type.Optional(Time('Until when it can be answered.')),
+    ownRequest: Type.Optional(
+      Type.Literal(true, { description: 'It is open, but not for this person: they asked for it themselves.' }),
+    ),
     at: Type.Optional(Time('When it was settled.')),
     by: Type.Optional(
       Type.Object({ id: Type.String(), name: Type.Optional(Type.String()) }, { description: 'Who decided.' }),

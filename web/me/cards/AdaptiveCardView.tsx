@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'react';
 import type { InboxItem } from '../../kit/api.ts';
 import { cleanMarkdown, isSafeAddress } from '../../kit/clean-markdown.ts';
 import { useToasts } from '../../kit/toasts.tsx';
+import { canAnswer } from '../inbox-state.ts';
 import { hostConfig } from './host-config.ts';
 import type { Answer, Inputs } from './Question.tsx';
 import './adaptive-card.css';
@@ -22,7 +23,7 @@ export default function AdaptiveCardView({ item, answer }: ViewProps) {
   const latest = useRef({ item, answer, toasts });
   latest.current = { item, answer, toasts };
   const { adaptiveCard } = item.card;
-  const settled = item.decision !== undefined && item.decision.state !== 'open';
+  const settled = !canAnswer(item.decision);
   useEffect(() => {
     const card = new AdaptiveCards.AdaptiveCard();
     card.hostConfig = new AdaptiveCards.HostConfig(hostConfig);

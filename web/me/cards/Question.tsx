@@ -4,6 +4,7 @@ import { CheckmarkCircleFilled, ClockRegular, DismissCircleRegular } from '@flue
 import { useState } from 'react';
 import type { CardAction, Decision, InboxItem } from '../../kit/api.ts';
 import { Exact, shortTime } from '../../kit/time.tsx';
+import { canAnswer } from '../inbox-state.ts';
 import { ReasonDialog } from './ReasonDialog.tsx';
 
 export type Inputs = Readonly<Record<string, string>>;
@@ -20,7 +21,8 @@ export function Question({ item, answer, buttons = true }: QuestionProps) {
     <div className="question" aria-live="polite">
       {decision === undefined || decision.state === 'open' ? (
         <>
-          {buttons && <Buttons item={item} actions={card.actions} answer={answer} />}
+          {buttons && canAnswer(decision) && <Buttons item={item} actions={card.actions} answer={answer} />}
+          {decision?.ownRequest && <p className="question-until">{ownRequestWords}</p>}
           {decision?.expiresAt && (
             <p className="question-until">
               <ClockRegular aria-hidden="true" /> Answer by <Exact at={decision.expiresAt} />
@@ -97,6 +99,8 @@ function Decided({ card, decision }: DecidedProps) {
   );
 }
 
+const ownRequestWords = 'You asked for this: somebody else answers.';
+
 /** `Approved by Bob Miller`: the server says it in the same words elsewhere (src/assistant/cards/decision.ts). */
 export function settledWords(card: InboxItem['card'], decision: Decision): string {
   if (decision.state === 'expired') return 'Nobody answered in time';
@@ -109,7 +113,8 @@ export function settledWords(card: InboxItem['card'], decision: Decision): strin
 /** For a row of the list: undefined where nothing is asked. */
 export function questionWords({ card, decision }: InboxItem): string | undefined {
   if (!card.actions?.length) return undefined;
-  if (decision === undefined || decision.state === 'open') return 'Waits for your answer';
+  if (decision === undefined || canAnswer(decision)) return 'Waits for your answer';
+  if (decision.ownRequest) return 'Waits for somebody else’s answer';
   const when = decision.at ? `, ${shortTime(new Date(decision.at), new Date())}` : '';
   return `${settledWords(card, decision)}${when}`;
 }
