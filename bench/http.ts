@@ -10,6 +10,7 @@ import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { Access } from '../src/access/access.ts';
 import { HttpServer } from '../src/gateways/http/server.ts';
 import { compileDefinitions } from '../src/handler/notification.ts';
+import { HubWatch } from '../src/hub/hub-status.ts';
 import { HubLanes } from '../src/hub/lanes.ts';
 import { azureSendLimits } from '../src/hub/sends.ts';
 import { azureTagLimits } from '../src/hub/tags.ts';
@@ -157,6 +158,7 @@ async function serve(database: Database): Promise<void> {
       now,
     },
     defaultRules: [],
+    watch: new HubWatch({ database, key, now }, lanes),
     push: { database, lanes, now },
     wake: () => undefined,
     wakeJobs: () => undefined,

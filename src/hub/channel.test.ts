@@ -8,16 +8,15 @@ import { cardJson } from '../kit/card.ts';
 import { sealingKey } from '../kit/sealing.ts';
 import { mobileChannel, mobileEndpoints } from './channel.ts';
 import { findDevice, putDevice } from './devices.ts';
-import type { PushSignal } from './drivers/driver.ts';
 import { makeVapidKeys } from './drivers/vapid.ts';
 import { ensureHub, type HubCredentials } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
-import { HubLanes } from './lanes.ts';
+import { HubLanes, type LaneSignal } from './lanes.ts';
 
 const db = useDatabase();
 const key = sealingKey('a secret of this test');
 const subject = 'mailto:ops@example.com';
-const signals: PushSignal[] = [];
+const signals: LaneSignal[] = [];
 let standins: Standins;
 let lanes: HubLanes;
 
@@ -152,7 +151,12 @@ test('wrong credentials sound the alarm and burn no device; right ones work with
   await put('d-phone', 'dora', 'apns', 'dd'.repeat(32), 'rotating');
   const [first] = await channel().deliver(await plan('dora', ['rotating/d-phone'], 'First'));
   expect(first).toMatchObject({ kind: 'retry', cause: 'apns_down:InvalidProviderToken' });
-  expect(signals).toContainEqual({ name: 'push.lane-stopped', platform: 'apns', cause: 'InvalidProviderToken' });
+  expect(signals).toContainEqual({
+    name: 'push.lane-stopped',
+    hub: 'rotating',
+    platform: 'apns',
+    cause: 'InvalidProviderToken',
+  });
   expect(await findDevice(db.database, 'rotating', 'd-phone', new Date())).toMatchObject({ gone: false });
   await set(standins.apns.credentials.keyId);
   const batch = await plan('dora', ['rotating/d-phone'], 'Second');

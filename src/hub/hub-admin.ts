@@ -7,7 +7,8 @@ import { seal, unseal } from '../kit/sealing.ts';
 import type { Platform } from './drivers/driver.ts';
 import { makeVapidKeys } from './drivers/vapid.ts';
 import { checkHubName, type HubCredentials } from './hubs.ts';
-import { checkCredentials } from './lanes.ts';
+import { checkCredentials, lookAgainMs } from './lanes.ts';
+import { resumeLegs } from './legs.ts';
 import { checkRule, type HubRule, type HubSettings, sealRules } from './rules.ts';
 import type { SendLimits } from './sends.ts';
 import type { TagLimits } from './tags.ts';
@@ -91,7 +92,10 @@ export async function editHub(
     if (row === undefined) throw absent(name);
     const before = detailsOf(row, admin.key);
     const { credentials, rules, settings } = { ...before, ...edit(before) };
-    return write(tx, admin, name, { credentials, rules, settings });
+    const changed = await write(tx, admin, name, { credentials, rules, settings });
+    if (JSON.stringify(before.credentials) !== JSON.stringify(changed.credentials))
+      await resumeLegs(tx, name, new Date(admin.now().getTime() + lookAgainMs + 500));
+    return changed;
   });
 }
 

@@ -48,7 +48,7 @@ const writeHubRow = statement(
    on conflict (name) do update set sealed = excluded.sealed, version = hub.version + 1, updated_at = excluded.updated_at`,
 );
 
-type HubRow = { readonly name: string; readonly sealed: Buffer; readonly version: number };
+export type HubRow = { readonly name: string; readonly sealed: Buffer; readonly version: number };
 
 /** Refuses (`invalid_name`). */
 export function checkHubName(name: string): string {
@@ -86,7 +86,8 @@ export async function ensureHub(
   });
 }
 
-function hubOf(row: HubRow, key: Buffer): Hub {
+/** Throws Refusal('invalid_setting') when it was sealed with another key. */
+export function hubOf(row: HubRow, key: Buffer): Hub {
   return { name: row.name, version: row.version, credentials: readSealed(row, key) };
 }
 

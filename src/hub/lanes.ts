@@ -5,13 +5,14 @@ import { availableParallelism } from 'node:os';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { ApnsDriver } from './drivers/apns.ts';
-import type { Driver, Platform, PushOptions, PushSignal } from './drivers/driver.ts';
+import type { Driver, LaneState, Platform, PushOptions, PushSignal } from './drivers/driver.ts';
 import { FcmDriver } from './drivers/fcm.ts';
 import { WebPushDriver } from './drivers/webpush.ts';
 import { WnsDriver } from './drivers/wns.ts';
 import { type ChunkOutcome, type FanOutOptions, fanOutTo, type Target } from './fan-out.ts';
 import { findHub, type HubCredentials } from './hubs.ts';
 import type { InstallationPlatform, PushChannel } from './installation.ts';
+import { type PushedSignal, pushedOf } from './pushed.ts';
 
 export type Lane = {
   readonly platform: Platform;
@@ -21,19 +22,25 @@ export type Lane = {
     options: PushOptions,
     fanOutOptions?: FanOutOptions,
   ): Promise<ChunkOutcome>;
+  state(): LaneState;
   close(): Promise<void>;
 };
 
 export type Lanes = ReadonlyMap<Platform, Lane>;
+/** `hub.lanes-renewed`: the hub was changed; from now on its newer credentials are used. */
+export type LaneSignal =
+  | (PushSignal & { readonly hub: string })
+  | PushedSignal
+  | { readonly name: 'hub.lanes-renewed'; readonly hub: string; readonly version: number };
 export type LanesDeps = {
   readonly database: Database;
   readonly key: Buffer;
-  readonly emit: (signal: PushSignal) => void;
+  readonly emit: (signal: LaneSignal) => void;
 };
 
 export const pushPlatforms: readonly Platform[] = ['apns', 'fcmv1', 'wns', 'browser'];
 /** How long a change of credentials on another node may go unseen. */
-const lookAgainMs = 2_000;
+export const lookAgainMs = 2_000;
 const graceMs = 10_000;
 /** Threads that encrypt Web Push in broadcasts: of each push they take nine tenths of the work. */
 const sealingThreads = Math.min(availableParallelism(), 8);
@@ -74,6 +81,13 @@ export class HubLanes {
     this.#looked.delete(hub);
   }
 
+  /** How those stand that push with the credentials of this version of the hub; undefined when nothing was pushed with them. */
+  states(hub: string, version: number): ReadonlyMap<Platform, LaneState> | undefined {
+    const kept = this.#kept.get(hub);
+    if (kept?.version !== version) return undefined;
+    return new Map([...kept.lanes].map(([platform, lane]) => [platform, lane.state()]));
+  }
+
   /** Running pushes may finish for a moment. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
@@ -101,9 +115,12 @@ export class HubLanes {
     if (hub === undefined) throw new Refusal('not_found', `There is no hub "${name}".`);
     const kept = this.#kept.get(name);
     if (kept?.version === hub.version) return kept.lanes;
-    const lanes = lanesOf(hub.credentials, this.#deps.emit);
+    const lanes = lanesOf(name, hub.credentials, this.#deps.emit);
     this.#kept.set(name, { version: hub.version, lanes });
-    if (kept) this.#close(kept.lanes);
+    if (kept) {
+      this.#close(kept.lanes);
+      this.#deps.emit({ name: 'hub.lanes-renewed', hub: name, version: hub.version });
+    }
     return lanes;
   }
 
@@ -124,7 +141,7 @@ export function checkCredentials(credentials: HubCredentials): void {
     const missing = given && names.filter((name) => typeof given[name] !== 'string' || given[name] === '');
     if (missing?.length) throw new Refusal('invalid_setting', `${platform} needs ${missing.join(', ')}`);
   }
-  for (const lane of lanesOf(credentials, () => {}).values()) void lane.close();
+  for (const lane of lanesOf('', credentials, () => {}).values()) void lane.close();
 }
 
 /** The platform by which a device is pushed to; undefined for those whose services are closed or that we do not speak. */
@@ -132,32 +149,41 @@ export function pushPlatform(platform: InstallationPlatform): Platform | undefin
   return pushPlatforms.find((each) => each === platform);
 }
 
-function lanesOf({ apns, fcmv1, wns, browser }: HubCredentials, emit: LanesDeps['emit']): Lanes {
+function lanesOf(hub: string, { apns, fcmv1, wns, browser }: HubCredentials, tell: LanesDeps['emit']): Lanes {
+  const emit = (signal: PushSignal) => tell({ ...signal, hub });
   const lanes: Lane[] = [];
+  const add = <Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address) =>
+    lanes.push(laneOf(driver, addressOf, (pushed) => tell(pushedOf(hub, driver.platform, pushed))));
   if (apns) {
     const { environment, endpoint } = apns;
-    lanes.push(laneOf(new ApnsDriver({ credentials: apns, environment, endpoint, emit }), addressText));
+    add(new ApnsDriver({ credentials: apns, environment, endpoint, emit }), addressText);
   }
-  if (fcmv1) lanes.push(laneOf(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit }), addressText));
-  if (wns) lanes.push(laneOf(new WnsDriver({ ...wns, credentials: wns, emit }), addressText));
+  if (fcmv1) add(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit }), addressText);
+  if (wns) add(new WnsDriver({ ...wns, credentials: wns, emit }), addressText);
   if (browser) {
     const { allowPrivate, ca, origins } = browser;
     // A device on this platform has the three parts: parseInstallation saw to it.
-    lanes.push(
-      laneOf(
-        new WebPushDriver({ credentials: browser, allowPrivate, ca, origins, threads: sealingThreads, emit }),
-        subscriptionOf,
-      ),
+    add(
+      new WebPushDriver({ credentials: browser, allowPrivate, ca, origins, threads: sealingThreads, emit }),
+      subscriptionOf,
     );
   }
   return new Map(lanes.map((lane) => [lane.platform, lane]));
 }
 
-function laneOf<Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address): Lane {
+function laneOf<Address, Plan>(
+  driver: Driver<Address, Plan>,
+  addressOf: (channel: PushChannel) => Address,
+  tell: (pushed: ChunkOutcome) => void,
+): Lane {
   return {
     platform: driver.platform,
-    send: async (targets, options, fanOutOptions) =>
-      fanOutTo(driver, driver.plan(options), targets, addressOf, fanOutOptions),
+    send: async (targets, options, fanOutOptions) => {
+      const pushed = await fanOutTo(driver, driver.plan(options), targets, addressOf, fanOutOptions);
+      tell(pushed);
+      return pushed;
+    },
+    state: () => driver.state(),
     close: () => driver.close(graceMs),
   };
 }

@@ -147,6 +147,18 @@ const end = statement(
   `update hub_send_leg set leased_until = null, ended_at = $5, abandoned = $6
    where hub = $1 and send = $2 and platform = $3 and attempt = $4 and ended_at is null`,
 );
+// The pushes that a refused key kept from going out come with their legs.
+const resume = statement(
+  'hub.leg-resume',
+  `with leg as (
+     update hub_send_leg as leg set due_at = least(leg.due_at, $2) from hub_send
+     where leg.hub = $1 and leg.ended_at is null and hub_send.hub = leg.hub and hub_send.id = leg.send
+       and hub_send.state = 'Processing'
+     returning leg.hub, leg.send, leg.platform)
+   update hub_send_failure as failure set due_at = $2 from leg
+   where failure.hub = leg.hub and failure.send = leg.send and failure.leg = leg.platform
+     and failure.due_at > $2 and outcome = 'InvalidCredentials'`,
+);
 const split = statement(
   'hub.leg-split',
   `with leg as (
@@ -274,6 +286,11 @@ export async function nextRetry(sql: Sql, { hub, send, platform }: LegKey): Prom
 /** Gives the leg back; anybody may go on with it from `dueAt` on. */
 export async function releaseLeg(sql: Sql, leg: LegKey, dueAt: Date): Promise<void> {
   await sql.query(release, [...keyOf(leg), dueAt]);
+}
+
+/** What waits for a lane of this hub goes on at `dueAt`: it has other credentials by then. */
+export async function resumeLegs(sql: Sql, hub: string, dueAt: Date): Promise<void> {
+  await sql.query(resume, [hub, dueAt]);
 }
 
 /** Ends the leg, and the send with its last leg. */

@@ -5,6 +5,7 @@ import type { HttpDeps } from '../gateways/http/server.ts';
 import { notificationHubDoor } from '../gateways/notificationhub/door.ts';
 import { registrationLine } from '../gateways/notificationhub/registration-line.ts';
 import type { HubAdmin } from '../hub/hub-admin.ts';
+import { HubWatch } from '../hub/hub-status.ts';
 import { ensureHub } from '../hub/hubs.ts';
 import { HubJobs } from '../hub/job-worker.ts';
 import { HubLanes } from '../hub/lanes.ts';
@@ -24,6 +25,7 @@ export type Hubs = {
   readonly sender: HubSender;
   readonly jobs: HubJobs;
   readonly admin: HubAdmin;
+  readonly watch: HubWatch;
   /** Of every hub. */
   readonly rules: readonly HubRule[];
 };
@@ -46,17 +48,19 @@ export async function startHubs({ settings, config, keys, database, signals, sta
   for (const hub of config.hubs) await ensureHub(database, key, { ...hub, subject }, now());
   const { emit } = signals;
   const lanes = stack.use(new HubLanes({ database, key, emit }));
+  const watch = new HubWatch({ database, key, now }, lanes);
+  stack.defer(signals.listen(watch.listener));
   const sender = stack.use(HubSender.start({ database, lanes, emit, now }));
   const tagLimits = tagLimitsOf(settings);
   const forms = { device: deviceLine(tagLimits), registration: registrationLine(tagLimits) };
   const jobs = stack.use(HubJobs.start({ database, forms, emit, now }));
   const admin = { database, key, subject, tagLimits, sendLimits: sendLimitsOf(settings), now };
-  return { lanes, sender, jobs, admin, rules: rulesOf(settings, keys) };
+  return { lanes, sender, jobs, admin, watch, rules: rulesOf(settings, keys) };
 }
 
 /** What HTTP serves of them. */
 export function hubParts(
-  { lanes, sender, jobs, admin, rules }: Hubs,
+  { lanes, sender, jobs, admin, watch, rules }: Hubs,
   { emit }: Signals,
 ): Pick<HttpDeps, 'hubs'> & {
   readonly door: ReturnType<typeof notificationHubDoor>;
@@ -65,7 +69,7 @@ export function hubParts(
   const wake = () => sender.wake();
   const wakeJobs = () => jobs.wake();
   return {
-    hubs: { admin, defaultRules: rules, push: { database, lanes, now }, wake, wakeJobs },
+    hubs: { admin, defaultRules: rules, watch, push: { database, lanes, now }, wake, wakeJobs },
     door: notificationHubDoor({ database, lanes, emit, admin, defaultRules: rules, wake, wakeJobs, now }),
   };
 }

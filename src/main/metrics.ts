@@ -5,6 +5,7 @@ import type { DecisionSignal } from '../assistant/decisions/decisions.ts';
 import type { DeliverySignal } from '../deliveries/signals.ts';
 import type { HttpSignal } from '../gateways/http/app.ts';
 import type { HandlerSignal } from '../handler/handler.ts';
+import type { PushedSignal } from '../hub/pushed.ts';
 import type { InboxSignal } from '../inbox/stream.ts';
 import type { Signal } from '../kit/signals.ts';
 import type { TopicSignal } from '../topics/signals.ts';
@@ -12,7 +13,7 @@ import { Counters, Histogram } from './prometheus.ts';
 import { version } from './version.ts';
 
 /** Every signal that is counted; others pass by. */
-type Counted = DecisionSignal | DeliverySignal | HttpSignal | HandlerSignal | InboxSignal | TopicSignal;
+type Counted = DecisionSignal | DeliverySignal | HttpSignal | HandlerSignal | InboxSignal | PushedSignal | TopicSignal;
 type Count = { readonly [N in Counted['name']]?: (signal: Extract<Counted, { name: N }>) => void };
 
 // Coarse, because each sample wakes an idle process.
@@ -43,6 +44,11 @@ export class Metrics {
   readonly #attempts = new Counters('carillon_delivery_attempts_total', 'Attempts by outcome.', ['channel', 'outcome']);
   readonly #attemptSeconds = new Histogram('carillon_delivery_attempt_seconds', 'Time of a call of a channel.', [
     'channel',
+  ]);
+  readonly #pushes = new Counters('carillon_pushes_total', 'Pushes to devices by outcome.', [
+    'hub',
+    'platform',
+    'outcome',
   ]);
   readonly #decisions = new Counters('carillon_decisions_total', 'Answers to cards, by where and what came of them.', [
     'surface',
@@ -80,6 +86,10 @@ export class Metrics {
       this.#attempts.add(1, channel, outcome);
       this.#attemptSeconds.observe(tookMs / 1000, channel);
     },
+    'push.pushed': ({ hub, platform, ...counts }) => {
+      for (const outcome of ['delivered', 'retried', 'pruned', 'refused'] as const)
+        if (counts[outcome] > 0) this.#pushes.add(counts[outcome], hub, platform, outcome);
+    },
     'decision.made': ({ surface }) => this.#decisions.add(1, surface, 'decided'),
     'decision.refused': ({ surface, code }) => this.#decisions.add(1, surface, code),
     'decision.replied': () => this.#replies.add(1, 'published'),
@@ -106,6 +116,7 @@ export class Metrics {
       this.#decisions,
       this.#replies,
       this.#attempts,
+      this.#pushes,
       this.#faults,
       this.#requestSeconds,
       this.#flushSeconds,

@@ -11,6 +11,7 @@ import { notificationHubDoor } from '../../src/gateways/notificationhub/door.ts'
 import { registrationLine } from '../../src/gateways/notificationhub/registration-line.ts';
 import { Handler } from '../../src/handler/handler.ts';
 import { compileDefinitions, type Notification } from '../../src/handler/notification.ts';
+import { HubWatch } from '../../src/hub/hub-status.ts';
 import { ensureHub } from '../../src/hub/hubs.ts';
 import { HubJobs } from '../../src/hub/job-worker.ts';
 import { HubLanes } from '../../src/hub/lanes.ts';
@@ -85,6 +86,8 @@ export function useServer(
     await ensureHub(database, HUB_KEY, { name: 'main', credentials: {}, subject }, new Date());
     const now = () => new Date();
     const lanes = new HubLanes({ database, key: HUB_KEY, emit });
+    const watch = new HubWatch({ database, key: HUB_KEY, now }, lanes);
+    signals.listen(watch.listener);
     const hubSender = HubSender.start({ database, lanes, emit, now });
     const jobs = HubJobs.start({
       database,
@@ -95,6 +98,7 @@ export function useServer(
     const hubs = {
       admin: { database, key: HUB_KEY, subject, tagLimits: azureTagLimits, sendLimits: azureSendLimits, now },
       defaultRules: defaultRules({ fullKey: 'full-key-of-the-tests', listenKey: 'listen-key-of-the-tests' }),
+      watch,
       push: { database, lanes, now },
       wake: () => hubSender.wake(),
       wakeJobs: () => jobs.wake(),

@@ -3,18 +3,21 @@
 import type { ChannelName } from '../../deliveries/channel.ts';
 import { deliveryBacklog, OutcomeTally } from '../../deliveries/statistics.ts';
 import type { HandlerSignal } from '../../handler/handler.ts';
+import type { HubWatch } from '../../hub/hub-status.ts';
 import type { Database } from '../../kit/database.ts';
 import type { Signal } from '../../kit/signals.ts';
 import type { Broker } from '../../topics/broker.ts';
 import type { SubscriptionEntry, TopicEntry } from '../../topics/entities/catalogue.ts';
 import type { TopicSignal } from '../../topics/signals.ts';
 import type { Frame, FrameSource } from './event-stream.ts';
+import { type ShownHubStatus, shownHubStatus } from './hub-json.ts';
 
 export type StatsDeps = {
   readonly database: Database;
   readonly broker: Broker;
   readonly channels: readonly ChannelName[];
   readonly openStreams: () => number;
+  readonly hubs: { readonly watch: Pick<HubWatch, 'all'> };
 };
 
 /** Counters count from the start of this process; the watcher makes rates of them. */
@@ -40,6 +43,7 @@ export type Sample = {
     readonly pending: number;
     readonly dead: number;
   }[];
+  readonly hubs: readonly ShownHubStatus[];
   readonly openStreams: number;
 };
 
@@ -114,10 +118,17 @@ export class Stats {
   }
 
   async #ask(): Promise<Sample> {
-    const { broker, openStreams } = this.#deps;
+    const { broker, hubs, openStreams } = this.#deps;
     const topics = await Promise.all(broker.listTopics({ limit: MAX_TOPICS }).items.map((topic) => this.#topic(topic)));
-    const deliveries = await this.#deliveries();
-    return { at: new Date().toISOString(), topics, notices: this.#notices, deliveries, openStreams: openStreams() };
+    const [deliveries, statuses] = await Promise.all([this.#deliveries(), hubs.watch.all()]);
+    return {
+      at: new Date().toISOString(),
+      topics,
+      notices: this.#notices,
+      deliveries,
+      hubs: statuses.map(shownHubStatus),
+      openStreams: openStreams(),
+    };
   }
 
   async #topic(topic: TopicEntry) {

@@ -11,6 +11,7 @@ import { type ApnsCredentials, ProviderToken } from './apns-token.ts';
 import {
   checkedHeader,
   type Driver,
+  type LaneState,
   type Push,
   type PushOptions,
   type PushOutcome,
@@ -124,6 +125,10 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
   async whenRoom(): Promise<void> {
     await this.#gate.decided();
     await this.#client.whenRoom();
+  }
+
+  state(): LaneState {
+    return this.#gate.state();
   }
 
   close(graceMs?: number): Promise<void> {

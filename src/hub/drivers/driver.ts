@@ -54,14 +54,34 @@ export type PushOutcome =
       readonly retryAfterMs: number | undefined;
     };
 
-export type PushSignal =
-  | { readonly name: 'push.lane-stopped'; readonly platform: Platform; readonly cause: string }
+/**
+ * How the way to a push service stands. `untried`: nothing was answered yet since the start, or since the credentials were set.
+ * `paced`: held back to the rate that the service allows. `paused`: the service wants to hear nothing until then. `stopped`:
+ * it refuses us, and a human must act; at `until` one push is let through to see. `service`: which one, where a platform has several.
+ */
+export type LaneState =
+  | { readonly kind: 'untried' }
+  | { readonly kind: 'running' }
+  | { readonly kind: 'paced'; readonly perSecond: number }
+  | { readonly kind: 'paused'; readonly cause: string; readonly until: Date; readonly service?: string }
+  | {
+      readonly kind: 'stopped';
+      readonly cause: string;
+      readonly since: Date;
+      readonly until: Date;
+      readonly service?: string;
+    };
+
+/** `service`: the host, where a platform has several. */
+export type PushSignal = { readonly platform: Platform; readonly service?: string } & (
+  | { readonly name: 'push.lane-stopped'; readonly cause: string }
   /** The service has had too much of us: nothing is sent for so long. */
-  | { readonly name: 'push.lane-paused'; readonly platform: Platform; readonly cause: string; readonly ms: number }
-  | { readonly name: 'push.lane-resumed'; readonly platform: Platform }
-  | { readonly name: 'push.token-renewed'; readonly platform: Platform }
+  | { readonly name: 'push.lane-paused'; readonly cause: string; readonly ms: number }
+  | { readonly name: 'push.lane-resumed' }
+  | { readonly name: 'push.token-renewed' }
   /** Every device so far was called unknown: most likely the sandbox is asked for production devices, or the other way round. */
-  | { readonly name: 'push.wrong-environment'; readonly platform: Platform; readonly cause: string };
+  | { readonly name: 'push.wrong-environment'; readonly cause: string }
+);
 
 export type Driver<Address, Plan> = {
   readonly platform: Platform;
@@ -70,6 +90,7 @@ export type Driver<Address, Plan> = {
   /** False: the window is full, wait for `whenRoom()` before the next one. */
   push(plan: Plan, push: Push<Address>): boolean;
   whenRoom(): Promise<void>;
+  state(): LaneState;
   /** Lets running pushes finish for a moment, then closes every connection. Twice is harmless. */
   close(graceMs?: number): Promise<void>;
 };

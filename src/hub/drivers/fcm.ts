@@ -10,7 +10,7 @@ import { PushClient } from '../http2/client.ts';
 import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { shortId } from './apns.ts';
-import type { Driver, Push, PushOptions, PushOutcome, PushSignal } from './driver.ts';
+import type { Driver, LaneState, Push, PushOptions, PushOutcome, PushSignal } from './driver.ts';
 import { Gate } from './gate.ts';
 import { readPrivateKey, signToken } from './jwt.ts';
 import { Pace } from './pace.ts';
@@ -110,6 +110,12 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     const waitMs = this.#pace.waitMs();
     if (waitMs > 0) await pause(waitMs);
     await this.#client.whenRoom();
+  }
+
+  state(): LaneState {
+    const state = this.#gate.state();
+    const perSecond = this.#pace.heldTo();
+    return state.kind === 'running' && perSecond !== undefined ? { kind: 'paced', perSecond } : state;
   }
 
   close(graceMs?: number): Promise<void> {

@@ -8,7 +8,7 @@
 // answer, so that a broadcast does not send a thousand pushes along with one that is refused.
 // A single throttled push may be about its device; only when nobody gets through is it about us.
 
-import type { Platform, PushOutcome, PushSignal } from './driver.ts';
+import type { LaneState, Platform, PushOutcome, PushSignal } from './driver.ts';
 
 const defaultProbeAfterMs = 60_000;
 const throttledInARow = 3;
@@ -19,6 +19,7 @@ export class Gate {
   readonly #now: () => number;
   readonly #probeAfterMs: number;
   #cause: string | undefined;
+  #stoppedAt = 0;
   #probeAt = 0;
   #throttled = 0;
   #trusted = false;
@@ -63,8 +64,19 @@ export class Gate {
     return undefined;
   }
 
+  state(): LaneState {
+    const now = this.#now();
+    if (this.#cause !== undefined) {
+      const [since, until] = [new Date(this.#stoppedAt), new Date(Math.max(this.#probeAt, now))];
+      return { kind: 'stopped', cause: this.#cause, since, until };
+    }
+    if (this.#pausedUntil > now) return { kind: 'paused', cause: this.#pauseCause, until: new Date(this.#pausedUntil) };
+    return { kind: this.#trusted ? 'running' : 'untried' };
+  }
+
   /** Stops the lane; the alarm sounds once per cause. Returns the outcome of the push that met it. */
   stop(cause: string): PushOutcome {
+    if (this.#cause === undefined) this.#stoppedAt = this.#now();
     if (this.#cause !== cause) this.#emit({ name: 'push.lane-stopped', platform: this.#platform, cause });
     this.#cause = cause;
     this.#trusted = false;
@@ -74,9 +86,10 @@ export class Gate {
 
   /** The service wants to hear nothing for so long. Returns the outcome of the push that met it. */
   pause(cause: string, ms: number): PushOutcome {
+    const known = this.#pausedUntil > this.#now();
     this.#pauseCause = cause;
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#now() + ms);
-    this.#emit({ name: 'push.lane-paused', platform: this.#platform, cause, ms });
+    if (!known) this.#emit({ name: 'push.lane-paused', platform: this.#platform, cause, ms });
     return { kind: 'down', cause, alarm: false, retryAfterMs: ms };
   }
 

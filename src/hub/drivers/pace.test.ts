@@ -32,6 +32,17 @@ test('the rate rises over a minute, stays, and rises again after a rest', () => 
   expect(perSecond(pace, clock, 3)[2]).toBeLessThan(300);
 });
 
+test('who is held back is told to how many a second, and that it is over', () => {
+  const clock = { now: 0 };
+  const pace = new Pace(1_000, () => clock.now);
+  pace.spend();
+  expect(pace.heldTo()).toBeUndefined();
+  for (let i = 0; i < 300; i += 1) pace.spend();
+  expect(pace.heldTo()).toBe(200);
+  clock.now += 2_000;
+  expect(pace.heldTo()).toBeUndefined();
+});
+
 test('who goes on regardless is counted', () => {
   const clock = { now: 0 };
   const pace = new Pace(1_000, () => clock.now);

@@ -6,6 +6,7 @@ const rampMs = 60_000;
 /** What may be sent at once, in seconds of the rate. */
 const burstSeconds = 0.2;
 const startShare = 0.2;
+const heldLatelyMs = 2_000;
 
 export class Pace {
   readonly #perSecond: number;
@@ -13,6 +14,7 @@ export class Pace {
   #left: number;
   #at: number;
   #startedAt: number;
+  #heldAt = Number.NEGATIVE_INFINITY;
 
   constructor(perSecond: number, now: () => number) {
     this.#perSecond = perSecond;
@@ -26,7 +28,13 @@ export class Pace {
   spend(): boolean {
     this.#refill();
     this.#left -= 1;
+    if (this.#left < 1) this.#heldAt = this.#at;
     return this.#left >= 1;
+  }
+
+  /** So many a second, while that holds somebody back; undefined when nobody had to wait lately. */
+  heldTo(): number | undefined {
+    return this.#now() - this.#heldAt < heldLatelyMs ? Math.round(this.#rate()) : undefined;
   }
 
   /** Until there is room for a few; 0 if there is. */

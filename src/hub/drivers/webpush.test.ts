@@ -114,7 +114,9 @@ test('every key pair that is made can be used, also one whose private number beg
 test('a key that nobody knows stops that service’s lane with an alarm', async () => {
   const stranger = service.subscribe('ada', makeVapidKeys().publicKey);
   expect(await send(stranger)).toMatchObject({ kind: 'down', cause: 'vapid:403', alarm: true });
-  expect(signals).toEqual([{ name: 'push.lane-stopped', platform: 'browser', cause: 'vapid:403' }]);
+  const { host } = new URL(stranger.endpoint);
+  expect(signals).toEqual([{ name: 'push.lane-stopped', platform: 'browser', cause: 'vapid:403', service: host }]);
+  expect(driver.state()).toMatchObject({ kind: 'stopped', cause: 'vapid:403', service: host });
 });
 
 test('one subscription that was made with another key does not stop the others', async () => {

@@ -9,6 +9,7 @@ import { type Answer, field, type Http2Options, type Reply, type RequestHead, ty
 import { privateAddress } from './address-guard.ts';
 import {
   type Driver,
+  type LaneState,
   type Push,
   type PushOptions,
   type PushOutcome,
@@ -49,6 +50,8 @@ type Service = { readonly client: Transport; readonly host: string };
 
 /** What browsers' vendors keep at most; a push without a TTL is worth keeping. */
 const defaultTtlSeconds = 28 * 86_400;
+/** RFC 8030 section 5.3. */
+const urgencies: readonly string[] = ['very-low', 'low', 'normal', 'high'];
 const maxServices = 64;
 const throttlePauseMs = 30_000;
 const nothing = Buffer.alloc(0);
@@ -79,7 +82,9 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     const headers = platformHeaders(options);
     const ttl = headers.get('ttl') ?? String(Math.max(options.ttlSeconds ?? defaultTtlSeconds, 0));
     if (!/^\d+$/.test(ttl)) throw new Refusal('bad_request', 'TTL must be a number of seconds.');
-    const fields = ['ttl', ttl, 'urgency', headers.get('urgency') ?? options.urgency ?? 'normal'];
+    const urgency = headers.get('urgency') ?? options.urgency ?? 'normal';
+    if (!urgencies.includes(urgency)) throw new Refusal('bad_request', `Urgency is one of ${urgencies.join(', ')}.`);
+    const fields = ['ttl', ttl, 'urgency', urgency];
     const topic = headers.get('topic') ?? options.collapseId;
     if (topic !== undefined) fields.push('topic', shortTopic(topic));
     fields.push('content-encoding', 'aes128gcm', 'content-type', 'application/octet-stream');
@@ -106,6 +111,13 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     await this.#sealer.whenRoom();
     await this.#crowded?.whenRoom();
     this.#crowded = undefined;
+  }
+
+  /** The worst that any of the services is in. */
+  state(): LaneState {
+    const states = [...this.#gates].map(([origin, gate]) => ({ ...gate.state(), service: new URL(origin).host }));
+    const bad = states.find(({ kind }) => kind === 'stopped') ?? states.find(({ kind }) => kind === 'paused');
+    return bad ?? { kind: states.some(({ kind }) => kind === 'running') ? 'running' : 'untried' };
   }
 
   async close(graceMs?: number): Promise<void> {
@@ -183,7 +195,9 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     const known = this.#gates.get(origin);
     if (known !== undefined) return known;
     if (this.#gates.size >= 1000) this.#gates.clear();
-    const gate = new Gate('browser', this.#options.emit ?? (() => {}), this.#now);
+    const service = new URL(origin).host;
+    const emit = (signal: PushSignal) => this.#options.emit?.({ ...signal, service });
+    const gate = new Gate('browser', emit, this.#now);
     this.#gates.set(origin, gate);
     return gate;
   }

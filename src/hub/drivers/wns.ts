@@ -9,6 +9,7 @@ import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { shortId } from './apns.ts';
 import {
   type Driver,
+  type LaneState,
   type Push,
   type PushOptions,
   type PushOutcome,
@@ -100,6 +101,10 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
     await this.#gate.decided();
     await this.#crowded?.whenRoom();
+  }
+
+  state(): LaneState {
+    return this.#gate.state();
   }
 
   async close(graceMs?: number): Promise<void> {

@@ -11,8 +11,23 @@ import {
   UsageError,
 } from './command.ts';
 import { parseJson } from './entities.ts';
+import { fieldLines, table } from './output.ts';
 
 type Row = Record<string, unknown>;
+type Status = {
+  readonly problem?: string;
+  readonly sends: { readonly underWay: number; readonly oldest: string | null };
+  readonly lanes: readonly {
+    readonly platform: string;
+    readonly state: string;
+    readonly cause?: string;
+    readonly since?: string;
+    readonly until?: string;
+    readonly perSecond?: number;
+    readonly advice?: string;
+    readonly lastHour: Readonly<Record<string, number>>;
+  }[];
+};
 type Rule = { readonly name: string; readonly connectionString: string };
 
 const hub: Argument = { name: 'hub', sentence: 'The name of the hub, such as main.' };
@@ -30,9 +45,11 @@ export const hubCommands: readonly Command[] = [
   },
   {
     words: 'hub show',
-    summary: 'Show a hub, without its secrets',
+    summary: 'Show a hub, without its secrets, and how its devices and push services do',
+    details:
+      'Pushes are those of the last hour, of the node that answers. A push service that takes nothing is explained below the table, with what to do.',
     args: [hub],
-    run: async (call) => call.out.fields(await (await call.client()).call('GET', hubPath(call))),
+    run: showHub,
   },
   {
     words: 'hub put',
@@ -144,6 +161,36 @@ export const hubCommands: readonly Command[] = [
     },
   },
 ];
+
+async function showHub(call: Call): Promise<void> {
+  const client = await call.client();
+  const known = await client.call<Row>('GET', hubPath(call));
+  const status = await client.call<Status>('GET', `${hubPath(call)}/status`);
+  const { platforms, ...fields } = known;
+  const credentials = Object.entries(platforms as Record<string, Record<string, string>>).map(([platform, shown]) => ({
+    platform,
+    credentials: Object.entries(shown)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(' '),
+  }));
+  call.out.result({ ...known, status }, () =>
+    [fieldLines(fields), '', ...statusLines(status), '', table(credentials, ['platform', 'credentials'])].join('\n'),
+  );
+}
+
+function statusLines({ lanes, sends, problem }: Status): string[] {
+  const rows = lanes.map(({ lastHour, ...lane }) => ({ ...lane, ...lastHour, state: stateWords(lane) }));
+  const columns = ['platform', 'devices', 'dead', 'state', 'delivered', 'retried', 'pruned', 'refused'];
+  const advice = lanes.flatMap(({ platform, advice }) => (advice === undefined ? [] : ['', `${platform}: ${advice}`]));
+  const waiting = `${sends.underWay} ${sends.underWay === 1 ? 'send' : 'sends'} under way${sends.oldest ? `, the first since ${sends.oldest}` : ''}`;
+  return [...(problem ? [problem, ''] : []), table(rows, columns), ...advice, ...(sends.underWay ? ['', waiting] : [])];
+}
+
+function stateWords({ state, cause, since, until, perSecond }: Omit<Status['lanes'][number], 'lastHour'>): string {
+  const times = [since ? `since ${since}` : '', until && state === 'paused' ? `until ${until}` : ''];
+  const words = [state.replace('_', ' '), perSecond ? `to ${perSecond}/s` : '', ...times].filter((part) => part !== '');
+  return words.join(' ') + (cause ? `: ${cause}` : '');
+}
 
 async function credentialsOf(call: Call): Promise<Row> {
   const file = stringOption(call, 'file');

@@ -49,7 +49,7 @@ export function table(rows: readonly Row[], columns: readonly string[]): string 
   return [styleText('bold', lines[0]!), ...lines.slice(1)].join('\n');
 }
 
-function fieldLines(value: Row): string {
+export function fieldLines(value: Row): string {
   const width = Math.max(0, ...Object.keys(value).map((name) => name.length));
   return Object.entries(value)
     .map(([name, field]) => `${name.padEnd(width)}  ${cell(field)}`)

@@ -11,11 +11,13 @@ import {
   listHubs,
   setCredentials,
 } from '../../../hub/hub-admin.ts';
+import type { HubWatch } from '../../../hub/hub-status.ts';
 import type { PushDeps } from '../../../hub/push.ts';
 import { deleteRule, type HubRule, hubRights, putRule, rotateRule } from '../../../hub/rules.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
+import { HubStatusSchema, shownHubStatus } from '../hub-json.ts';
 import { onEntity, onHub } from '../identity.ts';
 import { PageOf, PageQuery, responses, Time } from '../schemas.ts';
 import { HubParams } from './devices.ts';
@@ -26,6 +28,7 @@ export type HubDeps = {
     /** The rules of every hub. */
     readonly defaultRules: readonly HubRule[];
     readonly push: PushDeps;
+    readonly watch: HubWatch;
     /** After a send was enqueued. */
     readonly wake: () => void;
     /** After a job was submitted. */
@@ -83,6 +86,9 @@ export function hubRoutes(app: App, deps: Deps): void {
   });
   app.get(path, { config: { access: onHub('listen') }, schema: getSchema }, async ({ params }) =>
     shown(await getHub(admin.database, admin.key, params.hub)),
+  );
+  app.get(`${path}/status`, { config: { access: onHub('listen') }, schema: statusSchema }, async ({ params }) =>
+    shownHubStatus(await deps.hubs.watch.one(params.hub)),
   );
   app.put(path, { config: { access: onHub('manage') }, schema: putSchema }, async ({ params, body }) => {
     const settings = {
@@ -184,6 +190,15 @@ const getSchema = {
   tags,
   params: HubParams,
   response: responses({ 200: HubSchema }),
+};
+const statusSchema = {
+  operationId: 'getHubStatus',
+  summary: 'Read how a hub does',
+  description:
+    'How many devices it has on each platform, how its ways to the push services stand and what to do about it, and what they pushed. Lanes and pushes are those of the node that answers, since its start; devices are counted now and then, the more of them the less often.',
+  tags,
+  params: HubParams,
+  response: responses({ 200: HubStatusSchema }),
 };
 const putSchema = {
   operationId: 'putHub',

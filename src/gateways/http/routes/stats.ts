@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { App } from '../app.ts';
 import type { EventStreams } from '../event-stream.ts';
+import { HubStatusSchema } from '../hub-json.ts';
 import { onEntity } from '../identity.ts';
 import { responses, Time } from '../schemas.ts';
 import type { Stats } from '../stats.ts';
@@ -28,6 +29,7 @@ const sample = {
       dead: Count,
     }),
   ),
+  hubs: Type.Array(HubStatusSchema, { description: 'The first 50 by name.' }),
   openStreams: Count,
 };
 
