@@ -18,6 +18,7 @@ import { Shell } from '../kit/Shell.tsx';
 import { SignIn } from '../kit/SignIn.tsx';
 import { DeliveriesPage } from './DeliveriesPage.tsx';
 import { EventPage } from './EventPage.tsx';
+import { HubPage } from './HubPage.tsx';
 import { NotificationsPage } from './NotificationsPage.tsx';
 import { Overview } from './Overview.tsx';
 import { PeoplePage } from './PeoplePage.tsx';
@@ -59,6 +60,8 @@ function pageOf([first, second, third, fourth]: readonly string[], stats: LiveSt
     }
     return { place: 'overview', title: second, content: <TopicPage key={second} name={second} stats={stats} /> };
   }
+  if (first === 'hubs' && second !== undefined)
+    return { place: 'overview', title: `Hub ${second}`, content: <HubPage key={second} name={second} stats={stats} /> };
   if (first === 'people' && second === undefined) return { place: 'people', title: 'People', content: <PeoplePage /> };
   if (first === 'people')
     return { place: 'people', title: second ?? '', content: <PersonPage key={second} id={second ?? ''} /> };

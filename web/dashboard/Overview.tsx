@@ -1,4 +1,4 @@
-// Everything at a glance: five numbers, then the topics.
+// Everything at a glance: five numbers, then the topics, the channels, the push services.
 import { ChevronRightRegular } from '@fluentui/react-icons';
 import type { ReactNode } from 'react';
 import { Chip, Failure, Waiting } from '../kit/Parts.tsx';
@@ -6,6 +6,7 @@ import { to } from '../kit/route.ts';
 import { Channels } from './Channels.tsx';
 import { FirstSteps } from './FirstSteps.tsx';
 import { BacklogCells, type Column, Grid, RateCells } from './Grid.tsx';
+import { Hubs } from './Hubs.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import {
   count,
@@ -46,6 +47,10 @@ export function Overview({ stats: { history, error } }: { readonly stats: LiveSt
       <section aria-labelledby="channels-title">
         <h2 id="channels-title">Channels</h2>
         <Channels history={history} latest={latest} />
+      </section>
+      <section aria-labelledby="hubs-title">
+        <h2 id="hubs-title">Push</h2>
+        <Hubs history={history} hubs={latest.hubs} />
       </section>
     </div>
   );

@@ -1,6 +1,5 @@
 // One topic: how much comes in, who reads it and how far behind they are, and the latest events.
 import { ChevronRightRegular, StreamRegular } from '@fluentui/react-icons';
-import { useEffect, useRef } from 'react';
 import type { Page } from '../kit/api.ts';
 import { Chip, Empty, Failure, Waiting } from '../kit/Parts.tsx';
 import { useResource } from '../kit/resource.ts';
@@ -10,6 +9,7 @@ import { Back } from './Back.tsx';
 import { BacklogCells, type Column, Grid, RateCells } from './Grid.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import { count, publishedOf, rate, rates, recent, type Stats, type SubscriptionStats } from './stats.ts';
+import { useReloadOnChange } from './use-reload.ts';
 import type { LiveStats } from './use-stats.ts';
 
 export type LoggedEvent = {
@@ -127,21 +127,4 @@ function EventRow({ topic, logged }: { readonly topic: string; readonly logged: 
       </a>
     </li>
   );
-}
-
-const RELOAD_MS = 1_500;
-
-/** At most one reload per 1.5 s, however fast the value moves. */
-function useReloadOnChange(value: number, reload: () => void): void {
-  const first = useRef(value);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => {
-    if (value === first.current || timer.current !== undefined) return;
-    timer.current = setTimeout(() => {
-      timer.current = undefined;
-      first.current = value;
-      reload();
-    }, RELOAD_MS);
-  }, [value, reload]);
-  useEffect(() => () => clearTimeout(timer.current), []);
 }

@@ -20,11 +20,49 @@ export type DeliveryStats = {
   readonly pending: number;
   readonly dead: number;
 };
+export type PushCounts = {
+  readonly delivered: number;
+  readonly retried: number;
+  readonly pruned: number;
+  readonly refused: number;
+};
+export type LaneStateName =
+  | 'running'
+  | 'untried'
+  | 'paced'
+  | 'paused'
+  | 'stopped'
+  | 'failing'
+  | 'no_credentials'
+  | 'unsupported';
+export type LaneStats = {
+  readonly platform: string;
+  /** Null while they are counted for the first time. */
+  readonly devices: number | null;
+  readonly dead: number | null;
+  readonly state: LaneStateName;
+  readonly cause?: string;
+  readonly service?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly perSecond?: number;
+  readonly advice?: string;
+  readonly pushed: PushCounts;
+  readonly lastHour: PushCounts;
+  readonly lastFault: { readonly at: string; readonly outcome: string; readonly cause: string } | null;
+};
+export type HubStats = {
+  readonly name: string;
+  readonly problem?: string;
+  readonly sends: { readonly underWay: number; readonly oldest: string | null };
+  readonly lanes: readonly LaneStats[];
+};
 export type Stats = {
   readonly at: string;
   readonly topics: readonly TopicStats[];
   readonly notices: number;
   readonly deliveries: readonly DeliveryStats[];
+  readonly hubs: readonly HubStats[];
   readonly openStreams: number;
 };
 
