@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import pg from 'pg';
+import { sendLongValuesAsTheyAre } from './bind.ts';
 
 export type Row = Record<string, unknown>;
 
@@ -62,6 +63,7 @@ export class Database implements Sql {
     this.#pool.on('connect', (client) => {
       client.on('error', () => {});
       gatherWrites(client);
+      sendLongValuesAsTheyAre(client);
     });
   }
 
@@ -173,6 +175,7 @@ export class Database implements Sql {
     client.on('error', () => {});
     await client.connect();
     gatherWrites(client);
+    sendLongValuesAsTheyAre(client);
     return client;
   }
 

@@ -92,6 +92,10 @@ describe('plans', () => {
     await broker.publish('q', [say('soon', { messageId: 'soon', scheduledAt: new Date(Date.now() + 50) })]);
     await broker.publish('q', [say('again', { messageId: '1-1' })]);
     await broker.countScheduled('q');
+    await broker.publish(
+      't',
+      many(20, (n) => ({ partitionKey: `${n}` })), // to both partitions
+    );
     const messages = await receiver.receive({ max: 40 });
     await receiver.complete(messages.slice(0, 10));
     await receiver.abandon(messages.slice(10, 20), { changed: true });
@@ -179,6 +183,7 @@ const OTHERS = [
 
 const HOT = [
   'topics.append',
+  'topics.append.one',
   'topics.append.ids',
   'topics.dedup.find',
   'topics.progress',

@@ -14,7 +14,7 @@ import { Refusal } from '../../kit/refusal.ts';
 import type { Catalogue, TopicEntry } from '../entities/catalogue.ts';
 import type { OutgoingMessage, Receipt } from '../message.ts';
 import type { EmitTopics } from '../signals.ts';
-import { Appender } from './append.ts';
+import { Appender, OUT_OF_DATE } from './append.ts';
 import type { Block } from './block.ts';
 import { isDiskFull, isOutage, tellDiskFull, waitFor } from './connection.ts';
 import { findDuplicates, RecentIds } from './dedup.ts';
@@ -272,7 +272,7 @@ export class Publisher {
 
 function isOutdated(error: unknown): boolean {
   const state = sqlState(error);
-  return state === 'CA001' || state === '23505';
+  return state === OUT_OF_DATE || state === '23505';
 }
 
 function away(error: unknown): Refusal {
