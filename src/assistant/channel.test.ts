@@ -190,7 +190,10 @@ test('it is edited as well where the attempt died between posting and looking', 
   const channel = conversationChannel({ ...deps, edit: asked });
   await channel.deliver([delivery]);
   expect(asked).not.toHaveBeenCalled();
-  await database.transaction((tx) => recallInInboxes(tx, [delivery], undefined, new Date()));
+  // However long ago that was.
+  const minutesAgo = (minutes: number) => new Date(Date.now() - minutes * 60_000);
+  await database.query('update posted_card set posted_at = $2 where delivery_id = $1', [delivery.id, minutesAgo(20)]);
+  await database.transaction((tx) => recallInInboxes(tx, [delivery], undefined, minutesAgo(19)));
   expect(await channel.deliver([{ ...delivery, attempt: 2 }])).toMatchObject([{ kind: 'delivered' }]);
   expect(asked).toHaveBeenCalledOnce();
   expect(await database.query('select edit_due_at from posted_card where delivery_id = $1', [delivery.id])).toEqual([

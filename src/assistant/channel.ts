@@ -49,6 +49,9 @@ export type ConversationDeps = {
 /** The lane's way of driving this channel. Calls of a service take their time, so more of them run beside each other. */
 export const conversationPolicy: Partial<LanePolicy> = { batchSize: 100, concurrency: 8 };
 
+/** An attempt that posted a card and died has read it at most this long before. */
+const POSTING_TAKES_MS = 5 * 60_000;
+
 /** A delivery on its way from place to place. */
 type Trip = {
   readonly delivery: ClaimedDelivery;
@@ -80,22 +83,25 @@ async function deliver(
   for (const delivery of batch) {
     const notice = notices.get(delivery.noticeId);
     const before = posted.get(delivery.id);
-    if (before !== undefined) outcomes.set(delivery.id, { kind: 'delivered', providerId: before ?? undefined });
+    if (before) outcomes.set(delivery.id, { kind: 'delivered', providerId: before.activityId });
     else if (!notice || notice.recalledAt) outcomes.set(delivery.id, { kind: 'refused', cause: 'notice_removed' });
     else open.push({ delivery, notice });
   }
   await travel(deps, posters, await planTrips(deps, posters, open), outcomes);
-  await makeGood(deps, batch, readAt);
+  const read = batch.map(({ id, recipientId, noticeId }) => {
+    const before = posted.get(id)?.postedAt.getTime();
+    return { recipientId, noticeId, readAt: before === undefined ? readAt : new Date(before - POSTING_TAKES_MS) };
+  });
+  await makeGood(deps, read);
   return batch.map(({ id }) => outcomes.get(id)!);
 }
 
 /** What was decided, corrected or recalled while it was being posted, by this attempt or one that died before this. */
 async function makeGood(
   { database, edit }: ConversationDeps,
-  batch: readonly ClaimedDelivery[],
-  readAt: Date,
+  cards: Parameters<typeof changedSince>[1],
 ): Promise<void> {
-  const stale = await changedSince(database, batch, readAt);
+  const stale = await changedSince(database, cards);
   if (stale.length === 0) return;
   await requestEdits(database, stale);
   edit?.();

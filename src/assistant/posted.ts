@@ -30,7 +30,7 @@ const RECORD = statement(
 
 const POSTED = statement(
   'assistant.posted-deliveries',
-  'select delivery_id, activity_id from posted_card where delivery_id = any ($1::text[])',
+  'select delivery_id, activity_id, posted_at from posted_card where delivery_id = any ($1::text[])',
 );
 
 const REQUEST_EDITS = statement(
@@ -46,13 +46,13 @@ const REQUEST_EDITS = statement(
 const CHANGED_MEANWHILE = statement(
   'assistant.changed-meanwhile',
   `select recipient_id as "recipientId", notice_id as "noticeId"
-   from unnest($1::text[], $2::text[]) as posted (recipient_id, notice_id)
+   from unnest($1::text[], $2::text[], $3::timestamptz[]) as posted (recipient_id, notice_id, since)
    where exists (
        select from notice n
-       where n.recipient_id = posted.recipient_id and n.id = posted.notice_id and n.changed_at >= $3)
+       where n.recipient_id = posted.recipient_id and n.id = posted.notice_id and n.changed_at >= posted.since)
      or exists (
        select from asked a join question q on q.id = a.question_id
-       where a.notice_id = posted.notice_id and q.settled_at >= $3)`,
+       where a.notice_id = posted.notice_id and q.settled_at >= posted.since)`,
 );
 
 const CLAIM_EDITS = statement(
@@ -104,11 +104,17 @@ export async function recordPosted(sql: Sql, cards: readonly PostedCard[]): Prom
   ]);
 }
 
-/** Deliveries that an earlier attempt has posted already, with what the service called the message. */
-export async function postedDeliveries(sql: Sql, ids: readonly string[]): Promise<ReadonlyMap<string, string | null>> {
+/** Where an earlier attempt has posted a delivery already: what the service called the message, if it did. */
+export type PostedBefore = { readonly activityId: string | undefined; readonly postedAt: Date };
+
+/** By delivery id. */
+export async function postedDeliveries(sql: Sql, ids: readonly string[]): Promise<ReadonlyMap<string, PostedBefore>> {
   if (ids.length === 0) return new Map();
-  const rows = await sql.query<{ delivery_id: string; activity_id: string | null }>(POSTED, [textArray(ids)]);
-  return new Map(rows.map((row) => [row.delivery_id, row.activity_id]));
+  type Row = { delivery_id: string; activity_id: string | null; posted_at: Date };
+  const rows = await sql.query<Row>(POSTED, [textArray(ids)]);
+  return new Map(
+    rows.map((row) => [row.delivery_id, { activityId: row.activity_id ?? undefined, postedAt: row.posted_at }]),
+  );
 }
 
 export type NoticeOf = { readonly recipientId: string; readonly noticeId: string };
@@ -123,14 +129,17 @@ export async function requestEdits(sql: Sql, notices: readonly NoticeOf[], now =
   await sql.query(REQUEST_EDITS, [recipients, textArray(notices.map(({ noticeId }) => noticeId)), now]);
 }
 
-/** Of cards whose content was read at `since` and that are recorded by now: those that have something else to show. */
-export async function changedSince(sql: Sql, cards: readonly NoticeOf[], since: Date): Promise<NoticeOf[]> {
+/** Of cards whose content was read at `readAt` and that are recorded by now: those that have something else to show. */
+export async function changedSince(
+  sql: Sql,
+  cards: readonly (NoticeOf & { readonly readAt: Date })[],
+): Promise<NoticeOf[]> {
   if (cards.length === 0) return [];
   const recipients = textArray(cards.map(({ recipientId }) => recipientId));
   return sql.query<NoticeOf>(CHANGED_MEANWHILE, [
     recipients,
     textArray(cards.map(({ noticeId }) => noticeId)),
-    new Date(since.getTime() - CLOCKS_DIFFER_MS),
+    timestamptzArray(cards.map(({ readAt }) => new Date(readAt.getTime() - CLOCKS_DIFFER_MS))),
   ]);
 }
 
