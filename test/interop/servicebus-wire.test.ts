@@ -12,12 +12,14 @@ import {
   CLOSE,
   DETACH,
   DISPOSITION,
+  END,
   FLOW,
   flow,
   frame,
   none,
   OPEN,
   openAndBegin,
+  PLAIN_HEADER,
   RawClient,
   TRANSFER,
   transfer,
@@ -55,6 +57,72 @@ describe('the wire', () => {
     expect([begin.fields[4], answer.fields[10]]).toEqual([4999, 1024 * 1024]);
     expect(answer.fields[13]).toEqual(new Map());
     expect(client.of(FLOW)[0]!.fields[6]).toBe(2000);
+  });
+
+  it('writes frames as lists of their full length under small descriptors, transfers and ends too', async () => {
+    const { queue, sender } = await bus.queue();
+    await sender.sendMessages({ body: 'x' });
+    await using client = await begun();
+    // .NET leaves out the count that a sender begins with; a sender of ours says 0.
+    const ends = [to.described(0x28, to.list([to.string('me')])), to.described(0x29, to.list([to.string(queue)]))];
+    client.write(frame(ATTACH, [to.string('out'), to.uint(0), to.boolean(false), none, none, ...ends]));
+    client.write(attach('in', 1, true, queue), attach('no', 2, true, 'nothing'));
+    await eventually(() => expect(client.of(DETACH)).toHaveLength(1));
+    const [out, inn] = ['out', 'in'].map((name) => client.of(ATTACH).find(({ fields }) => fields[0] === name)!);
+    expect([out!.fields.length, inn!.fields[9]]).toEqual([14, 0]);
+    client.write(transfer(0, 0, message('y')), flow(1, 0, 2));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(2));
+    expect(client.of(FLOW).map(({ fields }) => Number.isInteger(fields[5]))).not.toContain(false);
+    client.write(frame(DETACH, [to.uint(1), to.boolean(true)]), frame(END, []), frame(CLOSE, []));
+    await eventually(() => expect(client.of(CLOSE)).toHaveLength(1));
+    expect([TRANSFER, DETACH, END, CLOSE].map((code) => client.of(code).at(-1)!.fields.length)).toEqual([11, 3, 1, 1]);
+    const refused = client.of(DETACH)[0]!.fields[2] as AmqpDescribed;
+    expect(refused.value).toHaveLength(3);
+    for (const { head } of client.frames) expect(head.toString('hex')).toMatch(/^0053(1[0-8]|4[04])(c0|d0)$/);
+  });
+
+  it('keeps a connection alive that says how long it waits', async () => {
+    await using client = await RawClient.signedIn(bus.server.amqpPort, SAS_KEY);
+    const open = [to.string('raw'), to.string('localhost'), none, none, to.uint(600)];
+    client.write(PLAIN_HEADER, frame(OPEN, open));
+    await eventually(() => expect(client.of(OPEN)).toHaveLength(1));
+    await eventually(() => expect(client.beats).toBeGreaterThan(1), 5_000);
+  });
+
+  it('answers each outcome with the same, without an error, and nothing to who does not wait', async () => {
+    const { queue, sender } = await bus.queue({ maxDeliveryCount: 1 });
+    await sender.sendMessages([1, 2, 3, 4, 5, 6].map((body) => ({ body })));
+    await using client = await begun();
+    client.write(attach('in', 0, true, queue), flow(0, 0, 6));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(6));
+    const say = (id: number, code: number, fields: to.Encoded[], settled = false) =>
+      frame(DISPOSITION, [
+        to.boolean(true),
+        to.uint(id),
+        none,
+        to.boolean(settled),
+        to.described(code, to.list(fields)),
+      ]);
+    // Defer; dead-letter as .NET does it without a reason; release, which counts no delivery; and without an answer.
+    client.write(say(0, 0x27, [none, to.boolean(true)]), say(1, 0x25, []), say(2, 0x26, []), say(3, 0x24, []));
+    client.write(say(4, 0x24, [], true), say(5, 0x26, [], true));
+    await eventually(() => expect(settledIn(client)).toBe(4));
+    const said = client
+      .of(DISPOSITION)
+      .map(({ fields }) => [fields[1], fields[3], fields[4] as AmqpDescribed] as const);
+    const outcomes = said.toSorted(([a], [b]) => Number(a) - Number(b));
+    expect(outcomes.map(([id, settled, state]) => [id, settled, state.descriptor])).toEqual([
+      [0, true, 0x27],
+      [1, true, 0x25],
+      [2, true, 0x26],
+      [3, true, 0x24],
+    ]);
+    expect(outcomes.map(([, , state]) => conditionIn(state))).toEqual([undefined, undefined, undefined, undefined]);
+    await eventually(async () => {
+      const counts = await bus.admin.getQueueRuntimeProperties(queue);
+      // Two released, one deferred, one dead.
+      expect(counts).toMatchObject({ activeMessageCount: 2, deadLetterMessageCount: 1, totalMessageCount: 4 });
+    });
   });
 
   it('lets two links have one name, one each way, and echoes addresses as they came', async () => {

@@ -15,7 +15,13 @@ export const CLOSE = 0x18;
 export const SASL_MECHANISMS = 0x40;
 export const SASL_OUTCOME = 0x44;
 
-export type RawFrame = { readonly code: number; readonly fields: AmqpValue[]; readonly payload: Buffer };
+export type RawFrame = {
+  readonly code: number;
+  readonly fields: AmqpValue[];
+  readonly payload: Buffer;
+  /** The descriptor and the constructor of the list, as they came. */
+  readonly head: Buffer;
+};
 
 export const PLAIN_HEADER = Buffer.from('AMQP\0\x01\0\0', 'latin1');
 export const SASL_HEADER = Buffer.from('AMQP\x03\x01\0\0', 'latin1');
@@ -77,6 +83,8 @@ export class RawClient implements AsyncDisposable {
   #held = Buffer.alloc(0);
   #headers = 2;
   closed = false;
+  /** Frames that only say that the connection lives. */
+  beats = 0;
   /** How many pieces came in; several frames may lie in one. */
   pieces = 0;
 
@@ -138,12 +146,16 @@ export class RawClient implements AsyncDisposable {
   }
 
   #keep(bytes: Buffer): void {
-    if (bytes.length === 0) return; // A frame that only says that the connection lives.
+    if (bytes.length === 0) {
+      this.beats++;
+      return;
+    }
     const reader = new Reader(bytes);
     const value = reader.value();
     if (!(value instanceof AmqpDescribed) || !Array.isArray(value.value))
       throw new Error('The server sent no performative.');
-    this.frames.push({ code: Number(value.descriptor), fields: value.value, payload: bytes.subarray(reader.position) });
+    const payload = bytes.subarray(reader.position);
+    this.frames.push({ code: Number(value.descriptor), fields: value.value, payload, head: bytes.subarray(0, 4) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
