@@ -30,6 +30,11 @@ test('an Apple template without an expiry says nothing of it, and a header of it
   expect(headersOf({ expiry: '$(end)', headers: { 'apns-expiration': '0' } })).toEqual({ 'apns-expiration': '0' });
 });
 
+test('the vendor’s name for the priority means Apple’s, whose own wins', () => {
+  expect(headersOf({ headers: { 'X-Apns-Priority': '5' } })).toEqual({ 'apns-priority': '5' });
+  expect(headersOf({ headers: { 'x-apns-priority': '5', 'apns-priority': '10' } })).toEqual({ 'apns-priority': '10' });
+});
+
 test('an expiry is of Apple alone', () => {
   const [aim] = aimsOf('fcmv1', { body: '{"message":{"notification":{"title":"$(title)"}}}', expiry: '$(end)' });
   expect(aim).toMatchObject({ payload: '{"message":{"notification":{"title":"Hello"}}}', headers: {} });

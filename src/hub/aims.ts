@@ -11,6 +11,7 @@ import {
   type InstallationTemplate,
   type PushChannel,
   tagsOf,
+  vendorPriority,
 } from './installation.ts';
 import { pushPlatform } from './lanes.ts';
 import { windowsType } from './message.ts';
@@ -191,7 +192,7 @@ const mostRead = 5_000;
 
 function compiled(platform: InstallationPlatform, template: InstallationTemplate): Compiled {
   const { body } = template;
-  const headers = template.expiry === undefined || platform !== 'apns' ? template.headers : withExpiry(template);
+  const headers = platform === 'apns' ? appleHeaders(template) : template.headers;
   const names = Object.keys(headers);
   // Two steps, because putting a key together per device costs more than the second look.
   const kind = names.length === 0 ? platform : `${platform}${JSON.stringify(headers)}`;
@@ -210,9 +211,16 @@ function compiled(platform: InstallationPlatform, template: InstallationTemplate
   return known;
 }
 
-/** The vendor's word for the end of an Apple push, which may be an expression like any header. */
-function withExpiry({ headers, expiry }: InstallationTemplate): Headers {
-  return { 'apns-expiration': expiry!, ...headers };
+/** The vendor has names of his own for two of Apple's headers, whose values may be expressions as any header's. */
+function appleHeaders({ headers, expiry }: InstallationTemplate): Headers {
+  const isVendors = (name: string) => name.toLowerCase() === vendorPriority.toLowerCase();
+  const priority = Object.entries(headers).find(([name]) => isVendors(name))?.[1];
+  if (priority === undefined && expiry === undefined) return headers;
+  return {
+    ...(priority === undefined ? {} : { 'apns-priority': priority }),
+    ...(expiry === undefined ? {} : { 'apns-expiration': expiry }),
+    ...Object.fromEntries(Object.entries(headers).filter(([name]) => !isVendors(name))),
+  };
 }
 
 const noHeaders: Headers = {};

@@ -47,6 +47,8 @@ export type PatchOperation = {
 
 type Members = Readonly<Record<string, unknown>>;
 
+/** What an Apple template calls its priority, beside headers of Apple's own. */
+export const vendorPriority = 'X-Apns-Priority';
 const maxTemplateNameLength = 200;
 const maxAddressLength = 4096;
 const patchable = ['tags', 'pushChannel', 'userId', 'expirationTime', 'pushVariables', 'templates', 'secondaryTiles'];

@@ -56,7 +56,8 @@ async function telemetry({ database }: HubDoorDeps, { hub, rest, origin }: Call)
 async function readJob(deps: HubDoorDeps, call: Call): Promise<SendJob> {
   const { tagLimits, sendLimits } = deps.admin;
   const message = await checkMessage(deps, call.hub, readMessage(call.headers, call.body, sendLimits));
-  if (!isOn(call, 'direct')) return { message, tags: readTags(call.headers, tagLimits) };
+  if (!isOn(call, 'direct'))
+    return { message, tags: readTags(call.headers, tagLimits, { isTest: isOn(call, 'test') }) };
   if (message.kind === 'template') throw new DoorError(400, 'A template cannot be sent to an address.');
   return { message, to: [readHandle(call.headers, message)] };
 }

@@ -7,6 +7,7 @@ import {
   type InstallationPlatform,
   type InstallationTemplate,
   parseInstallation,
+  vendorPriority,
 } from '../../hub/installation.ts';
 import type { TagLimits } from '../../hub/tags.ts';
 import { child, childText, type Element, parseXml, tag, textTag } from '../../kit/xml.ts';
@@ -137,7 +138,7 @@ function printTemplate(
   const body = cdata ? `<BodyTemplate><![CDATA[${escaped}]]></BodyTemplate>` : textTag('BodyTemplate', template.body);
   const title = name === unnamed ? '' : textTag('TemplateName', name);
   if (platform !== 'apns') return body + printHeaders(platform, template.headers) + title;
-  const { 'apns-priority': priority, ...headers } = template.headers;
+  const { [vendorPriority]: priority, ...headers } = template.headers;
   return (
     body + textTag('Expiry', template.expiry) + title + textTag('Priority', priority) + printHeaders(platform, headers)
   );
@@ -186,7 +187,7 @@ function readTemplate(description: Element, platform: InstallationPlatform): Rec
   return {
     [childText(description, 'TemplateName') ?? unnamed]: {
       body: need(description, 'BodyTemplate'),
-      headers: { ...(priority === undefined ? {} : { 'apns-priority': priority }), ...Object.fromEntries(headers) },
+      headers: { ...(priority === undefined ? {} : { [vendorPriority]: priority }), ...Object.fromEntries(headers) },
       expiry: childText(description, 'Expiry'),
     },
   };

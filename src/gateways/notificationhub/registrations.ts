@@ -97,7 +97,8 @@ function handlesOf(filter: string): string[] {
   // JavaScript's client forgets a quote here.
   const baidu = /^\s*BaiduChannelId eq '?([^']+)'? and BaiduUserId eq '?([^']+)'?\s*$/i.exec(filter);
   if (baidu !== null) return [`${baidu[2]}-${baidu[1]}`];
-  const handle = /^\s*\w+ eq '?([^']+?)'?(\s+and\s.*)?$/i.exec(filter)?.[1];
+  // Addresses may hold quotes, which not every client doubles.
+  const handle = /^\s*\w+\s+eq\s+'?(.+?)'?(?:\s+and\s+\w+\s+eq\s.*)?\s*$/i.exec(filter)?.[1];
   if (handle === undefined) throw new DoorError(400, 'The filter is not one of those that a hub knows.');
   let decoded = handle;
   try {
@@ -105,7 +106,7 @@ function handlesOf(filter: string): string[] {
   } catch {
     // It was not encoded, and holds a percent sign of its own.
   }
-  return [...new Set([handle, decoded, handle.toUpperCase()])];
+  return [...new Set([handle, decoded, handle.replaceAll("''", "'"), handle.toUpperCase()])];
 }
 
 function entry(device: Device, origin: string): Answer {

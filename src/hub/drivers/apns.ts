@@ -101,10 +101,10 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
       'apns-push-type',
       type,
       'apns-priority',
-      headers.get('apns-priority') ?? priorityOf(type, options.urgency),
+      checkedPriority(type, headers.get('apns-priority') ?? priorityOf(type, options.urgency)),
     );
     const expiration = headers.get('apns-expiration') ?? expirationOf(options.ttlSeconds, this.#now());
-    if (expiration !== undefined) fields.push('apns-expiration', expiration);
+    if (expiration !== undefined) fields.push('apns-expiration', checkedExpiration(expiration));
     const collapse = headers.get('apns-collapse-id') ?? (collapsing.has(type) ? options.collapseId : undefined);
     if (collapse !== undefined) fields.push('apns-collapse-id', shortId(collapse, 64));
     for (const [name, value] of headers)
@@ -259,6 +259,20 @@ function pushTypeOf(text: string): ApnsPushType {
 /** Background pushes must be 5; an alert of low urgency may wait for a good moment. */
 function priorityOf(type: ApnsPushType, urgency: PushOptions['urgency']): string {
   return type === 'background' || urgency === 'low' ? '5' : '10';
+}
+
+function checkedPriority(type: ApnsPushType, priority: string): string {
+  const possible = type === 'background' ? ['1', '5'] : ['1', '5', '10'];
+  if (possible.includes(priority)) return priority;
+  throw new Refusal(
+    'bad_request',
+    `apns-priority of the push type ${type} is ${possible.join(' or ')}, not "${priority}".`,
+  );
+}
+
+function checkedExpiration(seconds: string): string {
+  if (/^\d{1,12}$/.test(seconds)) return seconds;
+  throw new Refusal('bad_request', 'apns-expiration is a number of seconds since 1970.');
 }
 
 function expirationOf(ttlSeconds: number | undefined, now: number): string | undefined {
