@@ -21,6 +21,8 @@ type DoorAnswer = { readonly status: number; readonly headers: Record<string, st
 export function useHubDoor(): {
   readonly http: TestServer;
   readonly origin: () => string;
+  /** What clients have to trust. */
+  readonly ca: string;
   readonly ask: (method: string, path: string, ask?: Ask) => Promise<DoorAnswer>;
 } {
   const { ca, cert, key } = makeCertificate();
@@ -39,7 +41,7 @@ export function useHubDoor(): {
     const [answer] = await once(stream, 'response');
     return { status: answer[':status'] as number, headers: answer as Record<string, string>, text: await text(stream) };
   }
-  return { http, origin, ask };
+  return { http, origin, ca, ask };
 }
 
 /** As Java signs: the whole address, encoded, in lower case. */
