@@ -37,6 +37,12 @@ export const emailEndpoints: FindEndpoints = async (sql, people) => {
   );
 };
 
+/** Of a channel that this server was not given what it needs for; `how` says what that is. */
+export function notSetUp(how: string): FindEndpoints {
+  const unreachable = { unreachable: `not set up: ${how}` };
+  return (_, people) => new Map([...people.keys()].map((id) => [id, unreachable]));
+}
+
 /** One round trip on one connection, whatever the number of channels: the finders do not wait for each other. */
 export async function findEndpoints(
   sql: Sql,

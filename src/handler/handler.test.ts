@@ -12,7 +12,7 @@ import { getPreferences, putPreferences } from '../people/preference-records.ts'
 import { putRecipient } from '../people/recipients.ts';
 import { Broker } from '../topics/broker.ts';
 import type { OutgoingMessage } from '../topics/message.ts';
-import { emailEndpoints, type Finders } from './endpoints.ts';
+import { emailEndpoints, type Finders, notSetUp } from './endpoints.ts';
 import { Handler, type HandlerSignal } from './handler.ts';
 import { type Category, compileDefinitions, type Notification } from './notification.ts';
 
@@ -127,6 +127,20 @@ describe('the handler', () => {
       ['mailed', 'email', 'plan', 'planned', null],
       ['no-mail', null, 'decide', 'notice', 'inbox on (default), email no endpoint'],
     ]);
+  });
+
+  it('says that a channel is not set up here, and by what it is, to people with and without an address', async () => {
+    const finders = { email: notSetUp('CARILLON_SMTP_URL names the mail server') };
+    const { topic, broker, handled } = await start((topic) => [note(topic)], { finders });
+    await person('addressed', { email: 'm@example.org' });
+    await broker.publish(topic, [event({ to: ['addressed', 'no-address'] })]);
+    await handled(1);
+    const words = 'inbox on (default), email not set up: CARILLON_SMTP_URL names the mail server';
+    expect((await trace(topic)).filter(({ step }) => step === 'decide').map(({ detail }) => detail)).toEqual([
+      words,
+      words,
+    ]);
+    expect(await database.query("select id from delivery where recipient_id like '%address%'")).toEqual([]);
   });
 
   it('leaves out an address that mail servers call dead, and says so', async () => {

@@ -18,7 +18,7 @@ import { HttpServer } from '../gateways/http/server.ts';
 import { contentOfAmqp } from '../gateways/servicebus/amqp/content.ts';
 import { ServiceBusDoor } from '../gateways/servicebus/door.ts';
 import { keptCertificate } from '../gateways/servicebus/kept-certificate.ts';
-import { emailEndpoints } from '../handler/endpoints.ts';
+import { emailEndpoints, notSetUp } from '../handler/endpoints.ts';
 import { Handler, subscribeHandler } from '../handler/handler.ts';
 import { concealedText } from '../handler/notification.ts';
 import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
@@ -136,7 +136,8 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   );
   url = http.url;
   const places = { mobile: mobileEndpoints, conversation: proactive.endpoints };
-  const finders = { ...places, ...(settings.smtpUrl ? { email: emailEndpoints } : {}) };
+  const noMail = notSetUp('CARILLON_SMTP_URL names the mail server');
+  const finders = { ...places, email: settings.smtpUrl ? emailEndpoints : noMail };
   const { definitions } = config;
   dispatcher = startDispatcher(wiring, http.url, hubs.lanes, proactive);
   const settled = () => decisions.wake();

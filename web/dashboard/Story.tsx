@@ -27,6 +27,7 @@ const ends: Record<ChannelEnd, End> = {
   dead: { words: 'Given up', tone: 'bad', icon: <ErrorCircleRegular /> },
   off: { words: 'Switched off', tone: 'quiet', icon: <AlertOffRegular /> },
   'no endpoint': { words: 'No address known', tone: 'quiet', icon: <CircleRegular /> },
+  'not set up': { words: 'Not set up here', tone: 'quiet', icon: <CircleRegular /> },
 };
 
 const whyWords: Readonly<Record<string, string>> = {

@@ -39,6 +39,10 @@ describe('the story of an event', () => {
       { channel: 'email', state: 'no endpoint', why: 'the mail address is dead, 5.1.1' },
       { channel: 'conversation', state: 'waits', why: 'never opened' },
     ]);
+    expect(parseDecision('inbox on (default), email not set up: SMTP_URL, or its file, names the server')).toEqual([
+      { channel: 'inbox', state: 'on', why: 'default' },
+      { channel: 'email', state: 'not set up', why: 'SMTP_URL, or its file, names the server' },
+    ]);
   });
 
   it('tells what is about the event apart from what is about people', () => {

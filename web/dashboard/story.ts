@@ -28,7 +28,8 @@ export type ChannelEnd =
   | 'dropped'
   | 'dead'
   | 'off'
-  | 'no endpoint';
+  | 'no endpoint'
+  | 'not set up';
 export type ChannelStory = {
   readonly channel: ChannelName;
   readonly end: ChannelEnd;
@@ -97,13 +98,13 @@ export function verdictOf(story: PersonStory): Verdict {
 
 type Said = {
   readonly channel: ChannelName;
-  readonly state: 'on' | 'off' | 'no endpoint' | 'waits';
+  readonly state: 'on' | 'off' | 'no endpoint' | 'not set up' | 'waits';
   readonly why: string | undefined;
 };
 
 /** `inbox on (default), email no endpoint: the address is dead`; undefined when it reads otherwise. */
 export function parseDecision(detail: string): Said[] | undefined {
-  const start = `(${channelNames.join('|')}) (on|off|no endpoint|waits)`;
+  const start = `(${channelNames.join('|')}) (on|off|no endpoint|not set up|waits)`;
   const pattern = new RegExp(`${start}(?: \\(([^()]*)\\)|: (.*?))?(?:, (?=${start})|$)`, 'y');
   const said: Said[] = [];
   while (pattern.lastIndex < detail.length) {
