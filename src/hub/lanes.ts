@@ -4,7 +4,9 @@
 import { availableParallelism } from 'node:os';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
+import { type BroadcastLane, broadcastLane } from './broadcast.ts';
 import { ApnsDriver } from './drivers/apns.ts';
+import { ApnsChannels } from './drivers/apns-channels.ts';
 import type { Driver, LaneState, Platform, PushOptions, PushSignal } from './drivers/driver.ts';
 import { FcmDriver } from './drivers/fcm.ts';
 import { WebPushDriver } from './drivers/webpush.ts';
@@ -22,6 +24,10 @@ export type Lane = {
     options: PushOptions,
     fanOutOptions?: FanOutOptions,
   ): Promise<ChunkOutcome>;
+  /** Throws Refusal('bad_request') for options that no device could take. */
+  check(options: PushOptions): void;
+  /** Apple's alone. */
+  readonly broadcast?: BroadcastLane;
   state(): LaneState;
   close(): Promise<void>;
 };
@@ -152,11 +158,15 @@ export function pushPlatform(platform: InstallationPlatform): Platform | undefin
 function lanesOf(hub: string, { apns, fcmv1, wns, browser }: HubCredentials, tell: LanesDeps['emit']): Lanes {
   const emit = (signal: PushSignal) => tell({ ...signal, hub });
   const lanes: Lane[] = [];
+  const laneFor = <Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address) =>
+    laneOf(driver, addressOf, (pushed) => tell(pushedOf(hub, driver.platform, pushed)));
   const add = <Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address) =>
-    lanes.push(laneOf(driver, addressOf, (pushed) => tell(pushedOf(hub, driver.platform, pushed))));
+    lanes.push(laneFor(driver, addressOf));
   if (apns) {
     const { environment, endpoint } = apns;
-    add(new ApnsDriver({ credentials: apns, environment, endpoint, emit }), addressText);
+    const driver = new ApnsDriver({ credentials: apns, environment, endpoint, emit });
+    const channels = new ApnsChannels({ credentials: apns, environment, endpoint });
+    lanes.push(withBroadcast(laneFor(driver, addressText), broadcastLane(driver, channels)));
   }
   if (fcmv1) add(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit }), addressText);
   if (wns) add(new WnsDriver({ ...wns, credentials: wns, emit }), addressText);
@@ -183,9 +193,15 @@ function laneOf<Address, Plan>(
       tell(pushed);
       return pushed;
     },
+    check: (options) => void driver.plan(options),
     state: () => driver.state(),
     close: () => driver.close(graceMs),
   };
+}
+
+function withBroadcast(lane: Lane, broadcast: BroadcastLane): Lane {
+  const close = async () => void (await Promise.all([lane.close(), broadcast.close()]));
+  return { ...lane, broadcast, close };
 }
 
 function addressText(channel: PushChannel): string {

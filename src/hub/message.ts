@@ -20,8 +20,7 @@ export async function checkMessage({ lanes }: PushDeps, hub: string, message: Me
   const { platform, body } = message;
   if (platform === 'apns' || platform === 'fcmv1') checkJsonObject(body);
   const headers = platform === 'wns' ? withWindowsType(body, message.headers) : message.headers;
-  // To nobody: the driver checks the options before anything else.
-  await (await lanes.of(hub)).get(platform)?.send([], { headers });
+  (await lanes.of(hub)).get(platform)?.check({ headers });
   return { ...message, headers };
 }
 
@@ -48,7 +47,8 @@ function checkProperties(properties: Readonly<Record<string, unknown>>): void {
     throw new Refusal('bad_request', `The property "${found[0].slice(0, 60)}" must be a text, a number or a boolean.`);
 }
 
-function checkJsonObject(body: string): void {
+/** Throws Refusal('bad_request'). */
+export function checkJsonObject(body: string): void {
   checkDepth(body, mostJsonDepth, 'The payload');
   let value: unknown;
   try {

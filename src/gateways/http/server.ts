@@ -19,6 +19,7 @@ import { type DeliveryDeps, deliveryRoutes } from './routes/deliveries.ts';
 import { deviceRoutes } from './routes/devices.ts';
 import { type EventDeps, eventRoutes } from './routes/events.ts';
 import { type HealthDeps, healthRoutes } from './routes/health.ts';
+import { hubChannelRoutes } from './routes/hub-channels.ts';
 import { hubJobRoutes } from './routes/hub-jobs.ts';
 import { type HubDeps, hubRoutes } from './routes/hubs.ts';
 import { type InboxDeps, inboxRoutes } from './routes/inbox.ts';
@@ -204,6 +205,7 @@ function addRoutes(
   hubRoutes(app, deps);
   pushRoutes(app, deps);
   hubJobRoutes(app, deps);
+  hubChannelRoutes(app, deps);
   traceRoutes(app, deps);
   deliveryRoutes(app, deps);
   keyRoutes(app, deps);
