@@ -120,6 +120,30 @@ describe.each(releases)('@azure/service-bus %s', (release, sdk) => {
     });
   });
 
+  it('defers a dead letter where it is: among the dead letters', async () => {
+    const { queue, sender, receiver } = await bus.queue();
+    await sender.sendMessages({ body: 'x' });
+    const living = receiver();
+    const [message] = await receiveAll(living, 1);
+    await living.deadLetterMessage(message!, { deadLetterReason: 'bad', deadLetterErrorDescription: 'very' });
+    const dead = bus.client.createReceiver(queue, { subQueueType: 'deadLetter' });
+    const [corpse] = await receiveAll(dead, 1);
+    const number = corpse!.sequenceNumber!;
+    await dead.deferMessage(corpse!, { looked: true });
+    expect(await living.peekMessages(1)).toEqual([]);
+    await expect(living.receiveDeferredMessages(number)).rejects.toMatchObject({ code: 'MessageNotFound' });
+    expect(await dead.peekMessages(1)).toMatchObject([{ state: 'deferred', deadLetterReason: 'bad' }]);
+    const [again] = await dead.receiveDeferredMessages(number);
+    expect(again).toMatchObject({ deadLetterReason: 'bad', deadLetterSource: queue });
+    await dead.renewMessageLock(again!);
+    await expect(dead.deadLetterMessage(again!)).rejects.toThrow(/cannot be dead-lettered again/);
+    await dead.abandonMessage(again!);
+    const [last] = await dead.receiveDeferredMessages(number);
+    expect(last).toMatchObject({ deliveryCount: again!.deliveryCount, applicationProperties: { looked: true } });
+    await dead.completeMessage(last!);
+    expect((await bus.admin.getQueueRuntimeProperties(queue)).totalMessageCount).toBe(0);
+  });
+
   it('renews the lock of a message', async () => {
     const { sender, receiver } = await bus.subscription();
     await sender.sendMessages({ body: 'x' });

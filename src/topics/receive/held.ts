@@ -110,7 +110,8 @@ const COLUMNS = `sequence, state, delivery_count, enqueued_at, expires_at, visib
 const LOAD_HELD = statement(
   'topics.held.load',
   `select ${COLUMNS} from held
-    where subscription = $1 and state = $2 and part = $3 and sequence >= $4 order by sequence limit $5`,
+    where subscription = $1 and state = $2 and part = $3 and sequence >= $4 and ($6 or (source is not null) = $7)
+    order by sequence limit $5`,
 );
 const FIND_HELD = statement(
   'topics.held.find',
@@ -132,14 +133,22 @@ type HeldColumns = {
   record: Buffer;
 };
 
+type HeldPage = {
+  readonly from: number;
+  readonly limit: number;
+  /** Of deferred messages: those that were deferred among the dead letters, or the others. */
+  readonly died?: boolean;
+};
+
 /** Rows of one state from a sequence on, as entries that wait. */
 export async function loadHeld(
   sql: Sql,
   cursor: Cursor,
   home: HeldState,
-  page: { readonly from: number; readonly limit: number },
+  { from, limit, died }: HeldPage,
 ): Promise<Entry[]> {
-  const values = [cursor.subscription.id, home, cursor.partition.part, page.from, page.limit];
+  const any = died === undefined;
+  const values = [cursor.subscription.id, home, cursor.partition.part, from, limit, any, died ?? false];
   return (await sql.query<HeldColumns>(LOAD_HELD, values)).map((row) => heldEntry(cursor, home, fromColumns(row)));
 }
 
@@ -174,13 +183,18 @@ function fromColumns(row: HeldColumns): HeldRow {
   };
 }
 
+/** Whether the message is a dead letter, deferred or not: only those say where they died. */
+export function hasDied(message: Message): boolean {
+  return message.deadLetterSource !== undefined;
+}
+
 /** The message of a held row. A dead one says why it died, and does not expire. */
 export function heldMessage(cursor: Cursor, row: HeldRow): Message {
   const { partition } = cursor;
   const place = { topic: partition.topic.name, partition: partition.part, sequence: row.sequence };
   const message = decodeRecord(row.record, { ...place, enqueuedAt: row.enqueuedAt });
   const held = { ...message, deliveryCount: row.deliveryCount };
-  if (row.state === 'retry' || row.state === 'deferred') return { ...held, expiresAt: row.expiresAt };
+  if (row.source === undefined) return { ...held, expiresAt: row.expiresAt };
   return {
     ...held,
     deadLetterSource: row.source,

@@ -20,7 +20,7 @@ export async function peekLiving(cursor: Cursor, from: number, max: number, sess
   const { sql } = cursor.partition;
   for (const state of ['retry', 'deferred'] as const) {
     if ((state === 'retry' ? cursor.retry.count : cursor.deferred) === 0) continue;
-    const rows = await loadHeld(sql, cursor, state, { from, limit: max });
+    const rows = await loadHeld(sql, cursor, state, { from, limit: max, died: false });
     for (const entry of rows) keep(messageOf(entry), state === 'retry' ? 'active' : 'deferred');
   }
   const ahead = await peekUnread(cursor, Math.max(from, cursor.next), max, keep, found);
@@ -62,6 +62,11 @@ export async function peekDead(
   max: number,
 ): Promise<Peeked[]> {
   const start = Math.max(from, cursor.partition.part * PARTITION_SPAN);
-  const rows = await loadHeld(cursor.partition.sql, cursor, kind, { from: start, limit: max });
-  return rows.map((entry) => ({ message: messageOf(entry), state: 'active' as const }));
+  const { sql } = cursor.partition;
+  const rows = await loadHeld(sql, cursor, kind, { from: start, limit: max });
+  const found: Peeked[] = rows.map((entry) => ({ message: messageOf(entry), state: 'active' }));
+  if (kind === 'transfer' || cursor.deferred === 0) return found;
+  const deferred = await loadHeld(sql, cursor, 'deferred', { from: start, limit: max, died: true });
+  found.push(...deferred.map((entry) => ({ message: messageOf(entry), state: 'deferred' as const })));
+  return found.sort((a, b) => a.message.sequence - b.message.sequence).slice(0, max);
 }

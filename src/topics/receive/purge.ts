@@ -13,7 +13,12 @@ const DELETE_HELD = statement(
    )
    delete from held
     where subscription = $2 and part = $3 and state = any($4::text[]) and not (sequence = any($5::bigint[]))
-      and exists (select from o)`,
+      and (state <> 'deferred' or source is null) and exists (select from o)`,
+);
+/** Dead letters that were deferred are none of the living. */
+const COUNT_DEFERRED = statement(
+  'topics.purge.deferred',
+  "select count(*)::int as left from held where subscription = $1 and part = $2 and state = 'deferred'",
 );
 
 /** How many messages were thrown away. */
@@ -31,8 +36,13 @@ async function purgeLiving(cursor: Cursor): Promise<number> {
   for (const entry of cursor.retry.all) if (entry.state === 'ready') entry.state = 'done';
   await deleteHeld(cursor, ['retry', 'deferred'], kept);
   cursor.retry.clear(retried);
-  cursor.deferred = deferred.length;
+  cursor.deferred = await countDeferred(cursor);
   return before - cursor.active - cursor.deferred;
+}
+
+async function countDeferred({ partition, subscription }: Cursor): Promise<number> {
+  const [row] = await partition.sql.query<{ left: number }>(COUNT_DEFERRED, [subscription.id, partition.part]);
+  return row!.left;
 }
 
 async function purgeDead(cursor: Cursor, kind: 'dead' | 'transfer'): Promise<number> {

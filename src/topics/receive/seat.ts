@@ -8,7 +8,7 @@ import { type Counts, countsOf } from '../owner/counts.ts';
 import type { Cursor } from '../owner/cursor.ts';
 import type { Dispenser } from './dispenser.ts';
 import { type Entry, messageOf } from './entry.ts';
-import { findHeld } from './held.ts';
+import { findHeld, hasDied } from './held.ts';
 import { peekDead, peekLiving } from './peek.ts';
 import { purge } from './purge.ts';
 import { type DeadSelection, redrivePage } from './redrive.ts';
@@ -116,9 +116,10 @@ export class LocalSeat implements Seat {
   }
 
   #find(sequence: number): Entry | undefined {
-    if (this.#kind === 'dead') return this.#cursor.dead.find(sequence);
     if (this.#kind === 'transfer') return this.#cursor.transfer.find(sequence);
-    return this.#cursor.find(sequence);
+    const dead = this.#kind === 'dead';
+    const entry = (dead ? this.#cursor.dead.find(sequence) : undefined) ?? this.#cursor.find(sequence);
+    return entry && hasDied(messageOf(entry)) === dead ? entry : undefined;
   }
 
   async settle(holds: readonly Hold[], how: Settlement, session?: SessionGrant): Promise<boolean[]> {
@@ -165,7 +166,8 @@ export class LocalSeat implements Seat {
     const lock = session && this.#lockOf(session);
     const free = sequences.filter((sequence) => !cursor.deferredLocked.has(sequence));
     const entries = await findHeld(cursor.partition.sql, cursor, 'deferred', free);
-    const ours = entries.filter((entry) => !cursor.deferredLocked.has(entry.sequence));
+    const here = (entry: Entry) => hasDied(messageOf(entry)) === (this.#kind === 'dead');
+    const ours = entries.filter((entry) => !cursor.deferredLocked.has(entry.sequence) && here(entry));
     if (ours.length < sequences.length) {
       throw new Refusal('message_not_found', 'Not every one of these messages is deferred and free.');
     }

@@ -6,7 +6,7 @@ import type { Message, PropertyValue } from '../message.ts';
 import type { Cursor } from '../owner/cursor.ts';
 import type { Change } from '../owner/progress.ts';
 import { type Entry, messageOf, newEntry } from './entry.ts';
-import { type HeldRow, type HeldState, heldMessage, heldRow } from './held.ts';
+import { type HeldRow, type HeldState, hasDied, heldMessage, heldRow } from './held.ts';
 
 export type Properties = Readonly<Record<string, PropertyValue>>;
 
@@ -51,14 +51,27 @@ function unsettled(entries: readonly Entry[]): Entry[] {
 
 async function carryOut(cursor: Cursor, entries: readonly Entry[], how: Settlement, record: Recorder): Promise<void> {
   if (how.kind === 'complete') return complete(cursor, entries, record);
-  if (how.kind === 'defer') return hold(cursor, entries, 'deferred', { properties: how.properties, record });
+  if (how.kind === 'defer') return defer(cursor, entries, how.properties, record);
   if (how.kind === 'abandon') return abandon(cursor, entries, how);
-  if (entries.some((entry) => entry.home === 'dead' || entry.home === 'transfer')) {
+  if (entries.some((entry) => entry.home === 'transfer' || hasDied(messageOf(entry)))) {
     throw new Refusal('conflict', 'A message of a dead-letter queue cannot be dead-lettered again.');
   }
   const { reason, description, properties } = how;
   await hold(cursor, entries, 'dead', { properties, reason, description, record });
   tellDead(cursor, entries.length, how.reason ?? '');
+}
+
+/** A dead letter that is deferred stays one: it says still why it died, and is found among the dead letters. */
+async function defer(
+  cursor: Cursor,
+  entries: readonly Entry[],
+  properties: Properties | undefined,
+  record: Recorder,
+): Promise<void> {
+  if (entries.some((entry) => entry.home === 'transfer')) {
+    throw new Refusal('conflict', 'A message that could not be forwarded cannot be deferred.');
+  }
+  await hold(cursor, entries, 'deferred', { properties, record });
 }
 
 async function complete(cursor: Cursor, entries: readonly Entry[], record: Recorder): Promise<void> {
@@ -209,7 +222,7 @@ async function backToDeferred(
   properties: Properties | undefined,
   counted: boolean,
 ): Promise<void> {
-  if (counted) for (const entry of entries) entry.deliveryCount++;
+  for (const entry of entries) if (counted && !hasDied(messageOf(entry))) entry.deliveryCount++;
   await hold(cursor, entries, 'deferred', { properties, counted: false });
 }
 
@@ -229,11 +242,11 @@ async function hold(
   { properties, reason, description, counted = state === 'deferred', record }: Holding,
 ): Promise<void> {
   const now = new Date();
-  const source = state === 'deferred' ? undefined : pathOf(cursor);
+  const source = pathOf(cursor);
   if (counted) for (const entry of entries) entry.deliveryCount++;
   const put = entries.map((entry) => {
     const message = properties ? changed(messageOf(entry), properties) : messageOf(entry);
-    return heldRow(message, state, now, { reason, description, source });
+    return heldRow(message, state, now, state === 'deferred' ? whyOf(message) : { reason, description, source });
   });
   const change = { done: inLog(entries), held: { put, removed: [] } };
   await (record ? record(change) : cursor.record(change));
