@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import module from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { alone } from './alone.js';
 import { runsHere, treeOf } from './tree.js';
 import { unpackAll } from './unpack.js';
 
@@ -16,8 +17,17 @@ const COMPILE_CACHE = join(root, 'node_modules/.cache/carillon');
 /** Installs the packages of package-lock.json that are missing here; `dev` also those for checks and tests. */
 export async function install({ dev }) {
   const lock = readJson('package-lock.json');
+  if (missing(lock.packages, installedPackages(), dev).length === 0) return;
+  await alone(
+    root,
+    () => installMissing(lock, dev),
+    () => say('another process installs the packages; waiting for it ...'),
+  );
+}
+
+async function installMissing(lock, dev) {
   const installed = installedPackages();
-  if (missing(lock.packages, installed, dev).length === 0) return;
+  if (missing(lock.packages, installed, dev).length === 0) return; // the one that was waited for has
   const all = dev || Object.values(installed).some((entry) => entry.dev);
   say(`installing packages${all ? ' (with those for tests)' : ''} ...`);
   const began = Date.now();
