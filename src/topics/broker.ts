@@ -39,15 +39,19 @@ export class Broker {
       database,
       emit,
       settings: { ...housekeepingDefaults, ...settings?.housekeeping },
-      reportReading: async () => {
-        await parts.owners.reportReading();
-        await parts.quotas.measure(database, parts.catalogue);
-      },
+      reportReading: () => this.#measure(),
       deleteIdle: () => deleteIdle(database, parts.catalogue, parts.usage, this),
       moveStragglers: () => moveStragglers(database, parts.owners),
       clockBelievable: () => parts.clock.believable,
     });
     this.housekeeper.start();
+  }
+
+  /** Writes down what was read, and measures what is left to read where there is a quota. */
+  async #measure(): Promise<void> {
+    const { owners, quotas, deps, catalogue } = this.#parts;
+    await owners.reportReading();
+    await quotas.measure(deps.database, catalogue);
   }
 
   static async start(deps: BrokerDeps): Promise<Broker> {
@@ -59,7 +63,8 @@ export class Broker {
     const entry = this.#parts.catalogue.topic(topic);
     if (messages.length === 0) return [];
     checkMessages(entry, messages, this.#parts.limits);
-    this.#parts.quotas.check(entry);
+    const { quotas } = this.#parts;
+    if (!quotas.take(entry, messages)) await quotas.lookAndTake(entry, messages, () => this.#measure());
     this.#parts.usage.topic(entry);
     const receipts = await this.#parts.publisher.publish(entry, messages);
     const duplicates = receipts.filter((receipt) => receipt.duplicate).length;
@@ -76,7 +81,7 @@ export class Broker {
     const steps = sends.map(({ topic, messages }) => ({ topic: catalogue.topic(topic), messages }));
     for (const { topic, messages } of steps) {
       checkMessages(topic, messages, this.#parts.limits);
-      quotas.check(topic);
+      if (!quotas.take(topic, messages)) await quotas.lookAndTake(topic, messages, () => this.#measure());
       usage.topic(topic);
     }
     const receipts = await transact(this.#parts, steps, settles);

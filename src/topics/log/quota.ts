@@ -1,8 +1,13 @@
 // Size quotas. What a topic holds is the log that a subscription still has to read; it is measured now and then, only
-// for topics that have a quota, so a topic may grow somewhat past it before senders are refused.
+// for topics that have a quota, and what this node lets in meanwhile is added.
+import { steadyNow } from '../../kit/clock.ts';
 import { type Database, statement } from '../../kit/database.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Catalogue, TopicEntry } from '../entities/catalogue.ts';
+import type { OutgoingMessage } from '../message.ts';
+
+/** What a message takes in the log beside its body, about. */
+const RECORD_BYTES = 64;
 
 const SIZE = statement(
   'topics.quota.size',
@@ -13,22 +18,47 @@ const SIZE = statement(
                                     where s.topic = $1)`,
 );
 
+/** Who is refused has it measured anew, but not more often than this. */
+const LOOK_AGAIN_MS = 1_000;
+
 export class Quotas {
-  readonly #full = new Map<number, number>();
+  /** Bytes by topic: what was measured, and what was let in since. */
+  readonly #held = new Map<number, number>();
+  #lookedAt = -Infinity;
+  #looking: Promise<void> | undefined;
 
   /** Measures the topics that have a quota. */
   async measure(database: Database, catalogue: Catalogue): Promise<void> {
     for (const topic of catalogue.all()) {
       if (topic.settings.maxSizeBytes === null) continue;
       const [row] = await database.query<{ bytes: number }>(SIZE, [topic.id]);
-      this.#full.set(topic.id, row!.bytes);
+      this.#held.set(topic.id, row!.bytes);
     }
   }
 
-  /** Refuses with `quota_exceeded`. */
-  check(topic: TopicEntry): void {
+  /** Whether there is room. What is let in counts at once, so that a topic grows past its quota by one request at most. */
+  take(topic: TopicEntry, messages: readonly OutgoingMessage[]): boolean {
     const limit = topic.settings.maxSizeBytes;
-    if (limit === null || (this.#full.get(topic.id) ?? 0) < limit) return;
+    if (limit === null) return true;
+    const held = this.#held.get(topic.id);
+    if (held === undefined || held >= limit) return false;
+    this.#held.set(
+      topic.id,
+      messages.reduce((sum, { body }) => sum + body.length + RECORD_BYTES, held),
+    );
+    return true;
+  }
+
+  /** For whom `take` had no room: refuses with `quota_exceeded` unless `look`, which measures anew, finds some. */
+  async lookAndTake(topic: TopicEntry, messages: readonly OutgoingMessage[], look: () => Promise<void>): Promise<void> {
+    const now = steadyNow();
+    if (!this.#held.has(topic.id) || now - this.#lookedAt >= LOOK_AGAIN_MS) {
+      this.#lookedAt = now;
+      this.#looking = look().catch(() => {}); // Without the database it is the next request that finds out.
+    }
+    await this.#looking;
+    if (!this.#held.has(topic.id) || this.take(topic, messages)) return;
+    const limit = topic.settings.maxSizeBytes;
     const words = `"${topic.name}" holds more than its ${limit} bytes. Receive from it, or raise the quota.`;
     throw new Refusal('quota_exceeded', words, { limit });
   }
