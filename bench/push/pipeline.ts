@@ -129,6 +129,7 @@ async function broadcast(): Promise<number> {
     stand_in: [sink.pid],
   };
   const before = usage(processes);
+  const loop = performance.eventLoopUtilization();
   const start = performance.now();
   const job = { message: { kind: 'template', properties: { order: 4711, notice: 'ntc_1' } } } as const;
   const id = await enqueueSend(database, hubName, job, new Date());
@@ -150,7 +151,7 @@ async function broadcast(): Promise<number> {
       const cpuUs = ((after.ours! - before.ours!) / delivered) * 1e6;
       ourCpu.push(cpuUs);
       console.log(
-        `broadcast: ${delivered} in ${seconds(tookMs)} s = ${Math.round((delivered / tookMs) * 1000)}/s, ${cpuUs.toFixed(1)} us CPU each; cores: ${shares.join(', ')}; ` +
+        `broadcast: ${delivered} in ${seconds(tookMs)} s = ${Math.round((delivered / tookMs) * 1000)}/s, ${cpuUs.toFixed(1)} us CPU each; event loop ${Math.round(performance.eventLoopUtilization(loop).utilization * 100)} %; cores: ${shares.join(', ')}; ` +
           `accepted in ${acceptedMs.toFixed(0)} ms; urgent ${urgent.map((ms) => ms.toFixed(0)).join(' ')} ms; memory ${Math.round(most / 1e6)} MB`,
       );
       if (delivered !== devices) console.error(`expected ${devices}:`, send.outcomes);
