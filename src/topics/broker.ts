@@ -9,6 +9,7 @@ import { type Entity, findEntity } from './entities/path.ts';
 import { Housekeeper, housekeepingDefaults } from './housekeeping.ts';
 import { checkMessages, checkSessionId } from './log/check.ts';
 import { waitFor } from './log/connection.ts';
+import { sizesOf } from './log/quota.ts';
 import { cancelScheduled, countScheduled } from './log/scheduled.ts';
 import { type SettleStep, transact } from './log/transact.ts';
 import type { Message, OutgoingMessage, Receipt } from './message.ts';
@@ -240,6 +241,11 @@ export class Broker {
 
   replay(...given: Parameters<Entities['replay']>): ReturnType<Entities['replay']> {
     return this.#parts.entities.replay(...given);
+  }
+
+  /** Bytes that wait in these topics (by id), as they were measured within the last half minute. */
+  sizes(topics: readonly number[]): Promise<Map<number, number>> {
+    return sizesOf(this.#parts.deps.database, topics);
   }
 
   /** Runtime counts of one subscription, or of a queue when no subscription is named. */

@@ -151,6 +151,11 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     expect((await all(bus.admin.listTopics())).map((each) => each.name)).toContain(topic);
     expect(await all(bus.admin.listQueuesRuntimeProperties())).toEqual(expect.any(Array));
     expect(await bus.admin.getNamespaceProperties()).toMatchObject({ messagingSku: 'Standard' });
+    await bus.client.createSender(topic).sendMessages({ body: Buffer.alloc(10_000) });
+    const { sizeInBytes } = await bus.admin.getTopicRuntimeProperties(topic);
+    expect(sizeInBytes).toBeGreaterThan(10_000);
+    const listed = (await all(bus.admin.listTopicsRuntimeProperties())).find((each) => each.name === topic);
+    expect(listed).toMatchObject({ sizeInBytes, subscriptionCount: 7 });
   });
 
   it('answers mistakes with the codes of the original', async () => {

@@ -11,12 +11,21 @@ const RECORD_BYTES = 64;
 
 const SIZE = statement(
   'topics.quota.size',
-  `select coalesce(sum(octet_length(b.body)), 0)::bigint as bytes from block b
-    where b.topic = $1
-      and b.first_seq + b.count > (select min(coalesce(r.floor, s.bases[b.part + 1] + 1)) from subscription s
-                                     left join reading r on r.subscription = s.id and r.part = b.part
-                                    where s.topic = $1)`,
+  `select t.id, coalesce((
+       select sum(octet_length(b.body)) from block b
+        where b.topic = t.id
+          and b.first_seq + b.count > (select min(coalesce(r.floor, s.bases[b.part + 1] + 1)) from subscription s
+                                         left join reading r on r.subscription = s.id and r.part = b.part
+                                        where s.topic = t.id)), 0)::bigint as bytes
+     from unnest($1::int[]) as t(id)`,
 );
+
+/** How many bytes of these topics a subscription still has to read, as far as reading was written down. */
+export async function sizesOf(database: Database, topics: readonly number[]): Promise<Map<number, number>> {
+  if (topics.length === 0) return new Map();
+  const rows = await database.query<{ id: number; bytes: number }>(SIZE, [topics]);
+  return new Map(rows.map(({ id, bytes }) => [id, bytes]));
+}
 
 /** Who is refused has it measured anew, but not more often than this. */
 const LOOK_AGAIN_MS = 1_000;
@@ -29,11 +38,12 @@ export class Quotas {
 
   /** Measures the topics that have a quota. */
   async measure(database: Database, catalogue: Catalogue): Promise<void> {
-    for (const topic of catalogue.all()) {
-      if (topic.settings.maxSizeBytes === null) continue;
-      const [row] = await database.query<{ bytes: number }>(SIZE, [topic.id]);
-      this.#held.set(topic.id, row!.bytes);
-    }
+    const limited = [...catalogue.all()].filter(({ settings }) => settings.maxSizeBytes !== null);
+    const sizes = await sizesOf(
+      database,
+      limited.map(({ id }) => id),
+    );
+    for (const [topic, bytes] of sizes) this.#held.set(topic, bytes);
   }
 
   /** Whether there is room. What is let in counts at once, so that a topic grows past its quota by one request at most. */

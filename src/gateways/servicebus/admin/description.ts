@@ -61,7 +61,7 @@ export function printTopic({ topic, record, counts }: Described): string {
     textTag('RequiresDuplicateDetection', settings.duplicateDetection),
     textTag('DuplicateDetectionHistoryTimeWindow', printDuration(settings.duplicateDetectionWindowMs)),
     kept(record, 'EnableBatchedOperations'),
-    textTag('SizeInBytes', 0),
+    textTag('SizeInBytes', counts.bytes ?? 0),
     textTag('FilteringMessagesBeforePublishing', false),
     textTag('IsAnonymousAccessible', false),
     printRules(record.rules),
@@ -93,7 +93,7 @@ export function printQueue({ topic, record, counts, host }: Described): string {
     textTag('DuplicateDetectionHistoryTimeWindow', printDuration(settings.duplicateDetectionWindowMs)),
     textTag('MaxDeliveryCount', own.maxDeliveryCount),
     kept(record, 'EnableBatchedOperations'),
-    textTag('SizeInBytes', 0),
+    textTag('SizeInBytes', counts.bytes ?? 0),
     textTag('MessageCount', totalOf(counts)),
     textTag('IsAnonymousAccessible', false),
     printRules(record.rules),
@@ -161,7 +161,7 @@ function printTimes({ createdAt, updatedAt }: { readonly createdAt: Date; readon
   return textTag('CreatedAt', created) + textTag('UpdatedAt', updated) + textTag('AccessedAt', updated);
 }
 
-type AllCounts = Counts & { readonly scheduled?: number };
+type AllCounts = Counts & { readonly scheduled?: number; readonly bytes?: number };
 
 function totalOf(counts: AllCounts): number {
   const { active, deferred, deadLettered, scheduled = 0 } = counts;

@@ -113,12 +113,14 @@ async function entityEntry(
   { host }: AdminRequest,
   topic: TopicEntry,
   known?: EntityRecord,
+  sizes?: ReadonlyMap<number, number>,
 ): Promise<Entry> {
   const record = known ?? (await deps.records.get(topic.id));
+  const bytes = (sizes ?? (await deps.broker.sizes([topic.id]))).get(topic.id) ?? 0;
   const isQueue = topic.kind === 'queue';
   const counts = isQueue ? await deps.broker.counts(topic.name, QUEUE_SUBSCRIPTION) : NO_COUNTS;
   const scheduled = await deps.broker.countScheduled(topic.name);
-  const described = { topic, record, counts: { ...counts, scheduled }, host };
+  const described = { topic, record, counts: { ...counts, scheduled, bytes }, host };
   const content = isQueue ? description.printQueue(described) : description.printTopic(described);
   return { ...topic, path: topic.name, title: topic.name, content };
 }
@@ -148,10 +150,10 @@ function ruleEntry({ topic, subscription, rule }: RulePlace): Entry {
 async function listEntities(deps: Deps, request: AdminRequest, kind: 'topic' | 'queue'): Promise<AdminAnswer> {
   const all = deps.broker.listTopics({ kind, limit: Number.MAX_SAFE_INTEGER }).items;
   const { items, page } = cut(all, request);
-  const records = await deps.records.ofTopics(items.map(({ id }) => id));
-  const entries = await Promise.all(
-    items.map((topic) => entityEntry(deps, request, topic, records.get(recordKey(topic.id, 0)) ?? NO_RECORD)),
-  );
+  const ids = items.map(({ id }) => id);
+  const [records, sizes] = await Promise.all([deps.records.ofTopics(ids), deps.broker.sizes(ids)]);
+  const recordOf = (topic: TopicEntry) => records.get(recordKey(topic.id, 0)) ?? NO_RECORD;
+  const entries = await Promise.all(items.map((topic) => entityEntry(deps, request, topic, recordOf(topic), sizes)));
   const title = kind === 'topic' ? 'Topics' : 'Queues';
   return { status: 200, body: printFeed(request.place, `$Resources/${title}`, title, entries, page) };
 }
