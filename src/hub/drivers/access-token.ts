@@ -85,6 +85,7 @@ export function fetchToken(
     const asked = request(url, { method: 'POST', headers, timeout: 15_000, ...trust }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', (error) => reject(new TokenError(`token service: ${error.message}`, false)));
       response.on('end', () => {
         try {
           resolve(readAnswer(response.statusCode ?? 0, Buffer.concat(chunks).toString()));

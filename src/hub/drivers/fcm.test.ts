@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FcmStandin } from '../../../test/standins/fcm.ts';
+import { freePort } from '../../../test/support/free-port.ts';
 import { makeCertificate } from '../../kit/certificate.ts';
+import { fanOut } from '../fan-out.ts';
 import type { PushSignal } from './driver.ts';
 import { FcmDriver, type FcmOptions } from './fcm.ts';
 import { movableClock, pushOnce } from './testing.ts';
@@ -44,6 +46,14 @@ test('a message arrives with its token and the options it was sent with', async 
     android: { priority: 'HIGH', ttl: '60s', notification: { tag: 'order' } },
     apns: { headers: { 'apns-collapse-id': 'order' } },
   });
+});
+
+test('a token service that cannot be reached does not hold whoever waits for room', async () => {
+  const token_uri = `https://127.0.0.1:${await freePort()}/token`;
+  await using own = new AsyncDisposableStack();
+  const away = own.adopt(start({ credentials: { ...fcm.account, token_uri } }), (each) => each.close(0));
+  const { codes, down } = await fanOut(away, away.plan({}), [{ address: 'device-1', payload: message }]);
+  expect([[...codes], down]).toMatchObject([[0], { kind: 'down', cause: 'no_token', alarm: false }]);
 });
 
 test('overrides of the caller win, and a target in the payload is not another recipient', async () => {

@@ -105,8 +105,10 @@ export class FcmDriver implements Driver<string, FcmPlan> {
 
   /** Also waits for the access token: what is pushed before it is there is kept, but should be little. */
   async whenRoom(): Promise<void> {
+    // Before anything is waited for: the push that asks for room may come to its end together with the access token.
+    const decided = this.#gate.decided();
     if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
-    await this.#gate.decided();
+    await decided;
     const waitMs = this.#pace.waitMs();
     if (waitMs > 0) await pause(waitMs);
     await this.#client.whenRoom();

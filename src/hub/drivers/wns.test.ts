@@ -1,6 +1,9 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { WnsStandin } from '../../../test/standins/wns.ts';
+import { freePort } from '../../../test/support/free-port.ts';
 import { makeCertificate } from '../../kit/certificate.ts';
+import { fanOut } from '../fan-out.ts';
 import type { PushOutcome, PushSignal } from './driver.ts';
 import { movableClock, pushOnce } from './testing.ts';
 import { WnsDriver, type WnsOptions } from './wns.ts';
@@ -42,6 +45,20 @@ function start(more: Partial<WnsOptions> = {}): WnsDriver {
 
 const send = (name: string, options = {}): Promise<PushOutcome> =>
   pushOnce(driver, wns.channel(name), toast, { headers, ...options });
+
+test('a token service that cannot be reached, or breaks off its answer, does not hold whoever waits for room', async () => {
+  const target = { address: wns.channel('pc-1'), payload: toast };
+  const broken = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.destroy()));
+  await new Promise<void>((resolve) => broken.listen(0, '127.0.0.1', resolve));
+  const { port } = broken.address() as AddressInfo; // it listens on TCP
+  for (const at of [await freePort(), port]) {
+    await using own = new AsyncDisposableStack();
+    const away = own.adopt(start({ tokenUrl: `https://127.0.0.1:${at}/token` }), (each) => each.close(0));
+    const { codes, down } = await fanOut(away, away.plan({ headers }), [target]);
+    expect([[...codes], down]).toMatchObject([[0], { kind: 'down', cause: 'no_token', alarm: false }]);
+  }
+  broken.close();
+});
 
 test('a toast arrives with its type, its tag and its time to live', async () => {
   expect(await send('pc-1', { collapseId: 'order-17', ttlSeconds: 60 })).toMatchObject({ kind: 'delivered' });

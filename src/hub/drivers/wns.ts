@@ -98,8 +98,10 @@ export class WnsDriver implements Driver<string, WnsPlan> {
   }
 
   async whenRoom(): Promise<void> {
+    // Before anything is waited for: the push that asks for room may come to its end together with the access token.
+    const decided = this.#gate.decided();
     if (this.#token.current() === undefined) await this.#token.get().catch(() => {});
-    await this.#gate.decided();
+    await decided;
     await this.#crowded?.whenRoom();
   }
 
