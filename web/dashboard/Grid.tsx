@@ -16,9 +16,11 @@ const headClasses: Record<NonNullable<Column['kind']>, string> = {
   go: 'grid-go',
 };
 
-export function Grid({ columns, children }: { readonly columns: readonly Column[]; readonly children: ReactNode }) {
+type GridProps = { readonly columns: readonly Column[]; readonly className?: string; readonly children: ReactNode };
+
+export function Grid({ columns, className, children }: GridProps) {
   return (
-    <table className="grid">
+    <table className={className ? `grid ${className}` : 'grid'}>
       <thead>
         <tr>
           {columns.map(({ name, kind }) => (

@@ -5,7 +5,7 @@ import { Chip, Empty, Failure, Waiting } from '../kit/Parts.tsx';
 import { useResource } from '../kit/resource.ts';
 import { Ago, Exact } from '../kit/time.tsx';
 import { Back } from './Back.tsx';
-import { deliveredBy, PlatformName, StatePill, troublesOf } from './lanes.tsx';
+import { alarmsOf, deliveredBy, hintsOf, PlatformName, StatePill } from './lanes.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import { count, type HubStats, type LaneStats, type PushCounts, rate, rates, recent } from './stats.ts';
 import { Trouble } from './Trouble.tsx';
@@ -17,6 +17,7 @@ type Send = {
   readonly state: string;
   readonly platform: string | null;
   readonly tags: string | null;
+  readonly addresses: number | null;
   readonly outcomes: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly enqueuedAt: string;
 };
@@ -33,7 +34,7 @@ export function HubPage({ name, stats: { history } }: { readonly name: string; r
       </h1>
       {latest && !hub && <p className="quiet">There is no hub of this name here now.</p>}
       {hub?.problem && <Failure what="read this hub" error={hub.problem} />}
-      {hub && troublesOf(hub).map((lane) => <Trouble key={lane.platform} hub={name} lane={lane} />)}
+      {hub && [...alarmsOf(hub), ...hintsOf(hub)].map((lane) => <Trouble key={lane.platform} hub={name} lane={lane} />)}
       <section className="card chart" aria-label="Pushes per second, last minute">
         <p>
           <span className="tile-value">{rate(recent(values))}</span>{' '}
@@ -109,7 +110,7 @@ function Sends({ hub }: { readonly hub: HubStats }) {
     <section aria-labelledby="sends-title">
       <h2 id="sends-title">Latest sends</h2>
       {hub.sends.underWay > 0 && (
-        <p className="quiet lane-fault">
+        <p className="quiet sends-open">
           {hub.sends.underWay === 1 ? '1 is under way' : `${count(hub.sends.underWay)} are under way`}
           {hub.sends.oldest && (
             <>
@@ -140,36 +141,40 @@ function Sends({ hub }: { readonly hub: HubStats }) {
   );
 }
 
-function SendRow({ send: { id, state, platform, tags, outcomes, enqueuedAt } }: { readonly send: Send }) {
-  const whom = tags === null ? 'everybody' : tags;
+function SendRow({ send }: { readonly send: Send }) {
+  const { id, state, platform, outcomes, enqueuedAt } = send;
   return (
     <li className="list-row">
       <span className="list-main">
         <strong>
-          {platform === null ? 'Templates' : <PlatformText platform={platform} />}{' '}
-          <span className="quiet">to {whom}</span>
+          {platform === null ? 'Templates' : <PlatformName platform={platform} />}{' '}
+          <span className="quiet">to {audienceOf(send)}</span>
         </strong>
-        <span className="quiet">{outcomeWords(outcomes)}</span>
+        <span className="quiet">{outcomeWords(outcomes, state)}</span>
       </span>
       <span className="list-side">
         <span>
-          {state} <Ago at={enqueuedAt} />
+          {stateWords[state] ?? state} · <Ago at={enqueuedAt} />
         </span>
-        <span className="quiet">{id}</span>
+        <span className="quiet send-id">{id}</span>
       </span>
     </li>
   );
 }
 
-function PlatformText({ platform }: { readonly platform: string }) {
-  return <PlatformName platform={platform} />;
+const stateWords: Readonly<Record<string, string>> = { NoTargetFound: 'No device', Processing: 'Under way' };
+
+function audienceOf({ tags, addresses }: Send): string {
+  if (addresses !== null) return addresses === 1 ? 'one address' : `${count(addresses)} addresses`;
+  return tags ?? 'everybody';
 }
 
-function outcomeWords(outcomes: Send['outcomes']): string {
+function outcomeWords(outcomes: Send['outcomes'], state: string): string {
   const sums = new Map<string, number>();
   for (const counts of Object.values(outcomes))
     for (const [name, number] of Object.entries(counts)) sums.set(name, (sums.get(name) ?? 0) + number);
-  return [...sums].map(([name, number]) => `${count(number)} ${name}`).join(', ') || 'Nothing yet';
+  if (sums.size === 0) return state === 'NoTargetFound' ? 'Nobody has such a device' : 'Nothing yet';
+  return [...sums].map(([name, number]) => `${count(number)} ${name}`).join(', ');
 }
 
 /** Changes when something was pushed, or a send came or ended. */

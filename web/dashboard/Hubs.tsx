@@ -3,7 +3,7 @@ import { ChevronRightRegular } from '@fluentui/react-icons';
 import { Chip, Failure } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
 import { type Column, Grid, RateCells } from './Grid.tsx';
-import { deliveredBy, PlatformName, StatePill, troublesOf } from './lanes.tsx';
+import { alarmsOf, deliveredBy, hintsOf, PlatformName, StatePill } from './lanes.tsx';
 import { count, type HubStats, type LaneStats, rates, type Stats } from './stats.ts';
 import { Trouble } from './Trouble.tsx';
 
@@ -19,16 +19,16 @@ const columns: readonly Column[] = [
 ];
 
 export function Hubs({ history, hubs }: { readonly history: readonly Stats[]; readonly hubs: readonly HubStats[] }) {
-  if (hubs.length === 0) return <p className="quiet">There is no hub. `carillon hub put main` makes one.</p>;
+  if (hubs.length === 0) return <p className="quiet">There is no hub.</p>;
   return (
     <>
       {hubs.map(
         (hub) => hub.problem && <Failure key={hub.name} what={`read the hub ${hub.name}`} error={hub.problem} />,
       )}
       {hubs.flatMap((hub) =>
-        troublesOf(hub).map((lane) => <Trouble key={`${hub.name} ${lane.platform}`} hub={hub.name} lane={lane} />),
+        hintsOf(hub).map((lane) => <Trouble key={`${hub.name} ${lane.platform}`} hub={hub.name} lane={lane} />),
       )}
-      <Grid columns={columns}>
+      <Grid columns={columns} className="grid-hubs">
         {hubs.flatMap((hub) =>
           hub.lanes.map((lane) => (
             <LaneRow
@@ -45,6 +45,13 @@ export function Hubs({ history, hubs }: { readonly history: readonly Stats[]; re
         Pruned and refused are of the last hour: addresses that were dead, pushes of which nothing will come.
       </p>
     </>
+  );
+}
+
+/** What stands still, for the top of the page. */
+export function PushAlarms({ hubs }: { readonly hubs: readonly HubStats[] }) {
+  return hubs.flatMap((hub) =>
+    alarmsOf(hub).map((lane) => <Trouble key={`${hub.name} ${lane.platform}`} hub={hub.name} lane={lane} />),
   );
 }
 
@@ -80,7 +87,6 @@ function LaneRow({ hub, lane, history, several }: RowProps) {
   );
 }
 
-/** Exact up to the thousands: `600,000` says more than `600K` of what is counted. */
-export function DeviceCell({ devices }: { readonly devices: number | null }) {
+function DeviceCell({ devices }: { readonly devices: number | null }) {
   return <td className="number">{devices === null ? <span title="Being counted">…</span> : count(devices)}</td>;
 }

@@ -6,7 +6,7 @@ import { to } from '../kit/route.ts';
 import { Channels } from './Channels.tsx';
 import { FirstSteps } from './FirstSteps.tsx';
 import { BacklogCells, type Column, Grid, RateCells } from './Grid.tsx';
-import { Hubs } from './Hubs.tsx';
+import { Hubs, PushAlarms } from './Hubs.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import {
   count,
@@ -33,6 +33,7 @@ export function Overview({ stats: { history, error } }: { readonly stats: LiveSt
     <div className="wide">
       <h1>Overview</h1>
       <Tiles history={history} latest={latest} />
+      <PushAlarms hubs={latest.hubs} />
       <FirstSteps quiet={publishedOf(latest) === 0} topics={latest.topics.map(({ name }) => name)} />
       <section aria-labelledby="topics-title">
         <h2 id="topics-title">Topics</h2>

@@ -1,27 +1,28 @@
 // A push service through which nothing goes, and what to do about it.
-import { ClockRegular, ErrorCircleRegular } from '@fluentui/react-icons';
+import { ClockRegular, ErrorCircleRegular, WarningFilled } from '@fluentui/react-icons';
 import { Command } from '../kit/Parts.tsx';
 import { Exact } from '../kit/time.tsx';
-import { platformOf } from './lanes.tsx';
+import { isAlarm, platformOf } from './lanes.tsx';
 import type { LaneStats } from './stats.ts';
 
 const titles: Readonly<Record<string, string>> = {
-  stopped: 'has stopped: its credentials are refused',
+  stopped: 'has stopped: the credentials are refused',
   failing: 'does not get through',
   paused: 'pauses',
-  no_credentials: 'has devices, but no credentials',
+  no_credentials: 'has no credentials',
 };
 
 export function Trouble({ hub, lane }: { readonly hub: string; readonly lane: LaneStats }) {
   const { platform, state, service, since, until, advice = '' } = lane;
-  const bad = state === 'stopped' || state === 'failing';
+  const bad = isAlarm(state);
+  const Icon = bad ? ErrorCircleRegular : state === 'paused' ? ClockRegular : WarningFilled;
   const [words, command] = splitCommand(advice);
   return (
     <div className={bad ? 'note note-bad trouble' : 'note note-warn trouble'} role={bad ? 'alert' : 'status'}>
-      {bad ? <ErrorCircleRegular className="note-icon" /> : <ClockRegular className="note-icon" />}
+      <Icon className="note-icon" />
       <div className="note-text">
         <strong>
-          {platformOf(platform).name} of the hub {hub} {titles[state]}
+          Push to {platformOf(platform).many} of the hub {hub} {titles[state]}
           {service && ` (${service})`}
         </strong>
         <p>

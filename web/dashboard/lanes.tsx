@@ -4,11 +4,12 @@ import type { ReactNode } from 'react';
 import { Exact } from '../kit/time.tsx';
 import { type HubStats, type LaneStateName, type LaneStats, rate, type Stats } from './stats.ts';
 
-const platforms: Readonly<Record<string, { readonly name: string; readonly icon: ReactNode }>> = {
-  apns: { name: 'Apple', icon: <PhoneRegular /> },
-  fcmv1: { name: 'Android', icon: <PhoneRegular /> },
-  wns: { name: 'Windows', icon: <DesktopRegular /> },
-  browser: { name: 'Browsers', icon: <GlobeRegular /> },
+type Words = { readonly name: string; readonly many: string; readonly icon: ReactNode };
+const platforms: Readonly<Record<string, Words>> = {
+  apns: { name: 'Apple', many: 'Apple devices', icon: <PhoneRegular /> },
+  fcmv1: { name: 'Android', many: 'Android devices', icon: <PhoneRegular /> },
+  wns: { name: 'Windows', many: 'Windows apps', icon: <DesktopRegular /> },
+  browser: { name: 'Browsers', many: 'browsers', icon: <GlobeRegular /> },
 };
 
 const states: Readonly<Record<LaneStateName, { readonly words: string; readonly tone: '' | 'good' | 'warn' | 'bad' }>> =
@@ -32,8 +33,8 @@ export function PlatformName({ platform }: { readonly platform: string }) {
   );
 }
 
-export function platformOf(platform: string) {
-  return platforms[platform] ?? { name: platform, icon: <PhoneRegular /> };
+export function platformOf(platform: string): Words {
+  return platforms[platform] ?? { name: platform, many: platform, icon: <PhoneRegular /> };
 }
 
 export function StatePill({ lane: { state, until, perSecond } }: { readonly lane: LaneStats }) {
@@ -43,10 +44,10 @@ export function StatePill({ lane: { state, until, perSecond } }: { readonly lane
       {words}
       {state === 'paced' && perSecond !== undefined && ` to ${rate(perSecond)}/s`}
       {state === 'paused' && until && (
-        <>
+        <span className="pill-more">
           {' '}
           until <Exact at={until} seconds />
-        </>
+        </span>
       )}
     </span>
   );
@@ -60,9 +61,18 @@ export function deliveredBy(stats: Stats, hub: string, platform?: string): numbe
     .reduce((sum, { pushed }) => sum + pushed.delivered, 0);
 }
 
-/** Lanes in which somebody must act, or wait, with the words for it. A platform without devices needs no credentials. */
-export function troublesOf(hub: HubStats): LaneStats[] {
+/** Lanes that stand still: somebody must act. */
+export function alarmsOf(hub: HubStats): LaneStats[] {
+  return hub.lanes.filter(({ state }) => isAlarm(state));
+}
+
+/** Lanes of which something else is to be told. A platform without devices needs no credentials. */
+export function hintsOf(hub: HubStats): LaneStats[] {
   return hub.lanes.filter(
-    ({ advice, state, devices }) => advice !== undefined && (state !== 'no_credentials' || devices),
+    ({ advice, state, devices }) => advice !== undefined && !isAlarm(state) && (state !== 'no_credentials' || devices),
   );
+}
+
+export function isAlarm(state: LaneStateName): boolean {
+  return state === 'stopped' || state === 'failing';
 }

@@ -67,6 +67,7 @@ const SendSchema = Type.Object({
   state: Type.String({ examples: ['Completed'] }),
   platform: Nullable(Type.String({ description: 'Null for a template send.' })),
   tags: Nullable(Type.String()),
+  addresses: Nullable(Type.Integer({ description: 'To how many addresses it went, instead of devices.' })),
   outcomes: Type.Record(Type.String(), Type.Record(Type.String(), Type.Integer()), {
     description: 'Platform to outcome to count.',
   }),
@@ -180,6 +181,7 @@ function shown({ id, state, job, outcomes, enqueuedAt, startedAt, endedAt }: Sen
     state,
     platform: job.message.kind === 'native' ? job.message.platform : null,
     tags: job.tags ?? null,
+    addresses: job.to?.length ?? null,
     outcomes: outcomes as Record<string, Record<string, number>>, // only given ones
     enqueuedAt: enqueuedAt.toISOString(),
     startedAt: startedAt?.toISOString() ?? null,
