@@ -94,6 +94,14 @@ describe('the command line and Service Bus', () => {
     const twice = await at(bus.connectionString, 'topic', 'show', 'no-such-topic');
     expect([twice.status, twice.complaint]).toEqual([1, expect.stringMatching(/^carillon: /)]);
     expect((await at(bus.connectionString, 'dead-letter', 'list')).complaint).toMatch(/--topic and --subscription/);
+    for (const settings of ['{"nope":1}', '[]', '7', '{bad']) {
+      const create = await at(bus.connectionString, 'topic', 'create', 'cli-bad', '--settings', settings);
+      expect([create.status, create.complaint]).toEqual([2, expect.stringMatching(/settings|JSON/)]);
+    }
+    expect(await bus.admin.topicExists('cli-bad')).toBe(false);
+    // Without a namespace these would put back every delivery that was given up.
+    const own = await run(['dead-letter', 'redrive', '--all', '--topic', 't', '--subscription', 's']);
+    expect([own.status, own.complaint]).toEqual([2, expect.stringMatching(/--topic works together with/)]);
   });
 
   it('makes new keys of the namespace and prints the connection string with either', async () => {

@@ -3,6 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type {
+  CreateSubscriptionOptions,
+  CreateTopicOptions,
   ServiceBusAdministrationClient,
   ServiceBusClient,
   ServiceBusReceivedMessage,
@@ -31,11 +33,43 @@ const entityOptions: Readonly<Record<string, Option>> = {
   queue: { type: 'string', shows: 'queue', sentence: `With --${FLAG}: the queue, instead of the two.` },
 };
 
+const TOPIC_SETTINGS = [
+  'authorizationRules',
+  'autoDeleteOnIdle',
+  'defaultMessageTimeToLive',
+  'duplicateDetectionHistoryTimeWindow',
+  'enableBatchedOperations',
+  'enableExpress',
+  'enablePartitioning',
+  'maxMessageSizeInKilobytes',
+  'maxSizeInMegabytes',
+  'requiresDuplicateDetection',
+  'status',
+  'supportOrdering',
+  'userMetadata',
+] as const satisfies readonly (keyof CreateTopicOptions)[];
+const SUBSCRIPTION_SETTINGS = [
+  'autoDeleteOnIdle',
+  'deadLetteringOnFilterEvaluationExceptions',
+  'deadLetteringOnMessageExpiration',
+  'defaultMessageTimeToLive',
+  'defaultRuleOptions',
+  'enableBatchedOperations',
+  'forwardDeadLetteredMessagesTo',
+  'forwardTo',
+  'lockDuration',
+  'maxDeliveryCount',
+  'requiresSession',
+  'status',
+  'userMetadata',
+] as const satisfies readonly (keyof CreateSubscriptionOptions)[];
+
 const runs: Readonly<Record<string, { readonly run: Run; readonly options?: Readonly<Record<string, Option>> }>> = {
   'topic list': { run: listTopics },
   'topic show': { run: async (call, { admin }) => show(call, await admin.getTopic(call.args.topic!)) },
   'topic create': {
-    run: async (call, { admin }) => show(call, await admin.createTopic(call.args.topic!, settingsOf(call))),
+    run: async (call, { admin }) =>
+      show(call, await admin.createTopic(call.args.topic!, settingsOf(call, TOPIC_SETTINGS))),
   },
   'topic delete': {
     run: async (call, { admin }) => done(call, await admin.deleteTopic(call.args.topic!)),
@@ -46,7 +80,14 @@ const runs: Readonly<Record<string, { readonly run: Run; readonly options?: Read
   },
   'subscription create': {
     run: async (call, { admin }) =>
-      show(call, await admin.createSubscription(call.args.topic!, call.args.subscription!, settingsOf(call))),
+      show(
+        call,
+        await admin.createSubscription(
+          call.args.topic!,
+          call.args.subscription!,
+          settingsOf(call, SUBSCRIPTION_SETTINGS),
+        ),
+      ),
   },
   'subscription delete': {
     run: async (call, { admin }) =>
@@ -65,7 +106,12 @@ export function withNamespace(command: Command): Command {
   if (!found || !own) return command;
   const run = async (call: Call) => {
     const connectionString = stringOption(call, FLAG);
-    if (connectionString === undefined) return own(call);
+    if (connectionString === undefined) {
+      // Left out, it would do the same to something else: give up what was meant for one subscription for all people.
+      const lost = Object.keys(found.options ?? {}).find((name) => !command.options?.[name] && call.options[name]);
+      if (lost !== undefined) throw new UsageError(`--${lost} works together with --${FLAG} only.`);
+      return own(call);
+    }
     const namespace = await connect(connectionString);
     try {
       await found.run(call, namespace);
@@ -108,9 +154,14 @@ function inWords(error: unknown): unknown {
   return new Refused(Number(statusCode ?? 0), { code, detail: message, ...(statusCode ? { status: statusCode } : {}) });
 }
 
-/** Settings as the client library names them: `{"maxDeliveryCount":5}`. */
-function settingsOf(call: Call): object {
-  return parseJson(stringOption(call, 'settings') ?? '{}') as object;
+/** Settings as the client library names them: `{"maxDeliveryCount":5}`. It would pass over a name that it does not know. */
+function settingsOf(call: Call, names: readonly string[]): object {
+  const given = parseJson(stringOption(call, 'settings') ?? '{}');
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new UsageError('--settings is an object, like {"status":"Active"}.');
+  const unknown = Object.keys(given).find((name) => !names.includes(name));
+  if (unknown === undefined) return given;
+  throw new UsageError(`--settings: there is no ${unknown}. With --${FLAG} there are: ${names.join(', ')}.`);
 }
 
 function show(call: Call, value: object): void {
