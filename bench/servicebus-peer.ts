@@ -1,22 +1,49 @@
-// The peer of bench/servicebus.ts: the least that the official client needs, on rhea as it is, in memory. It checks no
+// The peers of bench/servicebus.ts: the least that the official client needs, on rhea as it is, in memory. It checks no
 // token, decodes no message, stores nothing: what it reaches is what client and library leave room for.
+// The other one confirms a transfer only when its bytes, as they came, are a row in PostgreSQL, and does nothing else: what
+// it reaches is what durability leaves room for.
 
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import pg from 'pg';
 import rhea from 'rhea';
 
 type Link = ReturnType<typeof Object.create>;
+type Store = (bytes: Buffer) => Promise<unknown>;
 
-/** Listens on a free port and returns it. */
-export async function startPeer(): Promise<number> {
+/** One connection to this PostgreSQL and a table of nothing but the bytes, which are not compressed. */
+export async function openStore(url: string): Promise<Store> {
+  const client = new pg.Client(url);
+  await client.connect();
+  await client.query('create table bare (id bigint generated always as identity primary key, body bytea not null)');
+  await client.query('alter table bare alter column body set storage external');
+  let last: Promise<unknown> = Promise.resolve();
+  return (bytes) => {
+    last = last.then(() =>
+      client.query({ name: 'bare', text: 'insert into bare (body) values ($1)', values: [bytes] }),
+    );
+    return last;
+  };
+}
+
+export type RunningPeer = {
+  readonly port: number;
+  /** Forgets what was sent and not received. */
+  empty(): void;
+};
+
+/** Listens on a free port. */
+export async function startPeer(store?: Store): Promise<RunningPeer> {
   const container = rhea.create_container({
-    receiver_options: { credit_window: 2000, autoaccept: true },
+    receiver_options: { credit_window: 2000, autoaccept: store === undefined },
     sender_options: { treat_modified_as_released: false },
   } as never);
   container.sasl_server_mechanisms.enable_anonymous();
   const queue: Buffer[] = [];
   const receivers = new Set<Link>();
-  container.on('receiver_open', ({ receiver }: Link) => openSender(receiver, queue, () => receivers.forEach(pump)));
+  container.on('receiver_open', ({ receiver }: Link) =>
+    openSender(receiver, queue, () => receivers.forEach(pump), store),
+  );
   container.on('sender_open', ({ sender }: Link) => openReceiver(sender, receivers));
   container.on('disconnected', ({ connection }: Link) => {
     for (const link of receivers) if (link.connection === connection) receivers.delete(link);
@@ -33,7 +60,13 @@ export async function startPeer(): Promise<number> {
   });
   const server = container.listen({ port: 0, host: '127.0.0.1' } as never);
   await new Promise((resolve) => server.once('listening', resolve));
-  return (server.address() as AddressInfo).port;
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    empty: () => {
+      queue.length = 0;
+    },
+  };
 }
 
 function drain(link: Link): void {
@@ -42,7 +75,7 @@ function drain(link: Link): void {
   link.connection._register();
 }
 
-function openSender(link: Link, queue: Buffer[], arrived: () => void): void {
+function openSender(link: Link, queue: Buffer[], arrived: () => void, store?: Store): void {
   echo(link);
   const address = link.target?.address;
   const transfer = link.session.on_transfer;
@@ -51,8 +84,12 @@ function openSender(link: Link, queue: Buffer[], arrived: () => void): void {
       frame.performative.message_format ||= 0xfffffffe; // the bytes, not a decoded message
       return transfer.call(this, frame);
     };
-  link.on('message', ({ message, format, connection }: Link) => {
-    if (address === '$cbs') return answerToken(connection, message);
+  link.on('message', ({ message, format, connection, delivery }: Link) => {
+    if (address === '$cbs') {
+      if (store) delivery.accept();
+      return answerToken(connection, message);
+    }
+    if (store) return void store(message).then(() => delivery.accept());
     if (format === 0x80013700) for (const each of rhea.message.decode(message).body.content) queue.push(each);
     else queue.push(message);
     arrived();

@@ -1,81 +1,117 @@
-// What the Service Bus door costs: the official client against it, durable, and against a server of the same AMQP library
-// that keeps nothing and stores nothing. Alternating runs, medians. `node bench/servicebus.ts [seconds per part, default 3]`
+// What the Service Bus door costs: the official client against it, durable, and against two servers of the same AMQP
+// library (servicebus-peer.ts): one that keeps nothing and stores nothing, and one that does nothing but store, in the same
+// PostgreSQL, which is the least that durability costs. Alternating runs, medians.
+// `node bench/servicebus.ts [seconds per part, default 3]`
 // A sender that waits for each batch pays the commit with every one of them; several in flight share commits.
 import { type ChildProcess, fork } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus';
 import { ServerProcess } from '../test/support/server-process.ts';
 import { connectionString, SAS_KEY } from '../test/support/service-bus.ts';
-import { startPeer } from './servicebus-peer.ts';
+import { openStore, startPeer } from './servicebus-peer.ts';
 
 const ROUNDS = 5;
 const BATCH = 100;
-const IN_FLIGHT = 4;
+const IN_FLIGHT = [1, 2, 4, 8];
 const RECEIVE = 250;
 const LATENCIES = 300;
 
-if (process.argv[2] === 'peer') await servePeer();
+if (process.argv[2] === 'peer') await servePeer(process.argv[3]);
 else await compare(Number(process.argv[2] ?? 3) * 1000);
 
-async function servePeer(): Promise<void> {
-  const port = await startPeer();
-  process.send!(port);
+async function servePeer(storeUrl?: string): Promise<void> {
+  const peer = await startPeer(storeUrl === undefined ? undefined : await openStore(storeUrl));
+  process.send!(peer.port);
+  process.on('message', () => {
+    peer.empty();
+    process.send!('empty');
+  });
   process.once('disconnect', () => process.exit());
 }
 
-type Figures = { send: number[]; sendMany: number[]; receive: number[]; latency: number[] };
+/** `send`: by how many batches are in flight. */
+type Figures = { send: Map<number, number[]>; receive: number[]; latency: number[] };
+
+type Contender = {
+  readonly string: string;
+  readonly figures: Figures;
+  /** Empties the queue `bench`. */
+  empty(): Promise<unknown>;
+  stop(): void;
+};
 
 async function compare(ms: number): Promise<void> {
   await using server = await ServerProcess.start({ env: { CARILLON_SAS_KEY: SAS_KEY, CARILLON_LOG_LEVEL: 'error' } });
-  const { child, port } = await startPeerProcess();
-  const strings = { door: connectionString(server.amqpPort), memory: connectionString(port) };
-  await makeQueue(strings.door, `${server.dataDir}/servicebus/ca.pem`);
-  const figures: Record<keyof typeof strings, Figures> = { door: none(), memory: none() };
+  const host = encodeURIComponent(join(server.dataDir, 'socket'));
+  const door = await theDoor(server);
+  const memory = await startContender();
+  const stored = await startContender(`postgres://postgres@/carillon?host=${host}`);
   for (let round = 0; round < ROUNDS; round++)
-    for (const which of round % 2 === 0 ? (['door', 'memory'] as const) : (['memory', 'door'] as const))
-      await measure(strings[which], figures[which], ms);
-  child.disconnect();
-  print(figures);
+    for (const contender of round % 2 === 0 ? [door, stored, memory] : [memory, stored, door])
+      await measure(contender, ms, contender !== stored);
+  print({ door: door.figures, stored: stored.figures, memory: memory.figures });
+  for (const contender of [stored, memory]) contender.stop();
 }
 
 function none(): Figures {
-  return { send: [], sendMany: [], receive: [], latency: [] };
+  return { send: new Map(IN_FLIGHT.map((lanes) => [lanes, []])), receive: [], latency: [] };
 }
 
-async function startPeerProcess(): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(new URL(import.meta.url), ['peer']);
-  const port = await new Promise<number>((resolve) => child.once('message', (message) => resolve(Number(message))));
-  return { child, port };
+async function theDoor(server: ServerProcess): Promise<Contender> {
+  const string = connectionString(server.amqpPort);
+  const options = { tlsOptions: { ca: await readFile(`${server.dataDir}/servicebus/ca.pem`, 'utf8') } } as object;
+  const admin = new ServiceBusAdministrationClient(string, options);
+  await admin.createQueue('bench');
+  const empty = () => admin.deleteQueue('bench').then(() => admin.createQueue('bench'));
+  return { string, figures: none(), empty, stop: () => {} };
 }
 
-async function makeQueue(string: string, caFile: string): Promise<void> {
-  const { readFile } = await import('node:fs/promises');
-  const options = { tlsOptions: { ca: await readFile(caFile, 'utf8') } } as object;
-  await new ServiceBusAdministrationClient(string, options).createQueue('bench');
+async function startContender(storeUrl?: string): Promise<Contender> {
+  const child = fork(new URL(import.meta.url), ['peer', ...(storeUrl ? [storeUrl] : [])]);
+  const port = Number(await answerOf(child));
+  const empty = () => {
+    child.send('empty');
+    return answerOf(child);
+  };
+  return { string: connectionString(port), figures: none(), empty, stop: () => child.disconnect() };
 }
 
-async function measure(string: string, figures: Figures, ms: number): Promise<void> {
-  const client = new ServiceBusClient(string);
+function answerOf(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve) => child.once('message', resolve));
+}
+
+/** `receives`: what was sent can be received again. */
+async function measure(contender: Contender, ms: number, receives: boolean): Promise<void> {
+  const client = new ServiceBusClient(contender.string);
+  const { figures } = contender;
   const sender = client.createSender('bench');
-  const receiver = client.createReceiver('bench', { maxAutoLockRenewalDurationInMs: 0 });
   const body = Buffer.alloc(1024, 'x');
   const batch = Array.from({ length: BATCH }, () => ({ body }));
   await sender.sendMessages(batch);
-  const alone = await sendFor(ms, 1, () => sender.sendMessages(batch));
-  const many = await sendFor(ms, IN_FLIGHT, () => sender.sendMessages(batch));
-  figures.send.push(alone.rate);
-  figures.sendMany.push(many.rate);
-  const sent = BATCH + alone.sent + many.sent;
+  let sent = BATCH;
+  for (const [lanes, rates] of figures.send) {
+    const part = await sendFor(ms, lanes, () => sender.sendMessages(batch));
+    rates.push(part.rate);
+    sent += part.sent;
+  }
+  if (receives) figures.receive.push(await receiveFor(ms, client, sent));
+  await client.close();
+  await contender.empty();
+  if (receives) figures.latency.push(...(await latencies(contender.string, body)));
+}
+
+/** Receives and completes for so long, or until all that was sent is received; messages per second. */
+async function receiveFor(ms: number, client: ServiceBusClient, sent: number): Promise<number> {
+  const receiver = client.createReceiver('bench', { maxAutoLockRenewalDurationInMs: 0 });
   let received = 0;
-  const begin = performance.now();
-  while (received < sent && performance.now() - begin < ms) {
+  const from = performance.now();
+  while (received < sent && performance.now() - from < ms) {
     const messages = await receiver.receiveMessages(Math.min(RECEIVE, sent - received));
     await Promise.all(messages.map((message) => receiver.completeMessage(message)));
     received += messages.length;
   }
-  figures.receive.push((received * 1000) / (performance.now() - begin));
-  await empty(client, sent - received);
-  figures.latency.push(...(await latencies(client, body)));
-  await client.close();
+  return (received * 1000) / (performance.now() - from);
 }
 
 /** Sends batches for so long, `lanes` of them at once; messages per second. */
@@ -89,14 +125,9 @@ async function sendFor(ms: number, lanes: number, send: () => Promise<void>): Pr
   return { sent, rate: (sent * 1000) / (performance.now() - from) };
 }
 
-async function empty(client: ServiceBusClient, count: number): Promise<void> {
-  const receiver = client.createReceiver('bench', { receiveMode: 'receiveAndDelete' });
-  for (let left = count; left > 0; ) left -= (await receiver.receiveMessages(Math.min(left, 1000))).length;
-  await receiver.close();
-}
-
 /** Milliseconds from the send of a single message to its arrival at a waiting receiver, one after the other. */
-async function latencies(client: ServiceBusClient, body: Buffer): Promise<number[]> {
+async function latencies(string: string, body: Buffer): Promise<number[]> {
+  const client = new ServiceBusClient(string);
   const sender = client.createSender('bench');
   const receiver = client.createReceiver('bench', { receiveMode: 'receiveAndDelete' });
   const found: number[] = [];
@@ -115,17 +146,22 @@ async function latencies(client: ServiceBusClient, body: Buffer): Promise<number
     found.push(performance.now() - from);
   }
   await stream.close();
+  await client.close();
   return found;
 }
 
-function print({ door, memory }: Record<'door' | 'memory', Figures>): void {
+function print({ door, stored, memory }: Record<'door' | 'stored' | 'memory', Figures>): void {
   const share = (a: readonly number[], b: readonly number[]) => `${Math.round((median(a) / median(b)) * 100)} %`;
   const rate = (values: readonly number[]) => `${Math.round(median(values))}/s`;
-  const compared = (what: string, part: 'send' | 'sendMany' | 'receive') =>
-    console.log(`${what}: door ${rate(door[part])}, memory ${rate(memory[part])}: ${share(door[part], memory[part])}`);
-  compared(`sends in batches of ${BATCH}, 1 KB, one after the other`, 'send');
-  compared(`the same, ${IN_FLIGHT} batches in flight`, 'sendMany');
-  compared(`receive ${RECEIVE} + complete each`, 'receive');
+  for (const lanes of IN_FLIGHT) {
+    const [d, s, m] = [door, stored, memory].map(({ send }) => send.get(lanes)!) as [number[], number[], number[]];
+    const shares = `door ${share(d, m)}, stored ${share(s, m)}; door of stored ${share(d, s)}`;
+    console.log(
+      `batches of ${BATCH}, 1 KB, ${lanes} in flight: door ${rate(d)}, stored ${rate(s)}, memory ${rate(m)}: ${shares}`,
+    );
+  }
+  const [d, m] = [door.receive, memory.receive];
+  console.log(`receive ${RECEIVE} + complete each: door ${rate(d)}, memory ${rate(m)}: ${share(d, m)}`);
   for (const [name, { latency }] of Object.entries({ door, memory }))
     console.log(
       `send -> received, ${name}: p50 ${median(latency).toFixed(2)} ms, p99 ${quantile(latency, 0.99).toFixed(2)} ms`,
