@@ -4,9 +4,6 @@ import type { TopicEntry } from '../entities/catalogue.ts';
 import { noLimits, type TopicLimits } from '../entities/limits.ts';
 import type { OutgoingMessage, PropertyValue } from '../message.ts';
 
-const SHORT = ['messageId', 'sessionId', 'partitionKey'] as const;
-const LONG = ['correlationId', 'replyTo', 'replyToSessionId', 'to', 'subject', 'contentType'] as const;
-
 /** Refuses what the topic does not take. */
 export function checkMessages(
   topic: TopicEntry,
@@ -36,14 +33,10 @@ export function checkPartition(topic: TopicEntry, part: number): void {
 }
 
 function checkMessage(message: OutgoingMessage, maxBytes: number): void {
-  for (const field of SHORT) {
-    const value = message[field];
-    if (value !== undefined && (value.length > 128 || (value.length === 0 && field === 'partitionKey'))) {
-      throw new Refusal('bad_request', `${field} has ${field === 'partitionKey' ? 1 : 0} to 128 characters.`, {
-        field,
-      });
-    }
-  }
+  // Field by field, not in a loop over their names: that looks each field of each message up anew.
+  checkShort('messageId', message.messageId, 0);
+  checkShort('sessionId', message.sessionId, 0);
+  checkShort('partitionKey', message.partitionKey, 1);
   const { sessionId, partitionKey, timeToLiveMs } = message;
   if (sessionId !== undefined) checkSessionId(sessionId);
   if (sessionId !== undefined && partitionKey !== undefined && sessionId !== partitionKey) {
@@ -55,6 +48,11 @@ function checkMessage(message: OutgoingMessage, maxBytes: number): void {
   if (sizeOf(message, bytesAtMost) <= maxBytes) return;
   const size = sizeOf(message, bytesOf);
   if (size > maxBytes) throw tooLarge('The message has', size, maxBytes);
+}
+
+function checkShort(field: string, value: string | undefined, least: number): void {
+  if (value === undefined || (value.length <= 128 && value.length >= least)) return;
+  throw new Refusal('bad_request', `${field} has ${least} to 128 characters.`, { field });
 }
 
 /** A session is any text, the empty one too; its state is kept under it, and the database holds no zero in a text. */
@@ -89,10 +87,13 @@ const bytesAtMost: Measure = (text) => 3 * text.length;
 
 /** Bytes of content and fields. */
 function sizeOf(message: OutgoingMessage, measure: Measure): number {
-  let size = message.body.length;
-  for (const field of SHORT) size += measure(message[field] ?? '');
-  for (const field of LONG) size += measure(message[field] ?? '');
-  return size + propertiesSize(message.properties ?? {}, measure);
+  const { messageId, sessionId, partitionKey, correlationId, replyTo, replyToSessionId, to } = message;
+  const { subject, contentType, properties } = message;
+  const measured = (text: string | undefined) => (text === undefined ? 0 : measure(text));
+  let size = message.body.length + measured(messageId) + measured(sessionId) + measured(partitionKey);
+  size += measured(correlationId) + measured(replyTo) + measured(replyToSessionId) + measured(to);
+  size += measured(subject) + measured(contentType);
+  return properties ? size + propertiesSize(properties, measure) : size;
 }
 
 function propertiesSize(properties: Readonly<Record<string, PropertyValue>>, measure: Measure): number {

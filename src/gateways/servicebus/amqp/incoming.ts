@@ -66,16 +66,38 @@ class MadeUpIds {
   #count = 0;
 
   next(): string {
-    this.#prefix ??= randomBytes(13).toString('hex');
-    return this.#prefix + (this.#count++).toString(16).padStart(6, '0');
+    this.#prefix ??= randomPrefix();
+    const count = this.#count++;
+    return this.#prefix + (COUNTS[count] ?? sixDigits(count));
   }
 }
 
-/** Most clients send an empty map; then there is nothing to decode. */
+const PREFIX_BYTES = 13;
+/** Asking for random bytes costs more than taking them, so many are asked for at once. */
+const random = { bytes: Buffer.alloc(0), at: 0 };
+
+function randomPrefix(): string {
+  if (random.at === random.bytes.length) Object.assign(random, { bytes: randomBytes(PREFIX_BYTES * 256), at: 0 });
+  random.at += PREFIX_BYTES;
+  return random.bytes.toString('hex', random.at - PREFIX_BYTES, random.at);
+}
+
+function sixDigits(count: number): string {
+  return count.toString(16).padStart(6, '0');
+}
+
+const COUNTS = Array.from({ length: 256 }, (_, count) => sixDigits(count));
+
+/** Most clients send an empty map, in its short or its long form (AMQP part 1, 1.6.23); then there is nothing to decode. */
 function annotationsOf(sections: Sections): Map<string, AmqpValue> | undefined {
   const section = findSection(sections, MESSAGE_ANNOTATIONS);
   if (!section || section.end - section.value < 4) return undefined;
+  if (isEmptyMap(sections.bytes.subarray(section.value, section.end))) return undefined;
   return new Map(textEntries(decodeSection(sections, MESSAGE_ANNOTATIONS)));
+}
+
+function isEmptyMap(bytes: Buffer): boolean {
+  return bytes.length === 9 && bytes[0] === 0xd1 && bytes.readUInt32BE(5) === 0;
 }
 
 /** Header section, part 3.2.1: durable, priority, ttl, first-acquirer, delivery-count. */
