@@ -1,5 +1,6 @@
 // The door by the byte: what libraries would not say or hide, and what the AMQP library behind the door had to be taught.
 // Each trap of that library has a test of its own here, and fails when its mend in amqp/mend.ts is taken away.
+import { randomBytes } from 'node:crypto';
 import rhea from 'rhea';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AmqpDescribed } from '../../src/gateways/servicebus/amqp/decode.ts';
@@ -28,6 +29,8 @@ import { RheaClient } from '../support/rhea-client.ts';
 import { BusUnderTest, SAS_KEY } from '../support/service-bus.ts';
 
 const { types } = rhea;
+/** Bytes that a client writes at once, in no step with its frames. */
+const PIECE = 17_011;
 const message = (body: string) => Buffer.concat([to.section(0x75, to.binary(Buffer.from(body)))]);
 
 describe('the wire', () => {
@@ -223,6 +226,30 @@ describe('the wire', () => {
     const { payload } = client.of(TRANSFER)[0]!;
     expect(payload.subarray(payload.length - bare.length)).toEqual(bare);
     expect(payload.includes(Buffer.concat([to.symbol('x-mine'), big]))).toBe(true);
+  });
+
+  it('takes long frames in whatever pieces they come, beside other connections, and keeps every byte', async () => {
+    const { queue, receiver } = await bus.queue();
+    const sizes = [40_000, 10, 180_000, 250_000, 33_000, 1_000, 120_000, 65_000];
+    const sent = [0, 1, 2].map((client) =>
+      sizes.map((size, i) => `${client} ${i} ${randomBytes(size / 2).toString('hex')}`),
+    );
+    await Promise.all(
+      sent.map(async (bodies) => {
+        await using client = await begun();
+        client.write(attach('out', 0, false, queue));
+        await eventually(() => expect(client.of(FLOW)).not.toHaveLength(0));
+        const bytes = Buffer.concat(bodies.map((body, i) => transfer(0, i, message(body))));
+        for (let at = 0; at < bytes.length; at += PIECE) {
+          client.write(bytes.subarray(at, at + PIECE));
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        await eventually(() => expect(settledIn(client)).toBe(bodies.length));
+      }),
+    );
+    const received = await receiver().receiveMessages(100, { maxWaitTimeInMs: 5_000 });
+    const texts = received.map(({ body }) => Buffer.from(body as Buffer).toString());
+    expect(texts.sort()).toEqual(sent.flat().sort());
   });
 
   it('writes numbers as the types that clients ask for, not as whatever fits', async () => {

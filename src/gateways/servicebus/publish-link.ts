@@ -6,6 +6,7 @@ import { AmqpDescribed } from './amqp/decode.ts';
 import { BATCH_FORMAT, toOutgoing, unpackBatch } from './amqp/incoming.ts';
 import { echoAttach, type LinkContext, type WireLink } from './amqp/link.ts';
 import { hook, isOversize, stateOf } from './amqp/mend.ts';
+import { releaseTransfer } from './amqp/mend-reading.ts';
 import { unbox } from './amqp/rhea-internals.ts';
 import type { Tell } from './errors.ts';
 import { accepted, boxed, inTransaction, rejected, TRANSACTIONAL } from './outcomes.ts';
@@ -46,7 +47,10 @@ async function take(context: LinkContext, deps: PublishDeps, limit: number): Pro
     const messages = deps.place ? readMessages(context).map(deps.place) : readMessages(context);
     checkSessions(messages, topic.kind === 'queue' && subscription?.settings.requiresSession === true);
     if (transaction) deps.transactions.publish(transaction, topic.name, messages);
-    else await deps.publish(topic.name, messages);
+    else {
+      await deps.publish(topic.name, messages);
+      releaseTransfer(context.message);
+    }
     delivery.update(true, transaction ? boxed(inTransaction(transaction, accepted())) : ACCEPTED);
   } catch (error) {
     delivery.update(true, boxed(rejected(deps.tell(error))));

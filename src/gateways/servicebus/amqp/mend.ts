@@ -1,6 +1,7 @@
 // rhea is a fine AMQP 1.0 codec and client. As a server for Azure's clients it has traps; each is mended here, once,
 // with the reason beside it, and each has a test. Nothing else in the door reaches into rhea's prototypes.
 import { mendDispositions } from './mend-dispositions.ts';
+import { mendReading } from './mend-reading.ts';
 import { mendWriting } from './mend-writing.ts';
 import {
   Connection,
@@ -53,6 +54,7 @@ export function mendRhea(): void {
   allowPipelining();
   catchWhatIsThrownLater();
   mendDispositions();
+  mendReading();
   mendWriting();
 }
 
