@@ -35,6 +35,32 @@ test('an installation is read, its nulls and read-only members passed over', () 
   );
 });
 
+test('whoever can be a recipient can have a device, however long the id', () => {
+  const userId = 'a'.repeat(128);
+  const installation = parseInstallation({ ...phone, userId });
+  expect(matchesTags(parseTagExpression(`$UserId:{${userId}}`), tagsOf(installation))).toBe(true);
+});
+
+test('nulls in maps count as absent, and what is no text is no value', () => {
+  expect(parseInstallation({ ...phone, templates: { short: null }, pushVariables: { a: null } })).toMatchObject({
+    templates: {},
+    pushVariables: {},
+  });
+  expect(() => parseInstallation({ ...phone, pushVariables: { a: ['b'] } })).toThrow('pushVariables.a must be a text');
+});
+
+test.each([
+  ['<toast>$(m)</toast>', {}, true],
+  ['<!-- one --> <tile/>', {}, true],
+  ['plain $(m)', { 'x-wns-type': 'wns/raw' }, true],
+  ['{"a":"$(m)"}', { 'X-WNS-Type': 'wns/raw' }, true],
+  ['<other>$(m)</other>', {}, false],
+])('a template of Windows says what it is, or its root does: %s %o', (body, headers, good) => {
+  const parse = () => parseInstallation({ ...phone, platform: 'wns', templates: { t: { body, headers } } });
+  if (good) expect(parse().templates.t?.body).toBe(body);
+  else expect(parse).toThrow('needs the header X-WNS-Type');
+});
+
 test('an address that cannot be kept is refused', () => {
   expect(() => parseInstallation({ ...phone, pushChannel: 'ab\u0000' })).toThrow(/zero character/);
 });

@@ -165,6 +165,17 @@ it('exports devices, goes on where an export broke off, and imports them elsewhe
   await done('hub', 'delete', 'other');
 });
 
+it('makes a broadcast channel of Apple, pushes to it, and removes it', async () => {
+  const id = (await done('hub', 'channels', 'create', 'main', '--stores-newest')).trim();
+  expect(await done('hub', 'channels', 'main')).toContain(id);
+  const body = '{"aps":{"event":"update","content-state":{}}}';
+  expect(await done('hub', 'channels', 'push', 'main', id, '--payload', body)).toBe('Success\n');
+  await done('hub', 'channels', 'delete', 'main', id);
+  const gone = await carillon('hub', 'channels', 'push', 'main', id, '--payload', body, '--header', 'apns-priority=5');
+  expect([gone.status, gone.complaint]).toEqual([1, expect.stringContaining('no such channel')]);
+  expect((await carillon('hub', 'channels', 'push', 'main', id)).status).toBe(2);
+});
+
 it('rotates credentials and keys without a restart', async () => {
   expect(await done('hub', 'list')).toMatch(/^main +apns, fcmv1, wns, browser/m);
   const apns = JSON.parse(await readFile(join(folder, 'standins', 'apns.json'), 'utf8')) as { privateKey: string };

@@ -53,8 +53,8 @@ test('each kind of registration comes back as it was, with its members in the or
     ['Apple', { DeviceToken: 'ABCDEF' }],
     ['FcmV1', { FcmV1RegistrationId: 'f1' }],
     ['Gcm', { GcmRegistrationId: 'g1' }],
-    ['Windows', { ChannelUri: 'https://db5.notify.windows.com/?token=a%2bb' }],
-    ['Mpns', { ChannelUri: 'http://mpns.example/1' }],
+    ['Windows', { ChannelUri: 'https://db5.notify.windows.com/?token=a%2bb', SecondaryTileName: 'tile' }],
+    ['Mpns', { ChannelUri: 'http://mpns.example/1', SecondaryTileName: 'tile' }],
     ['Browser', { Endpoint: 'https://push.example/1', P256DH: 'BK', Auth: 'a' }],
     ['Adm', { AdmRegistrationId: 'adm1' }],
     ['Baidu', { BaiduUserId: 'u1', BaiduChannelId: 'c-1' }],
@@ -163,6 +163,39 @@ test('headers of every answer, and errors in the form that the clients read', as
   expect((await ask('POST', '/main/registrations', { body: '<entry', headers: atom })).status).toBe(400);
 });
 
+test('what one did not say of an installation is not said of it', async () => {
+  const given = {
+    installationId: 'bare',
+    platform: 'apns',
+    pushChannel: 'AB',
+    templates: { t: { body: '{}' } },
+    secondaryTiles: { s: { pushChannel: 'CD' } },
+  };
+  expect(
+    (await ask('PUT', '/main/installations/bare', { body: JSON.stringify({ ...given, tags: [] }), headers: json }))
+      .status,
+  ).toBe(200);
+  const { pushChannelExpired, expirationTime, lastUpdate, ...read } = JSON.parse(
+    (await ask('GET', '/main/installations/bare')).text,
+  );
+  expect(read).toEqual(given);
+  expect([pushChannelExpired, expirationTime, typeof lastUpdate]).toEqual([
+    false,
+    '9999-12-31T23:59:59.9999999Z',
+    'string',
+  ]);
+});
+
+test('.NET names hubs and kinds of things in any case, and escapes what it likes', async () => {
+  for (const path of [
+    '/$Resources/NotificationHubs?$skip=0&%24top=10',
+    '/%24resources/notificationhubs/',
+    '/MAIN/Registrations?%24top=1',
+    '/main/Tags/%24UserId%3A%7Bada%7D/Registrations/',
+  ])
+    expect([path, (await ask('GET', path)).status]).toEqual([path, 200]);
+});
+
 test('sends in the way of .NET and Java: bare flags, their own boundary, a time without a zone', async () => {
   const apple = { 'servicebusnotification-format': 'Apple', 'content-type': 'application/json' };
   const direct = await ask('POST', '/main/messages?direct&api-version=2020-06', {
@@ -238,6 +271,7 @@ test('telemetry has its members in order, and states that Java knows', async () 
     expect(answer.text).toContain('<State>NoTargetFound</State>');
     return answer;
   }, 20_000);
+  expect(childText(parseXml(details.text), 'Location')).toBe(sent.headers.location!.replace('https:', 'sb:'));
   const names = parseXml(details.text).children.map(({ name }) => name);
   expect(names).toEqual([
     'NotificationId',

@@ -7,6 +7,7 @@ import { deviceCommands } from './devices.ts';
 import { doctorCommand } from './doctor.ts';
 import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
+import { hubChannelCommands } from './hub-channels.ts';
 import { hubCommands } from './hubs.ts';
 import { withNamespace } from './namespace.ts';
 import { noticeCommands } from './notices.ts';
@@ -37,6 +38,7 @@ const all: readonly Command[] = [
   ...conversationCommands,
   ...deviceCommands,
   ...hubCommands,
+  ...hubChannelCommands,
   ...pushCommands,
   standinsCommand,
   ...deadLetterCommands,

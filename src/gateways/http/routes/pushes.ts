@@ -51,8 +51,8 @@ const SendInput = Type.Object(
     to: Type.Optional(
       Type.Array(Type.String({ maxLength: 4_096 }), {
         minItems: 1,
-        maxItems: 1_000,
-        description: 'Addresses of `platform`, instead of devices.',
+        maxItems: 10_000,
+        description: 'Addresses of `platform`, instead of devices; as many as the settings allow, 1,000 by default.',
       }),
     ),
     at: Type.Optional(Time('When; without it now. A week ahead at most.')),
@@ -101,6 +101,9 @@ export function pushRoutes(app: App, { hubs }: HubDeps): void {
       pushPlatforms.filter((platform) => credentials[platform] !== undefined),
       admin.tagLimits,
     );
+    const { batchAddresses } = admin.sendLimits;
+    if ((body.to?.length ?? 0) > batchAddresses)
+      throw new Refusal('bad_request', `\`to\` names at most ${batchAddresses} addresses.`);
     const jobs = await Promise.all(
       given.map(async (job) => ({ ...job, message: await checkMessage(hubs.push, params.hub, job.message) })),
     );
