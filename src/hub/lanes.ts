@@ -48,7 +48,7 @@ export const pushPlatforms: readonly Platform[] = ['apns', 'fcmv1', 'wns', 'brow
 /** How long a change of credentials on another node may go unseen. */
 export const lookAgainMs = 2_000;
 const graceMs = 10_000;
-/** Threads that encrypt Web Push in broadcasts: of each push they take nine tenths of the work. */
+/** Threads that encrypt Web Push in broadcasts: of each push they take three quarters of the work. */
 const sealingThreads = Math.min(availableParallelism(), 8);
 
 const required: Readonly<Record<Platform, readonly string[]>> = {
