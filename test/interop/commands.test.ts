@@ -210,6 +210,14 @@ describe('the command line', () => {
     const findings = await json<{ what: string; state: string }[]>('doctor');
     expect(findings.filter(({ state }) => state === 'problem')).toEqual([]);
     expect(findings.map(({ what }) => what)).toEqual(expect.arrayContaining(['node', 'engine', 'disk', 'ready']));
+    const problems = async (args: string[]) => {
+      const { status, said } = await carillon(['doctor', '--json', ...args]);
+      const all = JSON.parse(said) as { what: string; state: string; detail: string }[];
+      return [status, ...all.flatMap(({ what, state, detail }) => (state === 'problem' ? [`${what}: ${detail}`] : []))];
+    };
+    expect(await problems(['--key', 'wrong-key-0123456789'])).toEqual([1, expect.stringMatching(/^key: .* --key/)]);
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    expect(await problems(['--url', nobody])).toEqual([1, `ready: No server answers at ${nobody} (ECONNREFUSED).`]);
   });
 
   it('explains the settings and checks the config file', async () => {

@@ -90,22 +90,32 @@ async function problemOf(response: Response): Promise<Record<string, unknown>> {
   }
 }
 
+export type Found = {
+  readonly url: string;
+  readonly key: string | undefined;
+  /** The address was said, not found. */
+  readonly given: boolean;
+  /** Where the key comes from, in words. */
+  readonly keyFrom: string;
+};
+
 /** Where the local server is and which key opens it, as far as the data folder tells. */
-export async function findServer(
-  call: Pick<Call, 'options' | 'env'>,
-): Promise<{ url: string; key: string | undefined }> {
+export async function findServer(call: Pick<Call, 'options' | 'env'>): Promise<Found> {
   const given = readEnvironment({ ...clientTable, dataDir: settingsTable.dataDir, port: settingsTable.port }, call.env);
   const folder = resolve(stringOption(call, 'data-dir') ?? given.dataDir);
-  const url = stringOption(call, 'url') ?? given.url ?? (await findHolder(folder))?.url;
-  const key = stringOption(call, 'key') ?? given.key ?? (await adminKey(call.env, folder));
-  return { url: (url ?? `http://127.0.0.1:${given.port}`).replace(/\/+$/, ''), key };
-}
-
-async function adminKey(env: NodeJS.ProcessEnv, folder: string): Promise<string | undefined> {
-  const preset = readEnvironment({ adminKey: settingsTable.adminKey }, env).adminKey;
-  if (preset !== undefined) return preset;
-  const kept = await readFile(join(folder, ADMIN_KEY_FILE), 'utf8').catch(() => undefined);
-  return kept?.trim();
+  const said = stringOption(call, 'url') ?? given.url;
+  const url = said ?? (await findHolder(folder))?.url ?? `http://127.0.0.1:${given.port}`;
+  const preset = readEnvironment({ adminKey: settingsTable.adminKey }, call.env).adminKey;
+  const file = join(folder, ADMIN_KEY_FILE);
+  const kept = await readFile(file, 'utf8').catch(() => undefined);
+  const keys = [
+    ['--key', stringOption(call, 'key')],
+    ['CARILLON_KEY', given.key],
+    ['CARILLON_ADMIN_KEY', preset],
+    [file, kept?.trim()],
+  ] as const;
+  const [keyFrom, key] = keys.find(([, each]) => each !== undefined) ?? [file, undefined];
+  return { url: url.replace(/\/+$/, ''), key, given: said !== undefined, keyFrom };
 }
 
 /** A path segment. */

@@ -1,8 +1,8 @@
 // `carillon doctor`: looks at what a server needs, and at a running one, and says what to mend.
 import { existsSync } from 'node:fs';
-import { readFile, realpath, statfs } from 'node:fs/promises';
+import { access, constants, readFile, realpath, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MAJOR } from '../engine/cluster.ts';
 import { readPidFile, servesCluster } from '../engine/pidfile.ts';
@@ -11,9 +11,10 @@ import { readSettings } from '../settings.ts';
 import type { Settings } from '../settings-table.ts';
 import { Client, findServer } from './client.ts';
 import { type Call, type Command, stringOption } from './command.ts';
+import { examineServer } from './doctor-server.ts';
 
 type State = 'ok' | 'warning' | 'problem';
-type Finding = { readonly what: string; readonly state: State; readonly detail: string };
+export type Finding = { readonly what: string; readonly state: State; readonly detail: string };
 type Look = {
   readonly settings: Settings;
   readonly folder: string;
@@ -25,8 +26,10 @@ const GIB = 2 ** 30;
 
 export const doctorCommand: Command = {
   words: 'doctor',
-  summary: 'Look for what is wrong: Node, settings, engine, ports, disk, clock, database, dead letters',
-  details: 'Exit status 1 if there is a problem.',
+  summary:
+    'Look for what is wrong: Node, settings, data folder, engine, ports, disk, clock, database, dead letters, push services',
+  details:
+    'Looks at this machine as a server would start here, and asks the server of the data folder, or that of --url. Exit status 1 if there is a problem.',
   run: async (call) => {
     const findings = await examine(call);
     call.out.result(findings, () => findings.map(line).join('\n'));
@@ -39,13 +42,23 @@ async function examine(call: Call): Promise<Finding[]> {
   let settings: Settings;
   try {
     const folderFlag = stringOption(call, 'data-dir');
+    await findServer(call); // reads the settings of clients
     settings = readSettings(folderFlag ? ['--data-dir', folderFlag] : [], call.env).values;
   } catch (error) {
     return [node, { what: 'settings', state: 'problem', detail: (error as Error).message }];
   }
   const folder = resolve(settings.dataDir);
   const look: Look = { settings, folder, holder: await findHolder(folder), call };
-  const checks = [checkServer, checkEngine, checkPort, checkDisk, checkClock, checkDatabase, checkPending];
+  const checks = [
+    checkServer,
+    checkFolder,
+    checkEngine,
+    checkPorts,
+    checkDisk,
+    checkClock,
+    checkDatabase,
+    checkRunning,
+  ];
   const found = await Promise.all(checks.map((check) => check(look)));
   return [node, { what: 'settings', state: 'ok', detail: 'valid' }, ...found.flat()];
 }
@@ -85,12 +98,26 @@ async function checkEngine({ settings, folder, holder }: Look): Promise<Finding>
   return { what, state: holder ? 'problem' : 'ok', detail: `PostgreSQL ${version} does not run` };
 }
 
-async function checkPort({ settings: { host, port }, holder }: Look): Promise<Finding> {
-  const what = 'port';
-  if (holder) return { what, state: 'ok', detail: 'the running server has it' };
-  const code = await tryPort(host, port);
-  if (code === undefined) return { what, state: 'ok', detail: `${host}:${port} is free` };
-  return { what, state: 'problem', detail: `${host}:${port} cannot be used (${code}); choose another with --port` };
+async function checkPorts({ settings, holder }: Look): Promise<Finding[]> {
+  const what = 'ports';
+  if (holder) return [{ what, state: 'ok', detail: 'the running server has them' }];
+  const { host } = settings;
+  const wanted = [
+    [host, settings.port, '--port'],
+    [host, settings.tlsPort, '--tls-port'],
+    [host, settings.amqpPort, '--amqp-port'],
+    [host, settings.amqpHttpPort, '--amqp-http-port'],
+    ['127.0.0.1', settings.agentPort, '--agent-port'],
+  ] as const;
+  const found = await Promise.all(
+    wanted.map(async ([at, port, flag]) => {
+      const code = await tryPort(at, port);
+      return code === undefined ? [] : [`${at}:${port} cannot be used (${code}); choose another with ${flag}`];
+    }),
+  );
+  const taken = found.flat();
+  if (taken.length > 0) return taken.map((detail) => ({ what, state: 'problem', detail }));
+  return [{ what, state: 'ok', detail: `${wanted.map(([, port]) => port).join(', ')} are free` }];
 }
 
 function tryPort(host: string, port: number): Promise<string | undefined> {
@@ -101,12 +128,32 @@ function tryPort(host: string, port: number): Promise<string | undefined> {
   });
 }
 
+async function checkFolder({ folder }: Look): Promise<Finding> {
+  const what = 'data folder';
+  const at = nearest(folder);
+  const fault = await access(at, constants.R_OK | constants.W_OK | constants.X_OK).then(
+    () => undefined,
+    (error: NodeJS.ErrnoException) => error.code,
+  );
+  if (fault === undefined)
+    return { what, state: 'ok', detail: at === folder ? folder : `${folder} is made at the first start` };
+  const whose = at === folder ? folder : `${folder} cannot be made: ${at}`;
+  const remedy = 'give it to the user that runs the server, or choose another with --data-dir';
+  return { what, state: 'problem', detail: `${whose} cannot be written by this user (${fault}); ${remedy}` };
+}
+
+/** The folder itself or, where it is not there yet, the one that it would be made in. */
+function nearest(folder: string): string {
+  return existsSync(folder) ? folder : nearest(dirname(folder));
+}
+
 async function checkDisk({ folder }: Look): Promise<Finding> {
-  const at = existsSync(folder) ? folder : process.cwd();
+  const at = nearest(folder);
   const { bavail, bsize, blocks } = await statfs(at);
   const free = bavail * bsize;
   const state = free < GIB ? 'problem' : free < 5 * GIB || bavail < blocks * 0.05 ? 'warning' : 'ok';
-  return { what: 'disk', state, detail: `${(free / GIB).toFixed(1)} GiB free at ${at}` };
+  const full = state === 'ok' ? '' : '; when it is full, senders are refused until there is room';
+  return { what: 'disk', state, detail: `${(free / GIB).toFixed(1)} GiB free at ${at}${full}` };
 }
 
 // Leases and due times need a clock that runs evenly and is not years off.
@@ -116,10 +163,16 @@ async function checkClock(): Promise<Finding> {
   const driftMs = Math.abs(Date.now() - wall - (performance.now() - steady));
   const year = new Date().getUTCFullYear();
   const state = year < 2026 ? 'problem' : driftMs > 50 ? 'warning' : 'ok';
+  const words =
+    year < 2026
+      ? 'years behind: set it'
+      : driftMs > 50
+        ? `set by ${driftMs.toFixed(0)} ms while it was looked at`
+        : 'runs evenly';
   return {
     what: 'clock',
     state,
-    detail: `${new Date().toISOString()}, ${driftMs.toFixed(0)} ms off its own pace in 200 ms`,
+    detail: `${new Date().toISOString()}, ${words}`,
   };
 }
 
@@ -140,22 +193,11 @@ async function checkDatabase({ settings }: Look): Promise<Finding[]> {
   }
 }
 
-async function checkPending({ holder, call }: Look): Promise<Finding[]> {
-  if (!holder) return [];
-  const { url, key } = await findServer(call);
-  const client = new Client(url, key);
-  try {
-    await client.call('GET', '/readyz');
-    const causes = await client.call<{ items: { cause: string; count: number }[] }>('GET', '/v1/deliveries/causes');
-    const dead = causes.items.reduce((sum, { count }) => sum + count, 0);
-    const detail = `${dead} dead deliveries${dead > 0 ? '; see: carillon dead-letter causes' : ''}`;
-    return [
-      { what: 'ready', state: 'ok', detail: `${url} is ready` },
-      { what: 'dead letters', state: dead > 0 ? 'warning' : 'ok', detail },
-    ];
-  } catch (error) {
-    return [{ what: 'ready', state: 'problem', detail: (error as Error).message }];
-  }
+/** The server of the data folder, or the one whose address was given. */
+async function checkRunning({ holder, call }: Look): Promise<Finding[]> {
+  const { url, key, given, keyFrom } = await findServer(call);
+  if (!holder && !given) return [];
+  return examineServer(new Client(url, key), keyFrom);
 }
 
 function line({ what, state, detail }: Finding): string {
