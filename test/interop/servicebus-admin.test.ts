@@ -251,6 +251,28 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     await rotated.close();
   });
 
+  it('lets the key of an entity forward its messages only where it may send', async () => {
+    const key = Buffer.from('k'.repeat(32)).toString('base64');
+    const guarded = async (accessRights: string[], keyName: string) => {
+      const rule = { keyName, accessRights, claimType: 'SharedAccessKey', primaryKey: key, secondaryKey: SAS_KEY };
+      const queue = name('queue');
+      return bus.admin.createQueue(queue, { authorizationRules: [rule] as never });
+    };
+    const mine = await guarded(['Manage', 'Send', 'Listen'], 'mine');
+    const [open, closed] = [await guarded(['Send'], 'mine'), await guarded(['Send'], 'other')];
+    const options = { tlsOptions: { ca: bus.ca }, retryOptions: { maxRetries: 0 } } as object;
+    const owner = new sdk.ServiceBusAdministrationClient(connectionString(bus.server.amqpPort, key, 'mine'), options);
+    const forward = (settings: object) => owner.updateQueue({ ...mine, ...settings });
+    const refused = { code: 'UnauthorizedRequestError' };
+    await expect(forward({ forwardTo: closed.name })).rejects.toMatchObject(refused);
+    await expect(forward({ forwardDeadLetteredMessagesTo: closed.name })).rejects.toMatchObject(refused);
+    expect((await owner.getQueue(mine.name)).forwardTo).toBeUndefined();
+    // Its clients prove that they may send there with a second token of the same key.
+    const both = await forward({ forwardTo: open.name, forwardDeadLetteredMessagesTo: open.name });
+    expect(both.forwardTo).toContain(open.name);
+    await bus.admin.updateQueue({ ...both, forwardTo: closed.name });
+  });
+
   it('keeps entities and messages over a restart', async () => {
     const { topic, sender } = await bus.subscription({ maxDeliveryCount: 4 });
     await sender.sendMessages({ body: 'kept' });

@@ -4,8 +4,9 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { Refusal, type RefusalCode, refusals } from '../../../kit/refusal.ts';
+import { parseSasToken } from '../../../kit/sas.ts';
 import { textTag } from '../../../kit/xml.ts';
-import { isGranted } from '../authority.ts';
+import { isGranted, ROOT_RULE } from '../authority.ts';
 import type { DoorDeps } from '../door.ts';
 import type { Place } from './atom.ts';
 import { operate } from './operations.ts';
@@ -24,6 +25,8 @@ export type AdminRequest = {
   readonly top: number;
   /** `If-Match` was sent: an existing thing is to be changed. */
   readonly isUpdate: boolean;
+  /** Refuses who may not send to the entity: its messages would be forwarded there. */
+  readonly needSend: (to: 'forward' | 'forwardDead', entity: string) => Promise<void>;
   readonly body: string;
 };
 
@@ -62,6 +65,7 @@ async function read(deps: DoorDeps, request: IncomingMessage, url: URL): Promise
     skip: numberOf(url, '$skip', 0, Number.MAX_SAFE_INTEGER),
     top: numberOf(url, '$top', 100, 100, 1),
     isUpdate: request.headers['if-match'] !== undefined,
+    needSend: (to, entity) => needSend(deps, request, SUPPLEMENTARY[to], entity),
     body: method === 'PUT' ? await readBody(request) : '',
   };
 }
@@ -76,6 +80,26 @@ async function authorize(deps: DoorDeps, request: IncomingMessage, url: URL, rou
     : await deps.authority.bySas(header, audience);
   if (isGranted([{ ...grant, path: path.toLowerCase() }], 'Manage', path, deps.now())) return;
   throw new Refusal('right_missing', `Manage claim is required for this operation. Resource: '${path}'.`);
+}
+
+/** Where clients prove that they may send to the destination of a forwarding. */
+const SUPPLEMENTARY = {
+  forward: 'servicebussupplementaryauthorization',
+  forwardDead: 'servicebusdlqsupplementaryauthorization',
+} as const;
+
+/** The key of the namespace, or one of ours, speaks for itself; that of an entity does not reach others. */
+async function needSend(deps: DoorDeps, request: IncomingMessage, header: string, entity: string): Promise<void> {
+  const own = request.headers.authorization ?? '';
+  const more = request.headers[header];
+  const bearer = /^Bearer\s+(.+)$/i.exec(own)?.[1];
+  const audience = `sb://door/${entity}`;
+  if (parseSasToken(own)?.keyName === ROOT_RULE) return;
+  const grant = bearer
+    ? await deps.authority.byBearer(bearer, audience)
+    : typeof more === 'string' && (await deps.authority.bySas(more, audience, request.headers.host));
+  if (grant && isGranted([grant], 'Send', entity, deps.now())) return;
+  throw new Refusal('right_missing', `Send claim is required to forward messages there. Resource: '${entity}'.`);
 }
 
 function numberOf(url: URL, name: string, otherwise: number, most: number, least = 0): number {

@@ -206,7 +206,7 @@ async function putEntity(deps: Deps, request: AdminRequest, name: string): Promi
   if (!request.isUpdate && known)
     throw new Refusal('already_exists', `The messaging entity '${known.name}' exists already.`);
   if (known && known.kind !== kind) throw new Refusal('bad_request', `'${known.name}' is a ${known.kind}.`);
-  checkForwarding(deps, given, name);
+  await checkForwarding(deps, request, given, name);
   const before = known ? await deps.records.get(known.id) : NO_RECORD;
   const record = newRecord(deps, given, before, !known); // Before anything is changed: it may be refused.
   const entry = known ? await changeEntity(deps, known, given, before) : await createEntity(deps, name, kind, given);
@@ -268,15 +268,20 @@ function keepsSame(name: string, before: boolean | string, given: boolean | stri
   throw new Refusal('bad_request', `The value of '${name}' cannot be changed once the entity exists.`);
 }
 
-function checkForwarding(deps: Deps, given: Element, self: string): void {
+async function checkForwarding(deps: Deps, request: AdminRequest, given: Element, self: string): Promise<void> {
   const { forwardTo, forwardDeadLettersTo } = readForwarding(given);
-  for (const name of [forwardTo, forwardDeadLettersTo]) {
+  const routes = [
+    ['forward', forwardTo],
+    ['forwardDead', forwardDeadLettersTo],
+  ] as const;
+  for (const [kind, name] of routes) {
     if (name === null || name === undefined) continue;
     const to = name.slice(0, 260);
     if (name.toLowerCase() === self.toLowerCase())
       throw new Refusal('bad_request', `'${to}' cannot forward its messages to itself.`);
     if (!deps.topics.find(name))
       throw new Refusal('bad_request', `Messages cannot be forwarded to '${to}': there is no such queue or topic.`);
+    await request.needSend(kind, name);
   }
 }
 
@@ -301,7 +306,7 @@ async function putSubscription(deps: Deps, request: AdminRequest, route: Subscri
       'already_exists',
       `The messaging entity '${topic.name}/Subscriptions/${known.name}' exists already.`,
     );
-  checkForwarding(deps, given, topic.name);
+  await checkForwarding(deps, request, given, topic.name);
   if (known) await changeSubscription(deps, topic, known, given);
   else await createSubscription(deps, topic, route.name, given);
   const now = findSubscription(deps, topic.name, route.name);
