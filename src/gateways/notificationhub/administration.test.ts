@@ -1,4 +1,5 @@
 // What NamespaceManager and the jobs and feedback of .NET and Java ask for: hubs, rules, files, blobs.
+import { generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { eventually } from '../../../test/support/eventually.ts';
 import {
@@ -71,6 +72,32 @@ test('a hub is made, read, changed, listed and removed by NamespaceManager; secr
   expect((await ask('PUT', '/third', { body: described(''), headers: atom, rule: listen })).status).toBe(401);
   expect((await ask('DELETE', '/second')).status).toBe(200);
   expect((await ask('GET', '/second')).status).toBe(404);
+});
+
+test('keys of push services that could not sign are refused when they are set', async () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const apple = {
+    KeyId: 'K',
+    AppId: 'T',
+    AppName: 'com.example',
+    Endpoint: 'https://api.push.apple.com',
+    Token: String(rsa),
+  };
+  const google = { ProjectId: 'p', ClientEmail: 'a@b', PrivateKey: 'nonsense' };
+  for (const [kind, properties, words] of [
+    ['Apns', apple, 'of another kind (rsa)'],
+    ['FcmV1', google, 'no key in PEM form'],
+  ] as const) {
+    const list = Object.entries(properties).map(
+      ([name, value]) => `<Property><Name>${name}</Name><Value>${value}</Value></Property>`,
+    );
+    const body = entry(
+      `<NotificationHubDescription xmlns="${connectSpace}"><${kind}Credential><Properties>${list.join('')}</Properties></${kind}Credential></NotificationHubDescription>`,
+    );
+    const answer = await ask('PUT', '/keys', { body, headers: atom });
+    expect([answer.status, answer.text]).toEqual([400, expect.stringContaining(words)]);
+  }
+  expect((await ask('GET', '/keys')).status).toBe(404);
 });
 
 test('a path of one segment without a signature is nobody’s', async () => {

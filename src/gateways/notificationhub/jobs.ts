@@ -7,6 +7,8 @@ import { connectNamespace, DoorError } from './answers.ts';
 import { atomEntry, atomFeed, entryType, feedType } from './atom.ts';
 import type { Answer, Call, HubDoorDeps, Operation } from './door.ts';
 
+const loopback = new Set(['localhost', '127.0.0.1', '[::1]']);
+
 export const jobOperations: readonly Operation[] = [
   { method: 'POST', kind: 'jobs', rest: 'none', right: 'Manage', run: submit },
   { method: 'GET', kind: 'jobs', rest: 'some', right: 'Manage', run: get },
@@ -57,17 +59,19 @@ function pathOf(call: Call, uri: string): string {
 
 /** What follows after the files of this hub. */
 function checkOwn({ hub, origin }: Call, uri: string): string {
-  const found = /^\/(?:v1\/hubs\/)?([^/]+)\/files(?:\/(.*))?$/.exec(pathIn(uri));
+  const found = /^\/(?:v1\/hubs\/)?([^/]+)\/files(?:\/(.*))?$/.exec(ownPath(uri, origin));
   const own = `${origin}/${encodeURIComponent(hub)}/files`;
   if (found === null || found[1]!.toLowerCase() !== hub.toLowerCase())
     throw new DoorError(400, `Files of jobs lie with the hub itself: give ${own} or a file below it, not "${uri}".`);
   return (found[2] ?? '').replace(/\/+$/, '');
 }
 
-/** Decoded; empty for what is no address. */
-function pathIn(uri: string): string {
+/** Decoded; empty for what is no address of this server, on whichever of its ports. */
+function ownPath(uri: string, origin: string): string {
   try {
-    return decodeURIComponent(new URL(uri).pathname);
+    const [given, own] = [new URL(uri), new URL(origin)];
+    const same = given.hostname === own.hostname || [given, own].every(({ hostname }) => loopback.has(hostname));
+    return same ? decodeURIComponent(given.pathname) : '';
   } catch {
     return '';
   }

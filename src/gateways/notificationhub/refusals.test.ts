@@ -273,6 +273,7 @@ const others: Case[] = [
   ['POST', '/main/jobs', atom, job('no address'), 400, /Files of jobs lie with the hub/],
   ['POST', '/main/jobs', atom, job('https://x/%zz/files'), 400, /Files of jobs lie with the hub/],
   ['POST', '/main/jobs', atom, job('https://blob.example/c?sig=1'), 400, /Files of jobs lie with the hub/],
+  ['POST', '/main/jobs', atom, job('https://blob.example/main/files?sig=1'), 400, /Files of jobs lie with the hub/],
   ['POST', '/main/jobs', atom, job(`https://localhost/main/files/\0`), 400, /zero character/],
   ['GET', '/main/jobs/none', {}, undefined, 404, /no job/],
   ['GET', '/$Resources/NotificationHubs?$top=1.5', {}, undefined, 400, /whole numbers/],

@@ -27,7 +27,7 @@ export class ProviderToken {
   /** Throws when the key cannot be read. */
   constructor(credentials: ApnsCredentials, now: () => number = Date.now) {
     this.#credentials = credentials;
-    this.#key = readPrivateKey(credentials.privateKey);
+    this.#key = readPrivateKey(credentials.privateKey, 'ec');
     this.#now = now;
   }
 

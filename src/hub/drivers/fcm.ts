@@ -73,7 +73,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     this.#pace = new Pace((options.credentials.messagesPerMinute ?? defaultMessagesPerMinute) / 60, () =>
       performance.now(),
     );
-    this.#key = readPrivateKey(options.credentials.private_key);
+    this.#key = readPrivateKey(options.credentials.private_key, 'rsa');
     this.#token = new AccessToken(() => this.#fetchToken(), this.#now);
     this.#path = `/v1/projects/${options.credentials.project_id}/messages:send`;
     const make = options.makeClient ?? ((settings: Http2Options) => new PushClient(settings));

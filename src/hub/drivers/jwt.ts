@@ -14,9 +14,23 @@ export function signToken(
   return `${text}.${signature.toString('base64url')}`;
 }
 
-/** Reads a PEM that may have lost its line breaks on the way through an environment variable. Throws what node:crypto throws. */
-export function readPrivateKey(pem: string): KeyObject {
-  return createPrivateKey(pem.replaceAll('\\n', '\n'));
+/**
+ * Reads a PEM that may have lost its line breaks on the way through an environment variable. Throws for what is none, and
+ * for a key that cannot sign as its service wants it: ES256 is of P-256 keys (`ec`), RS256 of `rsa`.
+ */
+export function readPrivateKey(pem: string, type: 'ec' | 'rsa'): KeyObject {
+  const key = readKey(pem);
+  const curve = key.asymmetricKeyDetails?.namedCurve;
+  if (key.asymmetricKeyType === type && (type === 'rsa' || curve === 'prime256v1')) return key;
+  throw new Error(`the private key is of another kind (${curve ?? key.asymmetricKeyType}) than its service signs with`);
+}
+
+function readKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem.replaceAll('\\n', '\n'));
+  } catch (cause) {
+    throw new Error('the private key is no key in PEM form (-----BEGIN PRIVATE KEY-----)', { cause });
+  }
 }
 
 function encode(value: unknown): string {
