@@ -13,7 +13,7 @@ export const listen = { name: 'DefaultListenSharedAccessSignature', secret: 'lis
 
 type Ask = {
   readonly headers?: Record<string, string>;
-  readonly body?: string;
+  readonly body?: string | Buffer;
   readonly rule?: typeof full | undefined;
 };
 type DoorAnswer = { readonly status: number; readonly headers: Record<string, string>; readonly text: string };

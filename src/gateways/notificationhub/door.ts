@@ -7,6 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply as Reply, FastifyRequest as Request } from 'fastify';
+import { decodeUtf8 } from '../../events/json.ts';
 import type { HubAdmin } from '../../hub/hub-admin.ts';
 import type { PushDeps } from '../../hub/push.ts';
 import { findHubAccess, type HubAccess, type HubRight, type HubRule, type HubSettings } from '../../hub/rules.ts';
@@ -158,7 +159,7 @@ async function serve(deps: HubDoorDeps, request: Request, reply: Reply): Promise
     rest: rest.join('/'),
     query,
     headers: request.headers,
-    body: Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '',
+    body: Buffer.isBuffer(request.body) ? decodeUtf8(request.body) : '',
     origin: `https://${request.headers.host}`,
   };
   return send(request, reply, await operation.run(deps, call));

@@ -41,7 +41,7 @@ type Case = [
   method: string,
   path: string,
   headers: Record<string, string>,
-  body: string | undefined,
+  body: string | Buffer | undefined,
   status: number,
   words: RegExp,
 ];
@@ -152,6 +152,14 @@ const sends: Case[] = [
 ];
 
 const devices: Case[] = [
+  [
+    'PUT',
+    '/main/installations/kept',
+    json,
+    Buffer.from(good.replace('one', '\u00ff'), 'latin1'),
+    400,
+    /not valid UTF-8/,
+  ],
   ['PUT', '/main/installations/kept', json, '{', 400, /not valid JSON/],
   ['PUT', '/main/installations/kept', json, undefined, 400, /not valid JSON/],
   ['PUT', '/main/installations/kept', json, 'null', 400, /must be an object/],
