@@ -331,6 +331,59 @@ describe('the wire', () => {
     expect(states.slice(1).map(conditionIn)).toEqual(['amqp:transaction:unknown-id', 'amqp:not-implemented']);
   });
 
+  it('changes nothing by a transaction that cannot be whole, and refuses what belongs to none', async () => {
+    const [from, into] = [await bus.queue(), await bus.queue()];
+    await from.sender.sendMessages({ body: 1 });
+    await using client = await begun();
+    const coordinator = [to.described(0x28, to.list([])), to.described(0x30, to.list([]))];
+    const head = [to.string('control'), to.uint(0), to.boolean(false), none, none];
+    client.write(frame(ATTACH, [...head, ...coordinator, none, none, to.uint(0)]));
+    client.write(attach('out', 1, false, into.queue), attach('in', 2, true, from.queue), flow(2, 0, 1));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(1));
+    let next = 0;
+    const say = (handle: number, payload: Buffer, state: to.Encoded = none) => {
+      const id = next++;
+      const fields = [to.uint(handle), to.uint(id), to.binary(Buffer.from([id])), to.uint(0), none, none, none, state];
+      client.write(frame(TRANSFER, fields, payload));
+      return id;
+    };
+    const ask = (code: number, fields: to.Encoded[]) => say(0, to.section(0x77, to.described(code, to.list(fields))));
+    const within = (txn: Buffer, outcome: to.Encoded = none) => to.described(0x34, to.list([to.binary(txn), outcome]));
+    const answer = async (id: number) => {
+      const found = () => client.of(DISPOSITION).find(({ fields }) => fields[0] === true && fields[1] === id);
+      await eventually(() => expect(found()).toBeDefined());
+      return found()!.fields[4] as AmqpDescribed;
+    };
+    const declared = await answer(ask(0x31, []));
+    const txn = (declared.value as Buffer[])[0]!;
+    const unknown = await answer(say(1, message('stray'), within(Buffer.alloc(16, 3))));
+    expect(conditionIn(unknown)).toBe('amqp:transaction:unknown-id');
+    const noted = await answer(say(1, message('answer'), within(txn)));
+    expect([noted.descriptor, (noted.value as AmqpDescribed[])[1]!.descriptor]).toEqual([0x34, 0x24]);
+    const received = client.of(TRANSFER)[0]!;
+    const accept = within(txn, to.described(0x24, to.list([])));
+    client.write(frame(DISPOSITION, [to.boolean(true), to.uint(0), to.uint(0), to.boolean(false), accept]));
+    // Its lock is given up before the end.
+    await using other = await RheaClient.open(bus.server.amqpPort, SAS_KEY);
+    const tag = received.fields[2] as Buffer;
+    const token = Buffer.from([3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15].map((at) => tag[at]!));
+    const tokens = types.wrap_array([token] as never, 0x98, undefined);
+    await other.manage(from.queue, 'update-disposition', { 'disposition-status': 'abandoned', 'lock-tokens': tokens });
+    const ended = await answer(ask(0x32, [to.binary(txn), to.boolean(false)]));
+    expect(conditionIn(ended)).toBe('com.microsoft:message-lock-lost');
+    expect(conditionIn(await answer(ask(0x32, [to.binary(txn), to.boolean(false)])))).toBe(
+      'amqp:transaction:unknown-id',
+    );
+    for (const [queue, activeMessageCount] of [
+      [from.queue, 1],
+      [into.queue, 0],
+    ] as const)
+      expect(await bus.admin.getQueueRuntimeProperties(queue)).toMatchObject({ activeMessageCount });
+    const full = ((await answer(ask(0x31, []))).value as Buffer[])[0]!;
+    for (let i = 0; i < 100; i++) say(1, message('step'), within(full));
+    expect(conditionIn(await answer(say(1, message('one more'), within(full))))).toBe('amqp:resource-limit-exceeded');
+  });
+
   it('puts what is sent via another entity into its destination', async () => {
     const [via, target] = [await bus.queue(), await bus.queue()];
     await using client = await begun();
