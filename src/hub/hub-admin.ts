@@ -106,8 +106,9 @@ export async function deleteHub(sql: Sql, name: string): Promise<void> {
 }
 
 /**
- * Credentials of one platform, checked. Undefined takes them away; of Web Push it makes new keys. Keys of Web Push that are
- * not given stay, because every browser that subscribed with them would be lost.
+ * Credentials of one platform, checked. Undefined takes them away; of Web Push it makes new keys. What is not given of Web
+ * Push stays: without its keys every browser that subscribed with them would be lost, and so would those of a private service
+ * that is not allowed any more.
  */
 export async function setCredentials(
   admin: HubAdmin,
@@ -118,15 +119,9 @@ export async function setCredentials(
   return editHub(admin, name, (before) => {
     const { [platform]: _, ...others } = before.credentials;
     if (credentials === undefined) return { credentials: others };
-    const kept = platform === 'browser' ? keysOf(before.credentials.browser) : {};
+    const kept = platform === 'browser' ? before.credentials.browser : {};
     return { credentials: { ...others, [platform]: { ...kept, ...credentials } } };
   });
-}
-
-function keysOf(browser: HubCredentials['browser']): object {
-  if (browser === undefined) return {};
-  const { publicKey, privateKey, subject } = browser;
-  return { publicKey, privateKey, subject };
 }
 
 /** Throws Refusal('bad_request'). */

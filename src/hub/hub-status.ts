@@ -5,7 +5,7 @@ import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type DeviceCount, type DeviceCounter, DeviceCounts } from './device-counts.ts';
 import type { LaneState, Platform } from './drivers/driver.ts';
-import { type HubRow, hubOf } from './hubs.ts';
+import { type HubCredentials, type HubRow, hubOf } from './hubs.ts';
 import { laneAdvice } from './lane-advice.ts';
 import { type HubLanes, pushPlatforms } from './lanes.ts';
 import { type LaneTally, PushTally } from './pushed.ts';
@@ -97,12 +97,11 @@ export class HubWatch {
   #status(row: HubRow, sends: SendsRow | undefined, counts: DeviceCounter): HubStatus {
     const { name } = row;
     const readable = this.#read(row);
-    const credentials = 'problem' in readable ? [] : readable.platforms;
-    const states = this.#lanes.states(name, row.version);
-    const known = new Set<string>([...credentials, ...counts.platforms]);
+    const credentials = 'problem' in readable ? {} : readable.credentials;
+    const known = new Set<string>([...Object.keys(credentials), ...counts.platforms]);
     const others = [...known].filter((platform) => !isPushed(platform)).sort();
     const lanes = [...pushPlatforms.filter((platform) => known.has(platform)), ...others].map((platform) =>
-      this.#lane(name, platform, counts.of(platform), credentials.includes(platform), states),
+      this.#lane(name, platform, counts.of(platform), credentials),
     );
     return {
       name,
@@ -113,24 +112,21 @@ export class HubWatch {
     };
   }
 
-  #lane(
-    hub: string,
-    platform: string,
-    devices: DeviceCount,
-    hasCredentials: boolean,
-    states: ReadonlyMap<string, LaneState> | undefined,
-  ): LaneStatus {
+  #lane(hub: string, platform: string, devices: DeviceCount, credentials: HubCredentials): LaneStatus {
     if (!isPushed(platform))
       return { platform, ...devices, ...noTally, state: { kind: 'unsupported' }, advice: undefined };
     const tally = this.#tally.of(hub, platform);
-    const state = hasCredentials ? shownState(states?.get(platform), tally) : ({ kind: 'no_credentials' } as const);
+    const own = credentials[platform];
+    const state = own
+      ? shownState(this.#lanes.state(hub, platform, own), tally)
+      : ({ kind: 'no_credentials' } as const);
     return { platform, ...devices, ...tally, state, advice: laneAdvice(hub, platform, state) };
   }
 
   /** One hub that cannot be read must not hide the others. */
-  #read(row: HubRow): { readonly platforms: readonly string[] } | { readonly problem: string } {
+  #read(row: HubRow): { readonly credentials: HubCredentials } | { readonly problem: string } {
     try {
-      return { platforms: Object.keys(hubOf(row, this.#deps.key).credentials) };
+      return { credentials: hubOf(row, this.#deps.key).credentials };
     } catch (error) {
       if (error instanceof Refusal) return { problem: error.message };
       throw error;

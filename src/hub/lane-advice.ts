@@ -41,7 +41,7 @@ export function laneAdvice(hub: string, platform: Platform, state: ShownState): 
     case 'stopped':
       if (state.cause === 'ExpiredProviderToken:clock')
         return `${who} finds a token too old that is new: set the clock of this machine.`;
-      return `${who} refuses the credentials (${state.cause}). ${refused[platform].check}; then ${setCommand(hub, platform)} Pushes go on at once, without a restart; until then one is tried each minute.`;
+      return `${who} refuses the credentials${inBrackets(state.cause)}. ${refused[platform].check}; then ${setCommand(hub, platform)} Pushes go on at once, without a restart; until then one is tried each minute.`;
     case 'paused':
       return `${who} has had too much from this hub (${state.cause}) and asks for a pause. Nothing is lost, and nothing is to be done.`;
     case 'failing':
@@ -57,8 +57,14 @@ function setCommand(hub: string, platform: Platform): string {
   return `\`carillon hub credentials set ${hub} ${platform} ${refused[platform].options}\`.`;
 }
 
+function inBrackets(cause: string): string {
+  return cause === 'credentials' ? '' : ` (${cause})`;
+}
+
 function failingAdvice(who: string, cause: string): string {
   const again = 'Pushes are tried again by themselves.';
+  if (cause === 'no_token')
+    return `${who} gives no access token, so nothing is pushed. Can this machine reach its token service? ${again}`;
   if (!/^(lost|unprocessed):/.test(cause)) return `${who} answers with errors (${cause}). ${again}`;
   return `${who} cannot be reached (${cause.replace(/^\w+:/, '')}). Check the network of this machine: its names, its firewall. ${again}`;
 }

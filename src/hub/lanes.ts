@@ -1,7 +1,9 @@
 // The way from a hub to its push services: a driver per platform that it has credentials for. Drivers live long, because
-// their connections and tokens do; when the hub's version rises they are built anew and the old ones finish what they have.
+// their connections and tokens do; where the hub's credentials change they are built anew and the old ones finish what
+// they have.
 
 import { availableParallelism } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import type { Database } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type BroadcastLane, broadcastLane } from './broadcast.ts';
@@ -33,11 +35,11 @@ export type Lane = {
 };
 
 export type Lanes = ReadonlyMap<Platform, Lane>;
-/** `hub.lanes-renewed`: the hub was changed; from now on its newer credentials are used. */
+/** `hub.lanes-renewed`: from now on newer credentials of these platforms are used. */
 export type LaneSignal =
   | (PushSignal & { readonly hub: string })
   | PushedSignal
-  | { readonly name: 'hub.lanes-renewed'; readonly hub: string; readonly version: number };
+  | { readonly name: 'hub.lanes-renewed'; readonly hub: string; readonly platforms: readonly Platform[] };
 export type LanesDeps = {
   readonly database: Database;
   readonly key: Buffer;
@@ -58,7 +60,7 @@ const required: Readonly<Record<Platform, readonly string[]>> = {
   browser: ['publicKey', 'privateKey', 'subject'],
 };
 
-type Kept = { readonly version: number; readonly lanes: Lanes };
+type Kept = { readonly version: number; readonly credentials: HubCredentials; readonly lanes: Lanes };
 
 export class HubLanes {
   readonly #deps: LanesDeps;
@@ -87,11 +89,10 @@ export class HubLanes {
     this.#looked.delete(hub);
   }
 
-  /** How those stand that push with the credentials of this version of the hub; undefined when nothing was pushed with them. */
-  states(hub: string, version: number): ReadonlyMap<Platform, LaneState> | undefined {
+  /** How the lane stands that pushes with these credentials; undefined when nothing was pushed with them. */
+  state(hub: string, platform: Platform, credentials: HubCredentials[Platform]): LaneState | undefined {
     const kept = this.#kept.get(hub);
-    if (kept?.version !== version) return undefined;
-    return new Map([...kept.lanes].map(([platform, lane]) => [platform, lane.state()]));
+    return isDeepStrictEqual(kept?.credentials[platform], credentials) ? kept?.lanes.get(platform)?.state() : undefined;
   }
 
   /** Running pushes may finish for a moment. */
@@ -121,11 +122,14 @@ export class HubLanes {
     if (hub === undefined) throw new Refusal('not_found', `There is no hub "${name}".`);
     const kept = this.#kept.get(name);
     if (kept?.version === hub.version) return kept.lanes;
-    const lanes = lanesOf(name, hub.credentials, this.#deps.emit);
-    this.#kept.set(name, { version: hub.version, lanes });
-    if (kept) {
-      this.#close(kept.lanes);
-      this.#deps.emit({ name: 'hub.lanes-renewed', hub: name, version: hub.version });
+    const { version, credentials } = hub;
+    const stays = (platform: Platform) => isDeepStrictEqual(kept?.credentials[platform], credentials[platform]);
+    const [same, renewed] = [pushPlatforms.filter(stays), pushPlatforms.filter((platform) => !stays(platform))];
+    const lanes = new Map([...pick(kept?.lanes, same), ...lanesOf(name, credentials, renewed, this.#deps.emit)]);
+    this.#kept.set(name, { version, credentials, lanes });
+    if (kept && renewed.length > 0) {
+      this.#close(pick(kept.lanes, renewed));
+      this.#deps.emit({ name: 'hub.lanes-renewed', hub: name, platforms: renewed });
     }
     return lanes;
   }
@@ -147,7 +151,7 @@ export function checkCredentials(credentials: HubCredentials): void {
     const missing = given && names.filter((name) => typeof given[name] !== 'string' || given[name] === '');
     if (missing?.length) throw new Refusal('invalid_setting', `${platform} needs ${missing.join(', ')}`);
   }
-  for (const lane of lanesOf('', credentials, () => {}).values()) void lane.close();
+  for (const lane of lanesOf('', credentials, pushPlatforms, () => {}).values()) void lane.close();
 }
 
 /** The platform by which a device is pushed to; undefined for those whose services are closed or that we do not speak. */
@@ -155,7 +159,19 @@ export function pushPlatform(platform: InstallationPlatform): Platform | undefin
   return pushPlatforms.find((each) => each === platform);
 }
 
-function lanesOf(hub: string, { apns, fcmv1, wns, browser }: HubCredentials, tell: LanesDeps['emit']): Lanes {
+function pick(lanes: Lanes | undefined, platforms: readonly Platform[]): Lanes {
+  return new Map([...(lanes ?? [])].filter(([platform]) => platforms.includes(platform)));
+}
+
+function lanesOf(
+  hub: string,
+  credentials: HubCredentials,
+  platforms: readonly Platform[],
+  tell: LanesDeps['emit'],
+): Lanes {
+  const { apns, fcmv1, wns, browser }: HubCredentials = Object.fromEntries(
+    platforms.map((platform) => [platform, credentials[platform]]),
+  );
   const emit = (signal: PushSignal) => tell({ ...signal, hub });
   const lanes: Lane[] = [];
   const laneFor = <Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address) =>

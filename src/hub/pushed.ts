@@ -31,10 +31,10 @@ export type LaneTally = {
   readonly failingSince: Date | undefined;
 };
 
-export function pushedOf(hub: string, platform: Platform, { codes, exceptions }: ChunkOutcome): PushedSignal {
+export function pushedOf(hub: string, platform: Platform, { codes, exceptions, down }: ChunkOutcome): PushedSignal {
   const counts = new Array<number>(Object.keys(outcomeCode).length).fill(0);
   for (const code of codes) counts[code]! += 1;
-  const last = exceptions.at(-1)?.outcome;
+  const last = down ?? exceptions.at(-1)?.outcome;
   return {
     name: 'push.pushed',
     hub,
@@ -54,7 +54,7 @@ const none: PushCounts = { delivered: 0, retried: 0, pruned: 0, refused: 0 };
 const untold: LaneTally = { total: none, lastHour: none, lastFault: undefined, failingSince: undefined };
 
 /** Signals after which it is not true any more that nothing gets through. */
-type Heard = Signal & { readonly hub: string; readonly platform?: Platform };
+type Heard = Signal & { readonly hub: string; readonly platform?: Platform; readonly platforms?: readonly Platform[] };
 const heard: ReadonlySet<string> = new Set(['push.lane-stopped', 'push.lane-paused', 'hub.lanes-renewed']);
 
 /** Register `listener` with the signals. */
@@ -84,9 +84,8 @@ export class PushTally {
   }
 
   /** A service that says something is there; and what was in the way of former credentials is over. */
-  #hear({ hub, platform }: Heard): void {
-    for (const [name, tally] of this.#lanes)
-      if (platform === undefined ? name.startsWith(`${hub}/`) : name === `${hub}/${platform}`) tally.forgive();
+  #hear({ hub, platform, platforms = platform ? [platform] : [] }: Heard): void {
+    for (const each of platforms) this.#lanes.get(`${hub}/${each}`)?.forgive();
   }
 }
 
