@@ -12,6 +12,8 @@ export function deviceLine(limits: TagLimits): LineForm {
     read: (line, deletion) => {
       const given = readObject(line);
       if (deletion) return { id: idOf(given) ?? missingId() };
+      for (const name of ['platform', 'address'])
+        if (given[name] === undefined) throw new Refusal('bad_request', `The line has no ${name}.`);
       const kind = given.kind === 'registration' ? 'registration' : 'installation';
       const installation = installationOf(given, idOf(given) ?? freshId('dev'), limits);
       if (given.label === undefined || given.label === null) return { device: { kind, installation } };
@@ -24,10 +26,19 @@ export function deviceLine(limits: TagLimits): LineForm {
 }
 
 function readObject(line: string): Readonly<Record<string, unknown>> {
-  const value: unknown = JSON.parse(line);
+  const value = parsed(line);
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new Refusal('bad_request', 'The line is no JSON object.');
   return value as Readonly<Record<string, unknown>>; // checked in the line before
+}
+
+/** Undefined for what is no JSON: Node's words for it repeat a piece of the line. */
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }
 
 function idOf({ id }: Readonly<Record<string, unknown>>): string | undefined {

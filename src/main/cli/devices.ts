@@ -18,12 +18,16 @@ import {
   UsageError,
 } from './command.ts';
 import { parseJson } from './entities.ts';
+import { printable } from './output.ts';
 
 type Row = Record<string, unknown>;
 type Page = { readonly items: readonly Row[]; readonly next?: string | null };
 type Job = {
   readonly id: string;
   readonly state: string;
+  readonly mode: string | null;
+  readonly form: string;
+  readonly file: string | null;
   readonly lines: number;
   readonly failed: number;
   readonly total: number;
@@ -210,11 +214,13 @@ async function importDevices(call: Call): Promise<void> {
   const path = await upload(call, client);
   const mode = stringOption(call, 'mode') ?? 'upsert';
   const form = stringOption(call, 'form') ?? 'device';
-  let job = await client.call<Job>('POST', `${hubPath(call)}/jobs`, {
-    body: { type: 'import', file: path, mode, form },
-  });
+  const jobs = `${hubPath(call)}/jobs`;
+  // The same import again, while it is not done: whoever broke off the command goes on looking at it.
+  const { items } = await client.call<{ items: Job[] }>('GET', jobs);
+  const open = items.find((each) => isOpen(each) && each.file === path && each.mode === mode && each.form === form);
+  let job = open ?? (await client.call<Job>('POST', jobs, { body: { type: 'import', file: path, mode, form } }));
   if (call.options['no-wait'] === true) return call.out.result(job, () => `job ${job.id}`);
-  while (job.state === 'Started' || job.state === 'Running') {
+  while (isOpen(job)) {
     await sleep(job.total > 50_000 ? 1_000 : 150);
     job = await client.call<Job>('GET', `${hubPath(call)}/jobs/${segment(job.id)}`);
     if (process.stderr.isTTY) process.stderr.write(`\r${job.lines} of ${job.total} lines`);
@@ -232,12 +238,18 @@ async function importDevices(call: Call): Promise<void> {
   );
 }
 
+function isOpen({ state }: Job): boolean {
+  return state === 'Started' || state === 'Running';
+}
+
 /** Named by its content, so that the same file goes on where it broke off. */
 async function upload(call: Call, client: Client): Promise<string> {
   const file = call.args.file!;
-  const { size } = await stat(file).catch((error: NodeJS.ErrnoException) => {
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`${file} cannot be read (${error.code}).`);
   });
+  if (found.isDirectory()) throw new UsageError(`${file} is a folder.`);
+  const { size } = found;
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(file)) hash.update(chunk);
   const path = `import-${hash.digest('hex').slice(0, 24)}`;
@@ -266,7 +278,7 @@ async function upload(call: Call, client: Client): Promise<string> {
 function firstLines(text: string, count: number): string {
   const lines = text.trimEnd().split('\n');
   const more = lines.length - count;
-  return [...lines.slice(0, count), ...(more > 0 ? [`... and ${more} more`] : [])].join('\n');
+  return [...lines.slice(0, count).map(printable), ...(more > 0 ? [`... and ${more} more`] : [])].join('\n');
 }
 
 export function hubPath(call: Call): string {

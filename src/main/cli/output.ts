@@ -59,8 +59,11 @@ export function fieldLines(value: Row): string {
 function cell(value: unknown): string {
   if (value === undefined || value === null) return '-';
   if (Array.isArray(value) && value.every((entry) => typeof entry !== 'object')) return value.join(', ');
-  // A newline or an escape sequence from outside must not reach the terminal.
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return printable(typeof value === 'object' ? JSON.stringify(value) : String(value));
+}
+
+/** A newline or an escape sequence from outside must not reach the terminal. */
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it removes
   return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
 }
