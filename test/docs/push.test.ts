@@ -1,7 +1,7 @@
 // The pages on push: every command of theirs is run, in their order, with the stand-ins behind the hub; what they promise of
 // outcomes is seen.
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -20,6 +20,8 @@ beforeAll(async () => {
   await writeFile(join(folder, 'AuthKey_ABC123DEFG.p8'), apns.credentials.privateKey);
   await writeFile(join(folder, 'service-account.json'), JSON.stringify(fcm.account));
   await writeFile(join(folder, 'wns-secret.txt'), `${wns.credentials.secret}\n`);
+  await mkdir(join(folder, 'standins'));
+  await writeFile(join(folder, 'standins', 'apns.json'), JSON.stringify(standins.hubCredentials().apns));
   await writeFile(join(folder, 'subscription.json'), JSON.stringify(webpush.subscribe('ada')));
 });
 afterAll(async () => {
@@ -55,7 +57,8 @@ async function runPage(page: string, platform: keyof ReturnType<Standins['hubCre
   const said: string[] = [];
   for (const command of await commandsOf(page)) {
     const answer = await run(command);
-    if (command.includes('hub credentials set') || command.includes('hub show'))
+    const sets = /hub credentials set(?!.*standins)/.test(command);
+    if (sets || (platform === 'browser' && command.includes('hub show')))
       await server.call('PUT', `/v1/hubs/main/credentials/${platform}`, standins.hubCredentials()[platform]);
     if (/device test|--wait/.test(command))
       said.push(
@@ -75,6 +78,7 @@ it('Apple devices', async () => {
     'Completed  apns: 1 Success',
     'Completed  apns: 1 Success',
     'ExpiredChannel',
+    'InvalidCredentials',
   ]);
   expect(await server.call('GET', '/v1/hubs/main/devices/old-iphone')).toMatchObject({ reachable: false });
 });

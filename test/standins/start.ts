@@ -61,7 +61,7 @@ export async function startStandins(ports: StandinPorts = {}, certificate = make
     describe: () => [
       `APNs      ${apns.service.url}  team ${apns.credentials.teamId}, key ${apns.credentials.keyId}, app ${apns.credentials.bundleId}`,
       `FCM       ${fcm.service.url}  project ${fcm.account.project_id}, token service ${fcm.account.token_uri}`,
-      `WNS       ${wns.service.url}  package ${wns.credentials.packageSid}, token service ${wns.tokenUrl}`,
+      `WNS       ${wns.service.url}  package ${wns.credentials.packageSid}, token service ${wns.tokenUrl}, channels at /w/?token={name}`,
       `Web Push  ${webpush.service.url}  subscriptions at /push/{name}`,
       `Teams     ${teams.service.url}  tenant ${teams.tenantId}, app ${teams.appId}`,
       `Slack     ${slack.service.url}  workspace ${slack.teamId}`,
