@@ -26,7 +26,10 @@ async function build(): Promise<void> {
   try {
     await vite(['build', WEB, '--outDir', draft, '--logLevel', 'warn']);
     await rm(pagesFolder, { recursive: true, force: true });
-    await rename(draft, pagesFolder);
+    await rename(draft, pagesFolder).catch((error: NodeJS.ErrnoException) => {
+      // Another server of this clone has put its own there since: it is of the same sources.
+      if (error.code !== 'ENOTEMPTY') throw error;
+    });
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
