@@ -170,7 +170,7 @@ describe('mail and its server', () => {
       onMail: (mail) => (mail.to[0]!.startsWith('choke') ? new Promise<void>(() => {}) : undefined),
     });
     await plan([...names('choke', 1), ...names('fine', 40)]);
-    const { of } = dispatch(server.url, { sendTimeoutMs: 400 });
+    const { of } = dispatch(server.url, { sendTimeoutMs: 2_000 });
     await eventually(() => expect(server.accepted).toHaveLength(40));
     await eventually(() => expect(of('delivery.attempted')).toHaveLength(41));
     expect(of('delivery.attempted').filter((signal) => signal.outcome === 'retry')).toMatchObject([
