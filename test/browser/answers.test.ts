@@ -14,7 +14,8 @@ useSite(async (...site) => {
   await server.call('PUT', '/v1/recipients/ada', { displayName: 'Ada Lovelace' });
 });
 
-const row = (page: Page, title: string): Locator => page.getByRole('article').filter({ hasText: title });
+// The newest: a second try asks once more.
+const row = (page: Page, title: string): Locator => page.getByRole('article').filter({ hasText: title }).first();
 
 describe('a card that asks', () => {
   it('is approved with one press, and every other page of the person follows', async () => {
@@ -41,7 +42,8 @@ describe('a card that asks', () => {
     await server.call('PUT', '/v1/recipients/zoe', { displayName: 'Zoe' });
     const page = await visitor.signIn(server, 'zoe');
     await ask('Niki de Saint Phalle', 'BUD-Z', 'zoe');
-    await page.getByRole('tab', { name: 'To answer' }).click();
+    await page.getByRole('tab', { name: 'To answer' }).press('Enter');
+    await page.getByRole('tab', { name: 'To answer', selected: true }).waitFor();
     await row(page, 'Niki de Saint Phalle').waitFor();
     await expectAccessible(page);
     const { items } = await server.call<{ items: Item[] }>('GET', '/v1/recipients/zoe/inbox?filter=needs-answer');
@@ -177,7 +179,8 @@ const harmless = {
 };
 
 async function openNotice(page: Page, title: string): Promise<void> {
-  await row(page, title).getByRole('link').click();
+  // By the keyboard: what comes in while the page loads may move the row from under a pointer between press and release.
+  await row(page, title).getByRole('link').press('Enter');
   await page.getByRole('heading', { level: 1, name: title }).waitFor();
 }
 
