@@ -96,6 +96,11 @@ export async function runEntry(entry, args, nodeFlags = []) {
   await runChild(node, [...nodeFlags, file, ...args]);
 }
 
+/** Runs a file of ours, or of a package, in a process of its own: there it is the main module, as tools expect. */
+export function runTool(entry, args) {
+  return runChild(nodePath(), [join(root, entry), ...args]);
+}
+
 // Signals are passed on, the exit status handed back. The channel lets the child stop when this process is killed.
 function runChild(node, args) {
   const env = { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env };

@@ -2,11 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 // Plain JavaScript, because it runs before anything is installed.
 // @ts-expect-error it has no types
-import { missing as missingIn } from '../bin/bootstrap.js';
+import { missing as missingIn, nodePath } from '../bin/bootstrap.js';
 
 type Entry = Readonly<Record<string, unknown>>;
 const missing = missingIn as (
@@ -44,6 +44,18 @@ describe('the bootstrap', () => {
   it('wants nothing when all is there', () => {
     const installed = { 'node_modules/a': { version: '1.0.0' }, 'node_modules/here': { version: '1.0.0' } };
     expect(missingNames(installed, false)).toEqual([]);
+  });
+
+  it('runs a tool as the main module, also by the pinned Node itself, which npm puts first on the path', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'carillon-tool-')), 'tool.mjs');
+    writeFileSync(file, 'console.log(import.meta.main, process.argv.slice(2).join()); process.exitCode = 3;');
+    try {
+      const node = (nodePath as () => string)();
+      const result = spawnSync(node, ['bin/run.js', relative(process.cwd(), file), 'a', 'b'], { encoding: 'utf8' });
+      expect(result).toMatchObject({ status: 3, stdout: 'true a,b\n', stderr: '' });
+    } finally {
+      rmSync(dirname(file), { recursive: true });
+    }
   });
 
   it('says what to do when the registry cannot be reached', () => {

@@ -64,8 +64,7 @@ function lockProblems(): string | undefined {
     : `package-lock.json lacks ${gaps.join(', ')}. Run: node scripts/check-lock.ts --fix`;
 }
 
-// Not import.meta.main: where the running Node is the pinned one, bin/run.js imports this file.
-if (process.argv[1] === import.meta.filename) {
+if (import.meta.main) {
   const results = await runChecks(printCheck);
   process.exitCode = results.some(({ problem }) => problem !== undefined) ? 1 : 0;
 }
