@@ -1,5 +1,5 @@
 // Making, changing and removing hubs: credentials, rules and settings of one hub are one row, changed together. Every
-// change raises the version, at which all nodes build their drivers anew within seconds.
+// change raises the version; where credentials changed, all nodes build their drivers anew within seconds.
 
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
@@ -7,7 +7,7 @@ import { seal, unseal } from '../kit/sealing.ts';
 import type { Platform } from './drivers/driver.ts';
 import { makeVapidKeys } from './drivers/vapid.ts';
 import { checkHubName, type HubCredentials } from './hubs.ts';
-import { checkCredentials, lookAgainMs } from './lanes.ts';
+import { checkCredentials } from './lanes.ts';
 import { resumeLegs } from './legs.ts';
 import { checkRule, type HubRule, type HubSettings, sealRules } from './rules.ts';
 import type { SendLimits } from './sends.ts';
@@ -87,16 +87,16 @@ export async function editHub(
   name: string,
   edit: (before: HubDetails) => Partial<HubParts>,
 ): Promise<HubDetails> {
-  return admin.database.transaction(async (tx) => {
+  const { before, changed } = await admin.database.transaction(async (tx) => {
     const [row] = await tx.query<Row>(lockOne, [name]);
     if (row === undefined) throw absent(name);
     const before = detailsOf(row, admin.key);
     const { credentials, rules, settings } = { ...before, ...edit(before) };
-    const changed = await write(tx, admin, name, { credentials, rules, settings });
-    if (JSON.stringify(before.credentials) !== JSON.stringify(changed.credentials))
-      await resumeLegs(tx, name, new Date(admin.now().getTime() + lookAgainMs + 500));
-    return changed;
+    return { before, changed: await write(tx, admin, name, { credentials, rules, settings }) };
   });
+  if (JSON.stringify(before.credentials) !== JSON.stringify(changed.credentials))
+    await resumeLegs(admin.database, name, admin.now());
+  return changed;
 }
 
 /** With its devices, sends, jobs and files. */

@@ -1,5 +1,5 @@
-// Hubs: one per mobile app, with the credentials of its push services, which lie encrypted in the database. A change
-// raises the hub's version; whoever holds drivers builds them anew when they see it.
+// Hubs: one per mobile app, with the credentials of its push services, which lie encrypted in the database. Whoever
+// holds drivers looks every few seconds, and builds those anew whose credentials have changed.
 
 import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
@@ -93,7 +93,7 @@ export function hubOf(row: HubRow, key: Buffer): Hub {
 
 function readSealed({ name, sealed }: HubRow, key: Buffer): HubCredentials {
   try {
-    // Only ensureHub writes it.
+    // Both who write it seal credentials: ensureHub here, and hub-admin.ts.
     return JSON.parse(unseal(key, name, sealed)) as HubCredentials;
   } catch (cause) {
     const words =

@@ -60,7 +60,7 @@ const required: Readonly<Record<Platform, readonly string[]>> = {
   browser: ['publicKey', 'privateKey', 'subject'],
 };
 
-type Kept = { readonly version: number; readonly credentials: HubCredentials; readonly lanes: Lanes };
+type Kept = { readonly credentials: HubCredentials; readonly lanes: Lanes };
 
 export class HubLanes {
   readonly #deps: LanesDeps;
@@ -87,6 +87,12 @@ export class HubLanes {
   /** For who changed the hub on this node; the others see it within seconds. */
   changed(hub: string): void {
     this.#looked.delete(hub);
+  }
+
+  /** Whether the hub has other credentials by now than these lanes push with. */
+  async areRenewed(hub: string, lanes: Lanes): Promise<boolean> {
+    this.changed(hub);
+    return (await this.of(hub)) !== lanes;
   }
 
   /** How the lane stands that pushes with these credentials; undefined when nothing was pushed with them. */
@@ -121,13 +127,15 @@ export class HubLanes {
     if (hub === 'away') return before!.lanes;
     if (hub === undefined) throw new Refusal('not_found', `There is no hub "${name}".`);
     const kept = this.#kept.get(name);
-    if (kept?.version === hub.version) return kept.lanes;
-    const { version, credentials } = hub;
+    // Another look was quicker: what this one has read may be older.
+    if (kept !== undefined && kept !== before) return kept.lanes;
+    const { credentials } = hub;
     const stays = (platform: Platform) => isDeepStrictEqual(kept?.credentials[platform], credentials[platform]);
     const [same, renewed] = [pushPlatforms.filter(stays), pushPlatforms.filter((platform) => !stays(platform))];
+    if (kept !== undefined && renewed.length === 0) return kept.lanes;
     const lanes = new Map([...pick(kept?.lanes, same), ...lanesOf(name, credentials, renewed, this.#deps.emit)]);
-    this.#kept.set(name, { version, credentials, lanes });
-    if (kept && renewed.length > 0) {
+    this.#kept.set(name, { credentials, lanes });
+    if (kept) {
       this.#close(pick(kept.lanes, renewed));
       this.#deps.emit({ name: 'hub.lanes-renewed', hub: name, platforms: renewed });
     }

@@ -10,7 +10,7 @@ import { type Aim, Aimer, aimsAt, directAims } from './aims.ts';
 import { type Done, dueAtOf, failuresOf, marksOf, type Running, takeDone, together } from './chunk.ts';
 import type { Platform } from './drivers/driver.ts';
 import { outcomeCode } from './fan-out.ts';
-import { pushPlatforms } from './lanes.ts';
+import { type Lanes, pushPlatforms } from './lanes.ts';
 import {
   type DueFailure,
   endLeg,
@@ -22,6 +22,7 @@ import {
   type RetriedFailure,
   releaseLeg,
   renewLeg,
+  resumeLegs,
   settleChunk,
   settleRetried,
   splitLeg,
@@ -59,6 +60,8 @@ export class LegRun {
   #walked: boolean;
   #retryAt: Date | undefined;
   #downUntil: Date | undefined;
+  /** What the first push went through. */
+  #lanes: Lanes | undefined;
   /** Another node has the leg. */
   #lost = false;
 
@@ -103,9 +106,17 @@ export class LegRun {
     return false;
   }
 
+  /** Where credentials were set anew while this ran, what waited then goes on (resumeLegs); this leg did not wait yet. */
   async #waitForLane(until: Date, now: Date): Promise<false> {
-    if (now.getTime() - this.#leg.startedAt.getTime() < giveUpMs) return this.#giveBack(until);
-    await endLeg(this.#deps.database, this.#leg, now, true);
+    const { database, lanes } = this.#deps;
+    const { hub, startedAt } = this.#leg;
+    if (now.getTime() - startedAt.getTime() >= giveUpMs) {
+      await endLeg(database, this.#leg, now, true);
+      return false;
+    }
+    await this.#giveBack(until);
+    if (this.#lanes !== undefined && (await lanes.areRenewed(hub, this.#lanes)))
+      await resumeLegs(database, hub, this.#deps.now());
     return false;
   }
 
@@ -145,7 +156,8 @@ export class LegRun {
       // However this ends, nothing may be on its way when the leg changes hands.
       await Promise.allSettled(running.map(({ pushed }) => pushed));
     }
-    return this.#walked || this.#options.mayGoOn() || this.#giveBack(this.#deps.now());
+    if (this.#walked || this.#downUntil !== undefined || this.#options.mayGoOn()) return true;
+    return this.#giveBack(this.#deps.now());
   }
 
   #begin(slice: Slice): Running {
@@ -193,7 +205,8 @@ export class LegRun {
     return readPushPage(database, selection, { after, limit, lookup: this.#lookup }, now());
   }
 
-  #push(aims: readonly Aim[]): Promise<PushedChunk> {
+  async #push(aims: readonly Aim[]): Promise<PushedChunk> {
+    this.#lanes ??= await this.#deps.lanes.of(this.#leg.hub);
     return pushChunk(this.#deps, this.#leg.hub, aims, { signal: this.#options.signal, collapseId: this.#leg.send });
   }
 

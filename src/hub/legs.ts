@@ -8,6 +8,7 @@
 import { int4Array, textArray, timestamptzArray } from '../kit/arrays.ts';
 import { type Sql, statement } from '../kit/database.ts';
 import type { Platform } from './drivers/driver.ts';
+import { lookAgainMs } from './lanes.ts';
 import type { OutcomeCounts, SendJob } from './sends.ts';
 
 export type LegPlatform = Platform | '*';
@@ -288,9 +289,12 @@ export async function releaseLeg(sql: Sql, leg: LegKey, dueAt: Date): Promise<vo
   await sql.query(release, [...keyOf(leg), dueAt]);
 }
 
-/** What waits for a lane of this hub goes on at `dueAt`: it has other credentials by then. */
-export async function resumeLegs(sql: Sql, hub: string, dueAt: Date): Promise<void> {
-  await sql.query(resume, [hub, dueAt]);
+/**
+ * What waits for a lane of this hub goes on once every node has seen that it has other credentials. Of a run that is not
+ * over this sees nothing; it looks for itself when it gives its leg back. So the credentials have to be committed by then.
+ */
+export async function resumeLegs(sql: Sql, hub: string, now: Date): Promise<void> {
+  await sql.query(resume, [hub, new Date(now.getTime() + lookAgainMs + 500)]);
 }
 
 /** Ends the leg, and the send with its last leg. */
