@@ -126,6 +126,23 @@ describe('the main job in a browser', () => {
     await row(small, 'Hedy Lamarr has joined').waitFor();
   });
 
+  it('keeps still what is being clicked, however late the browser knows whether it can be pushed to', async () => {
+    await using visitor = await Visitor.come(browser);
+    // As at the first visit, while the service worker is being installed.
+    await visitor.context.addInitScript(`
+      const late = new Promise((resolve) => { window.beReady = resolve; }).then(() => navigator.serviceWorker.getRegistration('/me'));
+      if (navigator.serviceWorker) Object.defineProperty(navigator.serviceWorker, 'ready', { value: late });`);
+    await joined('Hedy Lamarr', ['lea']);
+    const page = await visitor.signIn(server, 'lea');
+    await row(page, 'Hedy Lamarr has joined').getByRole('link').hover();
+    await page.mouse.down();
+    await page.evaluate('window.beReady()');
+    await page.getByText('Hear of it also when this page is closed.').waitFor();
+    await page.mouse.up();
+    await page.getByRole('heading', { level: 1, name: 'Hedy Lamarr has joined' }).waitFor();
+    expect(visitor.complaints).toEqual([]);
+  });
+
   it('gives a command for the first event that works as it stands', async () => {
     await using team = await Visitor.come(browser);
     const page = await team.signIn(server);

@@ -20,13 +20,24 @@ export function devicesPath(recipientId: string): string {
   return `/v1/recipients/${encodeURIComponent(recipientId)}/devices`;
 }
 
-/** How it is now. A browser that is on is registered again: the server then knows that it was seen, and where it is. */
-export async function lookAtThisBrowser(recipientId: string): Promise<PushState> {
+/**
+ * What is known without waiting. Only where the person allowed it there is more to find out, and the service worker has to
+ * be there for that: the first time it takes long, and what came into the page so late pushed away what was just clicked.
+ */
+export function atFirstSight(): PushState {
   const why = obstacle();
   if (why) return { kind: 'impossible', why };
-  if (Notification.permission === 'denied') return { kind: 'denied' };
+  const { permission } = Notification;
+  if (permission === 'granted') return { kind: 'looking' };
+  return { kind: permission === 'denied' ? 'denied' : 'off' };
+}
+
+/** How it is now. A browser that is on is registered again: the server then knows that it was seen, and where it is. */
+export async function lookAtThisBrowser(recipientId: string): Promise<PushState> {
+  const seen = atFirstSight();
+  if (seen.kind !== 'looking') return seen;
   const found = await (await worker()).pushManager.getSubscription();
-  if (!found || Notification.permission !== 'granted') return { kind: 'off' };
+  if (!found) return { kind: 'off' };
   const key = await hubKey();
   return register(recipientId, isSameKey(found, key) ? found : await renew(found, key));
 }

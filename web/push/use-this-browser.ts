@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { useToasts } from '../kit/toasts.tsx';
-import { lookAtThisBrowser, type PushState, turnOff, turnOn } from './this-browser.ts';
+import { atFirstSight, lookAtThisBrowser, type PushState, turnOff, turnOn } from './this-browser.ts';
 
 export type ThisBrowser = {
   readonly state: PushState;
@@ -12,7 +12,7 @@ export type ThisBrowser = {
 };
 
 export function useThisBrowser(recipientId: string): ThisBrowser {
-  const [state, setState] = useState<PushState>({ kind: 'looking' });
+  const [state, setState] = useState(atFirstSight);
   const [busy, setBusy] = useState(false);
   const toasts = useToasts();
   const look = useCallback(
