@@ -4,7 +4,7 @@
 import { Refusal } from '../kit/refusal.ts';
 import type { ApnsDriver } from './drivers/apns.ts';
 import { type ApnsChannels, ChannelError } from './drivers/apns-channels.ts';
-import type { PushOptions, PushOutcome } from './drivers/driver.ts';
+import { type PushOptions, type PushOutcome, platformHeaders } from './drivers/driver.ts';
 import type { HubLanes } from './lanes.ts';
 import { checkJsonObject } from './message.ts';
 import { type OutcomeName, outcomeName } from './outcome-name.ts';
@@ -33,7 +33,8 @@ export function broadcastLane(driver: ApnsDriver, channels: ApnsChannels): Broad
     remove: (channel) => translated(channels.remove(checkChannel(channel))),
     push: async (channel, payload, options) => {
       checkJsonObject(payload);
-      const plan = driver.plan({ ...options, headers: { ...always, ...lowerCased(options.headers) } });
+      const headers = { ...always, ...Object.fromEntries(platformHeaders(options)) };
+      const plan = driver.plan({ ...options, headers });
       const address = checkChannel(channel);
       const outcome = await new Promise<PushOutcome>((settle) => driver.broadcast(plan, { address, payload, settle }));
       if (outcome.kind === 'refused' && unknownChannel.has(outcome.cause)) throw absent();
@@ -46,10 +47,6 @@ export function broadcastLane(driver: ApnsDriver, channels: ApnsChannels): Broad
 /** Apple wants to be told when it may forget it; 0 is at once. */
 const always = { 'apns-push-type': 'liveactivity', 'apns-expiration': '0' };
 const unknownChannel = new Set(['BadChannelId', 'ChannelNotRegistered']);
-
-function lowerCased(headers: PushOptions['headers'] = {}): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-}
 
 function checkChannel(channel: string): string {
   if (/^[\w+/=-]{1,200}$/.test(channel)) return channel;

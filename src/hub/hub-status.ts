@@ -5,7 +5,7 @@ import { type Database, type Sql, statement } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type DeviceCount, type DeviceCounter, DeviceCounts } from './device-counts.ts';
 import type { LaneState, Platform } from './drivers/driver.ts';
-import { type HubCredentials, type HubRow, hubOf } from './hubs.ts';
+import { findHubRow, type HubCredentials, type HubRow, hubOf } from './hubs.ts';
 import { laneAdvice } from './lane-advice.ts';
 import { type HubLanes, pushPlatforms } from './lanes.ts';
 import { type LaneTally, PushTally } from './pushed.ts';
@@ -46,8 +46,7 @@ const noTally = {
   failingSince: undefined,
 } satisfies LaneTally;
 
-const listRows = statement('hub.status-list', 'select name, sealed, version from hub order by name limit $1');
-const findRow = statement('hub.status-find', 'select name, sealed, version from hub where name = $1');
+const listRows = statement('hub.status-list', 'select name, sealed from hub order by name limit $1');
 const countSends = statement(
   'hub.status-sends',
   `select open.hub, count(distinct send)::int as count, min(started_at) as oldest
@@ -88,7 +87,7 @@ export class HubWatch {
   /** Throws Refusal('not_found'). */
   async one(name: string): Promise<HubStatus> {
     const { database } = this.#deps;
-    const [row] = await database.query<HubRow>(findRow, [name]);
+    const row = await findHubRow(database, name);
     if (row === undefined) throw new Refusal('not_found', `There is no hub "${name}".`);
     const [sends, counts] = await Promise.all([sendsOf(database), this.#counts.read(name)]);
     return this.#status(row, sends.get(name), counts);

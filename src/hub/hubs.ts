@@ -36,19 +36,19 @@ export type HubCredentials = {
   };
 };
 
-export type Hub = { readonly name: string; readonly version: number; readonly credentials: HubCredentials };
+export type Hub = { readonly name: string; readonly credentials: HubCredentials };
 
 export const hubNamePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-const findHubRow = statement('hub.find', 'select name, sealed, version from hub where name = $1');
-const lockHubRow = statement('hub.lock', 'select name, sealed, version from hub where name = $1 for update');
+const findOne = statement('hub.find', 'select name, sealed from hub where name = $1');
+const lockOne = statement('hub.lock', 'select name, sealed from hub where name = $1 for update');
 const writeHubRow = statement(
   'hub.write',
   `insert into hub (name, sealed, created_at, updated_at) values ($1, $2, $3, $3)
    on conflict (name) do update set sealed = excluded.sealed, version = hub.version + 1, updated_at = excluded.updated_at`,
 );
 
-export type HubRow = { readonly name: string; readonly sealed: Buffer; readonly version: number };
+export type HubRow = { readonly name: string; readonly sealed: Buffer };
 
 /** Refuses (`invalid_name`). */
 export function checkHubName(name: string): string {
@@ -58,8 +58,12 @@ export function checkHubName(name: string): string {
 
 /** Undefined when there is no such hub. Throws when the credentials were sealed with another key. */
 export async function findHub(sql: Sql, key: Buffer, name: string): Promise<Hub | undefined> {
-  const [row] = await sql.query<HubRow>(findHubRow, [name]);
+  const row = await findHubRow(sql, name);
   return row && hubOf(row, key);
+}
+
+export async function findHubRow(sql: Sql, name: string): Promise<HubRow | undefined> {
+  return (await sql.query<HubRow>(findOne, [name]))[0];
 }
 
 /**
@@ -76,7 +80,7 @@ export async function ensureHub(
   const { name, credentials, subject } = given;
   checkHubName(name);
   await database.transaction(async (tx) => {
-    const [row] = await tx.query<HubRow>(lockHubRow, [name]);
+    const [row] = await tx.query<HubRow>(lockOne, [name]);
     const before = row === undefined ? {} : hubOf(row, key).credentials;
     const wanted: HubCredentials = { ...before, ...credentials };
     const whole = wanted.browser === undefined ? { ...wanted, browser: { ...makeVapidKeys(), subject } } : wanted;
@@ -88,7 +92,7 @@ export async function ensureHub(
 
 /** Throws Refusal('invalid_setting') when it was sealed with another key. */
 export function hubOf(row: HubRow, key: Buffer): Hub {
-  return { name: row.name, version: row.version, credentials: readSealed(row, key) };
+  return { name: row.name, credentials: readSealed(row, key) };
 }
 
 function readSealed({ name, sealed }: HubRow, key: Buffer): HubCredentials {

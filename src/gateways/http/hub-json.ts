@@ -25,7 +25,7 @@ const LaneSchema = Type.Object({
   dead: Nullable(Type.Integer({ description: 'Those of them whose push service called them dead.' })),
   state: Type.Enum([...states], {
     description:
-      'running; untried: nothing was pushed since the start or the last change of the hub; paced: held to the rate that the service allows; paused: the service asked for it; stopped: it refuses the credentials; failing: it cannot be reached, or fails itself; no_credentials; unsupported: nothing is pushed to this platform.',
+      'running; untried: nothing was pushed since the start, or since the credentials were set; paced: held to the rate that the service allows; paused: the service asked for it; stopped: it refuses the credentials; failing: it cannot be reached, or fails itself; no_credentials; unsupported: nothing is pushed to this platform.',
   }),
   cause: Type.Optional(Type.String({ description: "The service's own word where it gave one." })),
   service: Type.Optional(Type.String({ description: 'Which one, where a platform has several.' })),
