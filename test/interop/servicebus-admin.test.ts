@@ -215,6 +215,7 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
       ['int', '1.5'],
       ['double', 'INF'],
       ['boolean', 'perhaps'],
+      ['boolean', 'constructor'],
       ['dateTime', 'today'],
     ]) {
       const value = `<Value p4:type="l28:${type}">${text}</Value>`;

@@ -55,26 +55,32 @@ function readPairs(element: Element | undefined): (readonly [string, PropertyVal
 
 function readValue(element: Element): PropertyValue {
   const [type, text] = [typeOf(element), element.text.trim()];
-  const read = readers[type];
+  const read = readers.get(type);
   if (!read) return element.text;
   const value = read(text);
   if (value === undefined) throw new Refusal('filter_invalid', `"${text.slice(0, 50)}" is no value of type ${type}.`);
   return value;
 }
 
-type ReadText = (text: string) => PropertyValue | undefined;
+const booleans = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+]);
 
-const readers: Readonly<Record<string, ReadText>> = {
-  int: readInteger,
-  short: readInteger,
-  byte: readInteger,
-  long: readInteger,
-  double: readDouble,
-  float: readDouble,
-  decimal: readDouble,
-  boolean: (text) => ({ true: true, 1: true, false: false, 0: false })[text],
-  dateTime: (text) => (Number.isNaN(Date.parse(text)) ? undefined : new Date(text)),
-};
+// Types and texts are the client's, and may be called like what every object has.
+const readers = new Map<string, (text: string) => PropertyValue | undefined>([
+  ['int', readInteger],
+  ['short', readInteger],
+  ['byte', readInteger],
+  ['long', readInteger],
+  ['double', readDouble],
+  ['float', readDouble],
+  ['decimal', readDouble],
+  ['boolean', (text) => booleans.get(text)],
+  ['dateTime', (text) => (Number.isNaN(Date.parse(text)) ? undefined : new Date(text))],
+]);
 
 /** `bigint` only where a number would lose digits. */
 function readInteger(text: string): number | bigint | undefined {
