@@ -146,9 +146,17 @@ describe('entities', () => {
     await receiver.defer(two!);
     expect(await broker.purge(name)).toBe(4);
     expect(await broker.counts(name)).toMatchObject({ active: 1, locked: 1, deferred: 0, deadLettered: 1 });
+    // A dead letter that is deferred is none of the living.
+    const dead = broker.receiver(`${name}/$DeadLetterQueue`);
+    const [corpse] = await dead.receive();
+    await dead.defer(corpse!);
+    await broker.publish(name, [say('8')]);
+    expect(await broker.purge(name)).toBe(1);
+    expect(await broker.counts(name)).toMatchObject({ active: 1, deferred: 1, deadLettered: 0 });
+    await dead.complete(await dead.receiveDeferred([corpse!.sequence]));
+    await receiver.deadLetter(three!);
     expect(await broker.purge(`${name}/$DeadLetterQueue`)).toBe(1);
     await broker.publish(name, [say('7')]);
-    await receiver.complete(three!);
     await broker.stop();
     const restarted = await start();
     expect(await restarted.counts(name)).toMatchObject({ active: 1, deferred: 0, deadLettered: 0 });

@@ -5,20 +5,19 @@ import { statement } from '../../kit/database.ts';
 import type { EntityKind } from '../entities/path.ts';
 import type { Cursor } from '../owner/cursor.ts';
 
-// Only the owner purges: the row of ownership is compared and locked like for every write of progress.
+// Only the owner purges: the row of ownership is compared and locked like for every write of progress. Dead letters that
+// were deferred are none of the living.
 const DELETE_HELD = statement(
   'topics.purge.held',
   `with o as (
      select 1 from partition_owner where topic = $1 and part = $3 and epoch = $6 for share
+   ), gone as (
+     delete from held
+      where subscription = $2 and part = $3 and state = any($4::text[]) and not (sequence = any($5::bigint[]))
+        and (state <> 'deferred' or source is null) and exists (select from o)
+     returning state
    )
-   delete from held
-    where subscription = $2 and part = $3 and state = any($4::text[]) and not (sequence = any($5::bigint[]))
-      and (state <> 'deferred' or source is null) and exists (select from o)`,
-);
-/** Dead letters that were deferred are none of the living. */
-const COUNT_DEFERRED = statement(
-  'topics.purge.deferred',
-  "select count(*)::int as left from held where subscription = $1 and part = $2 and state = 'deferred'",
+   select count(*)::int as deferred from gone where state = 'deferred'`,
 );
 
 /** How many messages were thrown away. */
@@ -34,15 +33,10 @@ async function purgeLiving(cursor: Cursor): Promise<number> {
   const deferred = [...cursor.deferredLocked.values()];
   const kept = [...retried, ...deferred].map((entry) => entry.sequence);
   for (const entry of cursor.retry.all) if (entry.state === 'ready') entry.state = 'done';
-  await deleteHeld(cursor, ['retry', 'deferred'], kept);
+  const gone = await deleteHeld(cursor, ['retry', 'deferred'], kept);
   cursor.retry.clear(retried);
-  cursor.deferred = await countDeferred(cursor);
+  cursor.deferred -= gone;
   return before - cursor.active - cursor.deferred;
-}
-
-async function countDeferred({ partition, subscription }: Cursor): Promise<number> {
-  const [row] = await partition.sql.query<{ left: number }>(COUNT_DEFERRED, [subscription.id, partition.part]);
-  return row!.left;
 }
 
 async function purgeDead(cursor: Cursor, kind: 'dead' | 'transfer'): Promise<number> {
@@ -59,7 +53,10 @@ async function purgeDead(cursor: Cursor, kind: 'dead' | 'transfer'): Promise<num
   return before - shelf.count;
 }
 
-async function deleteHeld(cursor: Cursor, states: readonly string[], kept: readonly number[]): Promise<void> {
+/** How many of them were deferred. */
+async function deleteHeld(cursor: Cursor, states: readonly string[], kept: readonly number[]): Promise<number> {
   const { topic, part, epoch, sql } = cursor.partition;
-  await sql.query(DELETE_HELD, [topic.id, cursor.subscription.id, part, states, int8Array(kept), epoch]);
+  const values = [topic.id, cursor.subscription.id, part, states, int8Array(kept), epoch];
+  const [row] = await sql.query<{ deferred: number }>(DELETE_HELD, values);
+  return row!.deferred;
 }
