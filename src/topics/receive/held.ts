@@ -110,7 +110,8 @@ const COLUMNS = `sequence, state, delivery_count, enqueued_at, expires_at, visib
 const LOAD_HELD = statement(
   'topics.held.load',
   `select ${COLUMNS} from held
-    where subscription = $1 and state = $2 and part = $3 and sequence >= $4 and ($6 or (source is not null) = $7)
+    where subscription = $1 and state = $2 and part = $3 and sequence >= $4
+      and ($6::boolean is null or (source is not null) = $6)
     order by sequence limit $5`,
 );
 const FIND_HELD = statement(
@@ -147,8 +148,7 @@ export async function loadHeld(
   home: HeldState,
   { from, limit, died }: HeldPage,
 ): Promise<Entry[]> {
-  const any = died === undefined;
-  const values = [cursor.subscription.id, home, cursor.partition.part, from, limit, any, died ?? false];
+  const values = [cursor.subscription.id, home, cursor.partition.part, from, limit, died ?? null];
   return (await sql.query<HeldColumns>(LOAD_HELD, values)).map((row) => heldEntry(cursor, home, fromColumns(row)));
 }
 
