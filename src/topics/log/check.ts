@@ -35,7 +35,6 @@ export function checkPartition(topic: TopicEntry, part: number): void {
 function checkMessage(message: OutgoingMessage, maxBytes: number): void {
   // Field by field, not in a loop over their names: that looks each field of each message up anew.
   checkShort('messageId', message.messageId, 0);
-  checkShort('sessionId', message.sessionId, 0);
   checkShort('partitionKey', message.partitionKey, 1);
   const { sessionId, partitionKey, timeToLiveMs } = message;
   if (sessionId !== undefined) checkSessionId(sessionId);
