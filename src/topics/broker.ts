@@ -243,7 +243,7 @@ export class Broker {
     return this.#parts.entities.replay(...given);
   }
 
-  /** Bytes that wait in these topics (by id), as they were measured within the last half minute. */
+  /** Bytes that wait in these topics (by id), as far as reading was written down within the last half minute. */
   sizes(topics: readonly number[]): Promise<Map<number, number>> {
     return sizesOf(this.#parts.deps.database, topics);
   }

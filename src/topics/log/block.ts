@@ -2,7 +2,7 @@
 //   body = version (1 byte) | records, each: length (4 bytes) record
 // Sequence numbers are not in it: record i has number `first + i`, which PostgreSQL's row says. So a block whose flush
 // was refused because another node was first is sent again as it is, under another number.
-// A block written here keeps the messages it was made from; a block read from the log decodes a message when asked.
+// A message is decoded when it is first asked for, and kept then.
 
 import type { Message, OutgoingMessage } from '../message.ts';
 import { type Bits, eachBit, sameBits } from './bits.ts';

@@ -46,7 +46,7 @@ export class Quotas {
     for (const [topic, bytes] of sizes) this.#held.set(topic, bytes);
   }
 
-  /** Whether there is room. What is let in counts at once, so that a topic grows past its quota by one request at most. */
+  /** Whether there is room. What is let in counts at once: a request goes past the quota, but hardly a second one. */
   take(topic: TopicEntry, messages: readonly OutgoingMessage[]): boolean {
     const limit = topic.settings.maxSizeBytes;
     if (limit === null) return true;
