@@ -32,6 +32,10 @@ async function pushesOf(hub: string, tags?: string): Promise<Record<string, stri
   return Object.fromEntries(byDevice.map(([id, own]) => [id, own.map(({ payload }) => payload)]));
 }
 const alert = (text: string) => JSON.stringify({ aps: { alert: text } });
+const putWith = (hub: string, id: string, text: string) => {
+  const device = { installationId: id, platform: 'apns', pushChannel: `${id}${id}` };
+  return put(hub, 'installation', { ...device, templates: templates(text) });
+};
 
 test('templates, variables, tiles and tags of a template reach the push, however the device is kept', async () => {
   await makeHub('forms');
@@ -89,12 +93,7 @@ test('text that JSON has and PostgreSQL has not is kept and pushed', async () =>
 
 test('a template that was changed is pushed as it is now', async () => {
   await makeHub('changed');
-  await put('changed', 'installation', {
-    installationId: 'x',
-    platform: 'apns',
-    pushChannel: 'xx',
-    templates: templates('old'),
-  });
+  await putWith('changed', 'x', 'old');
   expect(await pushesOf('changed')).toEqual({ x: [alert('old')] });
   const change = [{ op: 'replace', path: '/templates/t/body', value: alert('new') }];
   await patchDevice(db.database, { hub: 'changed', id: 'x' }, change, now);
@@ -103,13 +102,7 @@ test('a template that was changed is pushed as it is now', async () => {
 
 test('a device that changes, or goes, between the reading of a page and of its templates loses nothing and stops nobody', async () => {
   await makeHub('race');
-  const of = (id: string, text: string) =>
-    put('race', 'installation', {
-      installationId: id,
-      platform: 'apns',
-      pushChannel: `${id}${id}`,
-      templates: templates(text),
-    });
+  const of = (id: string, text: string) => putWith('race', id, text);
   for (const id of ['p', 'q', 'r']) await of(id, `first of ${id}`);
   let reads = 0;
   // The first statement reads the page; then two of its devices change before anybody knows their templates.
@@ -134,13 +127,7 @@ test('a device that changes, or goes, between the reading of a page and of its t
 
 test('a page loses nobody while other sends read more templates than are remembered', async () => {
   await makeHub('forgetful');
-  const of = (id: string, text: string) =>
-    put('forgetful', 'installation', {
-      installationId: id,
-      platform: 'apns',
-      pushChannel: `${id}${id}`,
-      templates: templates(text),
-    });
+  const of = (id: string, text: string) => putWith('forgetful', id, text);
   for (const id of ['k', 'l']) await of(id, `remembered of ${id}`);
   let reads = 0;
   const racing = {
