@@ -1,6 +1,7 @@
 // The three modes in which a CloudEvent travels over HTTP
 // (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md): binary (attributes in
 // `ce-` headers, data in the body), structured (all in one JSON object), batched (a JSON array of such objects).
+import { isRecord } from '../kit/record.ts';
 import { Refusal } from '../kit/refusal.ts';
 import {
   type CloudEvent,
@@ -69,9 +70,8 @@ function decodeElement(text: string, element: unknown, span: Span, index: number
 }
 
 function decodeStructured(text: string, parsed: unknown, span: Span, now: Date, limits: EventLimits): CloudEvent {
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
-    throw new Refusal('event_invalid', 'An event must be a JSON object.');
-  const { data, data_base64: base64, ...attributes } = parsed as Record<string, unknown>;
+  if (!isRecord(parsed)) throw new Refusal('event_invalid', 'An event must be a JSON object.');
+  const { data, data_base64: base64, ...attributes } = parsed;
   if (base64 !== undefined && data !== undefined)
     throw invalid([{ attribute: 'data_base64', problem: 'cannot stand beside data' }]);
   const type = typeof attributes.datacontenttype === 'string' ? attributes.datacontenttype : 'application/json';

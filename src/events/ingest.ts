@@ -1,6 +1,7 @@
 // Ingest mappings turn whatever JSON an upstream system posts into events. They are declared in the config: a name (the
 // last segment of `POST /v1/ingest/{name}`), a topic, and a pure function from the body to one event or several.
 import { freshId } from '../kit/ids.ts';
+import { isRecord } from '../kit/record.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { type CloudEvent, defaultLimits, type EventLimits, type ExtensionValue, makeEvent } from './cloudevent.ts';
 import { decodeUtf8, parseJson } from './json.ts';
@@ -88,7 +89,7 @@ export function enterpriseNotification(topic: string): IngestMapping {
 }
 
 function canonicalEvent(body: unknown): EventDraft {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new Error('it must be a JSON object');
+  if (!isRecord(body)) throw new Error('it must be a JSON object');
   const fields = new Map(Object.entries(body).map(([name, value]) => [name.toLowerCase(), value]));
   const [userid, message] = ['userid', 'message'].map((name) => fields.get(name));
   if (typeof userid !== 'string' || userid === '') throw new Error('userid must be a non-empty string');

@@ -1,5 +1,6 @@
 // Checks preferences that a caller wants to store. Strict: an unknown name is a mistake that somebody wants to hear of.
 import { channelNames } from '../deliveries/channel.ts';
+import { isRecord } from '../kit/record.ts';
 import { Refusal } from '../kit/refusal.ts';
 import { compileCondition } from './condition.ts';
 import {
@@ -118,8 +119,8 @@ function flag(value: unknown, at: keyof typeof defaultPreferences): boolean {
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(at, 'must be an object');
-  return value as Record<string, unknown>; // true: a non-null object that is no array
+  if (!isRecord(value)) throw invalid(at, 'must be an object');
+  return value;
 }
 
 function invalid(path: string, what: string): Refusal {

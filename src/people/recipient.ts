@@ -1,4 +1,5 @@
 // A recipient is a person who can be reached. This file says what a valid one is; `recipients.ts` stores them.
+import { isRecord } from '../kit/record.ts';
 import { Refusal } from '../kit/refusal.ts';
 
 export type AttributeValue = string | number | boolean | readonly string[];
@@ -142,8 +143,8 @@ function storable(text: string, at: string): string {
 }
 
 function record(value: unknown, at: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid(at, 'must be an object');
-  return value as Record<string, unknown>; // true: a non-null object that is no array
+  if (!isRecord(value)) throw invalid(at, 'must be an object');
+  return value;
 }
 
 function dropUndefined(input: { [K in keyof RecipientInput]: RecipientInput[K] | undefined }): RecipientInput {

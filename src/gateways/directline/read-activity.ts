@@ -2,6 +2,7 @@
 // that we do not know travel on.
 
 import type { Activity, Attachment } from '../../assistant/conversations/activity.ts';
+import { isRecord } from '../../kit/record.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Claims } from './tokens.ts';
 
@@ -48,9 +49,8 @@ export function activityOfAgent(value: unknown): Activity {
   return given;
 }
 
-function parse(value: unknown): Activity {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('', 'is not an object');
-  const given = value as Record<string, unknown>;
+function parse(given: unknown): Activity {
+  if (!isRecord(given)) throw invalid('', 'is not an object');
   if (typeof given.type !== 'string' || !TYPE.test(given.type)) throw invalid('type', 'is not the name of a type');
   for (const field of TEXTS)
     if (given[field] !== undefined && given[field] !== null && typeof given[field] !== 'string')

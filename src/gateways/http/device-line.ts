@@ -4,6 +4,7 @@ import { userOf } from '../../hub/devices.ts';
 import type { LineForm } from '../../hub/job-worker.ts';
 import type { TagLimits } from '../../hub/tags.ts';
 import { freshId } from '../../kit/ids.ts';
+import { isRecord } from '../../kit/record.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import { installationOf, shownDevice } from './device-json.ts';
 
@@ -27,9 +28,8 @@ export function deviceLine(limits: TagLimits): LineForm {
 
 function readObject(line: string): Readonly<Record<string, unknown>> {
   const value = parsed(line);
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Refusal('bad_request', 'The line is no JSON object.');
-  return value as Readonly<Record<string, unknown>>; // checked in the line before
+  if (!isRecord(value)) throw new Refusal('bad_request', 'The line is no JSON object.');
+  return value;
 }
 
 /** Undefined for what is no JSON: Node's words for it repeat a piece of the line. */

@@ -2,6 +2,7 @@
 // a number where a string belongs is a mistake that the sender wants to hear of. All faults are told at once, by field.
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/schema';
+import { isRecord } from '../../kit/record.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { FieldFault } from './problem.ts';
 
@@ -30,7 +31,7 @@ export function compileValidator(schema: TSchema, part: string): (value: unknown
 
 /** `typebox/value` could do these two as well, but its loading costs every start of the server a tenth of a second. */
 function withDefaults(schema: TSchema, given: unknown): unknown {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
+  if (!isRecord(given)) return given;
   const value: Record<string, unknown> = { ...given };
   for (const [name, { default: preset }] of propertiesOf(schema)) {
     if (preset !== undefined && value[name] === undefined) value[name] = preset;
