@@ -322,6 +322,8 @@ describe('broker', () => {
     await expect(broker.publish('nowhere', [say('x')])).rejects.toMatchObject({ code: 'topic_not_found' });
     await expect(broker.createTopic('bad name!')).rejects.toMatchObject({ code: 'invalid_name' });
     const name = freshTopic();
+    const strange = { settings: { toString: 1 } as never };
+    await expect(broker.createTopic(name, strange)).rejects.toThrow('There is no setting toString.');
     await broker.createTopic(name, { settings: { maxMessageBytes: 1024 } });
     await expect(broker.createTopic(name.toUpperCase())).rejects.toMatchObject({ code: 'already_exists' });
     await expect(broker.publish(name, [say('x'.repeat(2000))])).rejects.toMatchObject({ code: 'too_large' });

@@ -82,7 +82,8 @@ const statuses: readonly unknown[] = ['active', 'disabled', 'sendDisabled', 'rec
 /** `given` over `base`; refuses unknown names and values out of range. */
 export function mergeSettings<S extends TopicSettings | SubscriptionSettings>(base: S, given: Partial<S>): S {
   for (const [name, value] of Object.entries(given)) {
-    if (!(name in base)) throw new Refusal('invalid_setting', `There is no setting ${name}.`, { setting: name });
+    if (!Object.hasOwn(base, name))
+      throw new Refusal('invalid_setting', `There is no setting ${name}.`, { setting: name });
     if (value !== undefined) checkSetting(name, value);
   }
   const kept = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
