@@ -8,6 +8,7 @@ import { useResource } from '../kit/resource.ts';
 import { to } from '../kit/route.ts';
 import { Exact } from '../kit/time.tsx';
 import { Back } from './Back.tsx';
+import { Pair } from './Pair.tsx';
 import { PersonCard } from './Story.tsx';
 import { type EventStory, storyOf, type TraceStep, verdictOf } from './story.ts';
 
@@ -109,15 +110,6 @@ function CameIn({
         </details>
       )}
     </>
-  );
-}
-
-function Pair({ name, value }: { readonly name: string; readonly value: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </div>
   );
 }
 

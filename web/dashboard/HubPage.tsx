@@ -6,6 +6,7 @@ import { useResource } from '../kit/resource.ts';
 import { Ago, Exact } from '../kit/time.tsx';
 import { Back } from './Back.tsx';
 import { alarmsOf, deliveredBy, hintsOf, PlatformName, StatePill } from './lanes.tsx';
+import { Pair } from './Pair.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import { count, type HubStats, type LaneStats, type PushCounts, rate, rates, recent } from './stats.ts';
 import { Trouble } from './Trouble.tsx';
@@ -92,15 +93,6 @@ function Counts({ name, counts }: { readonly name: string; readonly counts: Push
       .map((kind) => `${count(counts[kind])} ${kind}`),
   ];
   return <Pair name={name} value={words.join(' · ')} />;
-}
-
-function Pair({ name, value }: { readonly name: string; readonly value: string }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </div>
-  );
 }
 
 function Sends({ hub }: { readonly hub: HubStats }) {

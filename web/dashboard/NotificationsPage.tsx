@@ -5,6 +5,7 @@ import { Chip, Empty, Failure, Waiting } from '../kit/Parts.tsx';
 import { useResource } from '../kit/resource.ts';
 import { to } from '../kit/route.ts';
 import { channelWords } from '../preferences/channels.tsx';
+import { Pair } from './Pair.tsx';
 
 type Definition = {
   readonly name: string;
@@ -41,24 +42,16 @@ function DefinitionCard({ definition }: { readonly definition: Definition }) {
     <article className="card definition">
       <h2>{name}</h2>
       <dl className="pairs">
-        <div>
-          <dt>Topic</dt>
-          <dd>
+        <Pair
+          name="Topic"
+          value={
             <a href={to('topics', topic)}>
               <Chip name={topic} />
             </a>
-          </dd>
-        </div>
-        <div>
-          <dt>Category</dt>
-          <dd>{category}</dd>
-        </div>
-        {urgency && urgency !== 'normal' && (
-          <div>
-            <dt>Urgency</dt>
-            <dd>{urgency}</dd>
-          </div>
-        )}
+          }
+        />
+        <Pair name="Category" value={category} />
+        {urgency && urgency !== 'normal' && <Pair name="Urgency" value={urgency} />}
       </dl>
       {when && <code className="definition-when">{when}</code>}
       <ul className="definition-channels">
