@@ -1,6 +1,6 @@
 // What a mail says: the notice's card with the recipient's name and language, the category's title, and where it can be
 // answered.
-import { type Decision, decisionText } from '../assistant/cards/decision.ts';
+import { canAnswer, type Decision, decisionText } from '../assistant/cards/decision.ts';
 import { type AnswerKeys, answerPath } from '../assistant/decisions/link.ts';
 import { decisionsOf } from '../assistant/decisions/question.ts';
 import type { ClaimedDelivery } from '../deliveries/channel.ts';
@@ -45,8 +45,7 @@ function answersOf(
   keys: AnswerKeys,
 ): Pick<Letter, 'answers' | 'settled'> {
   if (!decision) return {};
-  if (decision.state !== 'open' || decision.ownRequest)
-    return { settled: decisionText(notice.card, decision, recipient) };
+  if (!canAnswer(decision)) return { settled: decisionText(notice.card, decision, recipient) };
   const { answers } = definitions.all.find(({ name }) => name === notice.notification) ?? {};
   if (answers?.byMail === false) return {};
   const latest = Date.now() + LINK_LIVES_MS;

@@ -27,7 +27,7 @@ export type Reader = { readonly locale?: string | undefined; readonly timeZone?:
 /** `Approved by Bob Miller on 22 Nov 2026, 10:42 UTC`; undefined while the question is open for its reader. */
 export function decisionText(card: Card, decision: Decision | undefined, reader: Reader = {}): string | undefined {
   if (decision?.ownRequest) return 'You asked for this: somebody else answers';
-  if (!decision || decision.state === 'open') return undefined;
+  if (!decision || canAnswer(decision)) return undefined;
   const when = decision.at ? ` on ${dateText(decision.at, reader)}` : '';
   if (decision.state === 'expired') return `Nobody answered in time (expired${when})`;
   if (decision.state === 'withdrawn') return `No longer asked for (withdrawn${when})`;
@@ -36,10 +36,14 @@ export function decisionText(card: Card, decision: Decision | undefined, reader:
   return `${action?.done ?? decision.label ?? decision.actionId} by ${by}${when}`;
 }
 
+/** Whether its reader can. A card whose decision is not known asks. */
+export function canAnswer(decision: Decision | undefined): boolean {
+  return decision === undefined || (decision.state === 'open' && !decision.ownRequest);
+}
+
 /** The actions that its reader can still choose. */
 export function openActions(card: Card, decision: Decision | undefined): readonly CardAction[] {
-  if (decision?.ownRequest) return [];
-  return decision === undefined || decision.state === 'open' ? (card.actions ?? []) : [];
+  return canAnswer(decision) ? (card.actions ?? []) : [];
 }
 
 function dateText(date: Date, { locale, timeZone }: Reader): string {

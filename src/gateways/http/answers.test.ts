@@ -246,6 +246,15 @@ describe('an answer on a card', () => {
       expect((await press(link, { reason: 'Too <b>much</b>.' })).text).toContain('Too &#60;b&#62;much');
     });
 
+    it('shows who asked for it themselves that somebody else answers, and no button', async () => {
+      const [ada, eve] = await ask(server, { approvers: ['ada', 'eve'], requester: 'eve' });
+      const page = await server.call(path('eve', eve.id, 'approve'), { key: '' });
+      expect([page.status, page.text]).toEqual([200, expect.stringContaining('somebody else answers')]);
+      expect(page.text).not.toContain('<button>');
+      expect((await press(path('eve', eve.id, 'approve'))).status).toBe(403);
+      expect((await server.call(path('ada', ada.id, 'approve'), { key: '' })).text).toContain('<button>Approve');
+    });
+
     it('is refused when it is old, changed, signed by somebody else, or not for this person', async () => {
       const [ada, bob] = await ask(server, { approvers: ['ada', 'bob'] });
       const good = path('ada', ada.id, 'approve');

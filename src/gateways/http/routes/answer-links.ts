@@ -2,7 +2,7 @@
 // link. The POST of that button gives the answer, as the person whom the signed token names.
 import { createHash } from 'node:crypto';
 import { Type } from 'typebox';
-import { type Decision, decisionText } from '../../../assistant/cards/decision.ts';
+import { canAnswer, type Decision, decisionText } from '../../../assistant/cards/decision.ts';
 import { type Field, fieldsOf } from '../../../assistant/cards/raw/fields.ts';
 import type { Decisions } from '../../../assistant/decisions/decisions.ts';
 import { type AnswerKeys, type AnswerLink, readAnswerLink } from '../../../assistant/decisions/link.ts';
@@ -57,7 +57,7 @@ export function answerLinkRoutes(root: App, deps: AnswerLinkDeps): void {
     app.get(path, { config, schema: showSchema }, (request, reply) =>
       inWords(reply, async () => {
         const shown = await find(deps, readAnswerLink(request.params.token, answerKeys, new Date()));
-        return shown.decision.state === 'open' ? askPage(reply, shown) : settledPage(reply, shown);
+        return canAnswer(shown.decision) ? askPage(reply, shown) : settledPage(reply, shown);
       }),
     );
     app.post(path, { config, schema: doSchema }, (request, reply) =>
