@@ -97,9 +97,97 @@ describe('the command line', () => {
     await done('subscription', 'create', 'orders', 'billing', '--settings', '{"maxDeliveryCount":3}');
     expect(await json('subscription', 'show', 'orders', 'billing')).toMatchObject({ maxDeliveryCount: 3 });
     expect(await done('subscription', 'list', 'orders')).toMatch(/^billing /m);
+    const changes = ['--lock-duration', 'PT30S', '--time-to-live', '2d', '--status', 'ReceiveDisabled'];
+    expect(await json('subscription', 'update', 'orders', 'billing', ...changes)).toMatchObject({
+      maxDeliveryCount: 3,
+      lockDurationMs: 30_000,
+      defaultTimeToLiveMs: 172_800_000,
+      status: 'receiveDisabled',
+    });
+    expect(await json('topic', 'update', 'orders', '--max-size-mb', '5')).toMatchObject({ maxSizeBytes: 5_242_880 });
     await done('subscription', 'delete', 'orders', 'billing');
     await done('topic', 'delete', 'orders');
     expect((await carillon(['topic', 'show', 'orders'])).status).toBe(1);
+    expect((await carillon(['topic', 'update', 'orders', '--metadata', 'x'])).status).toBe(1);
+    expect((await carillon(['topic', 'show', 'orders'])).status).toBe(1); // changing has not made it
+  });
+
+  it('makes, changes, lists and deletes queues', async () => {
+    const given = ['--requires-session', 'true', '--forward-dead-letters-to', 'hr'];
+    expect(await json('queue', 'create', 'work', ...given)).toMatchObject({
+      requiresSession: true,
+      forwardDeadLettersTo: 'hr',
+    });
+    expect(await done('queue', 'list')).toMatch(/^work +0 +0 +0 +active$/m);
+    const changed = await json(
+      'queue',
+      'update',
+      'work',
+      '--forward-dead-letters-to',
+      'none',
+      '--metadata',
+      'of a test',
+    );
+    expect(changed).toMatchObject({ requiresSession: true, forwardDeadLettersTo: null, userMetadata: 'of a test' });
+    expect(await json('queue', 'show', 'work')).toMatchObject({ active: 0, userMetadata: 'of a test' });
+    await done('queue', 'delete', 'work');
+    expect((await carillon(['queue', 'show', 'work'])).status).toBe(1);
+  });
+
+  it('makes, changes, shows and deletes rules, and they decide', async () => {
+    await done('topic', 'create', 'ruled');
+    await done('subscription', 'create', 'ruled', 's');
+    const rule = (verb: string, ...args: string[]) => done('rule', verb, 'ruled', 's', ...args);
+    await rule('create', 'high', '--sql', 'level >= @least', '--parameter', 'least:=3', '--action', 'SET seen = 1');
+    await rule('create', 'joined', '--correlation', 'subject=joined', '--property', 'site=berlin');
+    await rule('delete', '$Default');
+    expect(await rule('list')).toMatch(/^high +level >= @least +\{"least":3\} +SET seen = 1/m);
+    expect(await rule('list')).toMatch(/^joined +subject = "joined", site = "berlin" /m);
+    for (const [body, ...more] of [
+      ['a', '--property', 'level:=2'],
+      ['b', '--property', 'level:=3'],
+      ['c', '--subject', 'joined', '--property', 'site=berlin'],
+    ] as const)
+      await done('send', 'ruled', '--body', body, ...more);
+    const place = ['--topic', 'ruled', '--subscription', 's'];
+    const { items } = await json<{ items: object[] }>('message', 'list', ...place);
+    expect(items).toMatchObject([{ body: 'b', properties: { level: 3, seen: 1 } }, { body: 'c' }]);
+    await rule('update', 'high', '--action', 'none');
+    expect(await json('rule', 'show', 'ruled', 's', 'high')).toEqual({
+      name: 'high',
+      filter: { type: 'sql', expression: 'level >= @least', parameters: { least: 3 } },
+      createdAt: expect.any(String),
+    });
+    expect((await carillon(['rule', 'create', 'ruled', 's', 'high', '--all'])).status).toBe(1);
+    expect(await rule('show', 'high')).toContain('level >= @least'); // and is as it was
+  });
+
+  it('sends, watches, takes and settles messages of queues, in sessions and later ones', async () => {
+    await done('queue', 'create', 'jobs', '--requires-session', 'true');
+    const at = ['--queue', 'jobs'];
+    const late = await done('send', 'jobs', '--body', 'late', '--session', 'b', '--at', '2099-01-01T00:00:00Z');
+    expect(late).toMatch(/^scheduled for 2099-01-01T00:00:00.000Z as number \d+$/m);
+    await done('send', 'jobs', '--body', 'first', '--session', 'a', '--property', 'level:=3');
+    const watching = json('watch', ...at, '--session', 'b', '--count', '1');
+    await done('send', 'jobs', '--type', 'job.done', '--data', '{"n":1}', '--session', 'b');
+    // What is scheduled has a higher number than all that comes, and hides none of it.
+    expect(await watching).toMatchObject({ sessionId: 'b', body: { n: 1 } });
+    const number = /\d+$/.exec(late.trim())![0];
+    expect(await done('message', 'cancel', 'jobs', '--sequence', number)).toBe('1 cancelled\n');
+    expect((await carillon(['message', 'cancel', 'jobs', '--sequence', number])).status).toBe(1);
+    const take = (...args: string[]) => json('message', 'receive', ...at, ...args);
+    await take('--session', 'a', '--as', 'defer');
+    expect(await take('--session', 'a', '--sequence', '1', '--as', 'dead-letter', '--reason', 'why')).toMatchObject({
+      body: 'first',
+      properties: { level: 3 },
+    });
+    expect(await done('dead-letter', 'causes', ...at)).toMatch(/^why +1 /m);
+    expect(await json('dead-letter', 'list', ...at)).toMatchObject({ items: [{ deadLetterReason: 'why' }] });
+    expect((await carillon(['dead-letter', 'redrive', ...at, '--sequence', '77'])).status).toBe(1);
+    expect(await json('dead-letter', 'redrive', ...at, '--cause', 'why')).toEqual({ redriven: 1 });
+    expect(await take('--next-session', '--as', 'abandon')).toMatchObject({ body: expect.anything() });
+    expect(await json('message', 'purge', ...at, '--all')).toEqual({ purged: 2 });
+    expect(await done('message', 'list', ...at)).toBe('(none)\n');
   });
 
   it('shows and replaces what a person wants', async () => {
@@ -240,6 +328,28 @@ describe('the command line', () => {
       [['simulate', 'crm'], {}, 2, /there are hr, finance, account/],
       [['simulate', 'hr', '--every', 'often'], {}, 2, /not a duration/],
       [['topic', 'list'], absent, 3, /No server answers at http/],
+      [['queue', 'update', 'none', '--metadata', 'x'], {}, 1, /no topic or queue "none"/],
+      [['queue', 'update', 'none'], {}, 2, /Give a setting/],
+      [['queue', 'create', 'bad', '--lock-duration', 'long'], {}, 2, /duration such as 30s/],
+      [['queue', 'create', 'bad', '--requires-session', 'yes'], {}, 2, /true or false/],
+      [['queue', 'create', 'bad', '--lock-duration', '1h'], {}, 1, /lockDurationMs .* 300000/],
+      [['queue', 'create', 'bad', '--settings', '[]'], {}, 2, /--settings is an object/],
+      [['queue', 'show', 'bad'], {}, 1, /no topic or queue "bad"/],
+      [['rule', 'create', 'hr', 'none', 'r'], {}, 1, /no subscription "none"/],
+      [['rule', 'create', 'hr', 's', 'r', '--sql', 'a', '--all'], {}, 2, /one filter/],
+      [['rule', 'create', 'hr', 's', 'r', '--correlation', 'site=b'], {}, 2, /no field site.*--property/],
+      [['rule', 'create', 'hr', 's', 'r', '--property', 'n:=x'], {}, 2, /behind := stands/],
+      [['rule', 'update', 'hr', 's', 'r'], {}, 2, /Give a filter, or --action/],
+      [['send', 'hr', '--body', 'x', '--type', 't'], {}, 2, /--type is of an event/],
+      [['send', 'hr', '--body', 'x', '--at', 'tomorrow'], {}, 2, /--at wants a time/],
+      [['message', 'list', '--topic', 'hr'], {}, 2, /--topic and --subscription, or --queue/],
+      [['message', 'receive', '--queue', 'q', '--reason', 'x'], {}, 2, /--as dead-letter/],
+      [['message', 'receive', '--queue', 'q', '--as', 'eat'], {}, 2, /complete, abandon, defer/],
+      [['message', 'purge', '--queue', 'q'], {}, 2, /Give --all/],
+      [['message', 'cancel', 'hr'], {}, 2, /Give --sequence/],
+      [['dead-letter', 'redrive', '--all', '--topic', 'hr'], {}, 2, /--topic and --subscription/],
+      [['dead-letter', 'list', '--queue', 'q', '--channel', 'email'], {}, 2, /--channel is of deliveries/],
+      [['watch', 'ada', '--queue', 'q'], {}, 2, /Give a recipient, or --topic/],
     ];
     for (const [args, options, status, words] of cases) {
       const result = await carillon(args, options);

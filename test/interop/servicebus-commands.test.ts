@@ -42,17 +42,89 @@ describe('the command line and Service Bus', () => {
     expect(await bus.admin.topicExists('cli')).toBe(false);
   });
 
+  it('makes, changes and deletes queues and rules of a namespace, with the same flags', async () => {
+    const given = ['--lock-duration', '30s', '--time-to-live', '1h', '--forward-to', 'cli-target'];
+    await json('queue', 'create', 'cli-target');
+    expect(await json('queue', 'create', 'cli-queue', ...given)).toMatchObject({ lockDuration: 'PT30S' });
+    const changes = ['--forward-to', 'none', '--time-to-live', 'none', '--status', 'sendDisabled'];
+    await json('queue', 'update', 'cli-queue', ...changes);
+    const queue = await bus.admin.getQueue('cli-queue');
+    expect(queue).toMatchObject({ lockDuration: 'PT30S', status: 'SendDisabled' });
+    expect([queue.forwardTo, queue.defaultMessageTimeToLive]).toEqual([undefined, 'P10675199DT2H48M5.4775807S']);
+    expect(await json('queue', 'show', 'cli-queue')).toMatchObject({ status: 'SendDisabled', activeMessageCount: 0 });
+    const { items } = await json<{ items: { name: string }[] }>('queue', 'list', '--limit', '1');
+    expect(items).toHaveLength(1);
+    await json('queue', 'delete', 'cli-queue');
+    expect(await bus.admin.queueExists('cli-queue')).toBe(false);
+    const { topic } = await bus.subscription();
+    await json('topic', 'update', topic, '--metadata', 'of a test');
+    expect(await json('topic', 'show', topic)).toMatchObject({ userMetadata: 'of a test', subscriptionCount: 1 });
+    await json('subscription', 'update', topic, 's', '--max-delivery-count', '4');
+    expect(await bus.admin.getSubscription(topic, 's')).toMatchObject({ maxDeliveryCount: 4 });
+    const rule = (verb: string, ...args: string[]) => json('rule', verb, topic, 's', ...args);
+    await rule('create', 'high', '--sql', 'level >= @least', '--parameter', 'least:=3', '--action', 'SET seen = 1');
+    await rule('create', 'joined', '--correlation', 'subject=joined', '--property', 'site=berlin');
+    await rule('update', 'high', '--sql', 'level > 9');
+    expect(await bus.admin.getRule(topic, 's', 'high')).toMatchObject({
+      filter: { sqlExpression: 'level > 9' },
+      action: { sqlExpression: 'SET seen = 1' },
+    });
+    expect(await bus.admin.getRule(topic, 's', 'joined')).toMatchObject({
+      filter: { subject: 'joined', applicationProperties: { site: 'berlin' } },
+    });
+    await rule('delete', 'high');
+    expect(await rule('list')).toMatchObject({ items: [{ name: '$Default' }, { name: 'joined' }] });
+  });
+
+  it('sends into sessions and for later, looks, takes and settles', async () => {
+    const { queue } = await bus.queue({ requiresSession: true });
+    const at = ['--queue', queue];
+    const { messages } = await json<{ messages: { sequence: string }[] }>(
+      ...(['send', queue, '--body', 'late', '--session', 'b', '--at', '2099-01-01T00:00:00Z'] as const),
+    );
+    await json('send', queue, '--body', 'first', '--session', 'a', '--property', 'level:=3');
+    const watching = json('watch', ...at, '--session', 'b', '--count', '1');
+    await json('send', queue, '--type', 'job.done', '--data', '{"n":1}', '--session', 'b');
+    expect(await watching).toMatchObject({ sessionId: 'b', body: { n: 1 } });
+    const number = messages[0]!.sequence;
+    expect(await json('message', 'cancel', queue, '--sequence', number)).toEqual({ cancelled: 1 });
+    const again = await run([
+      'message',
+      'cancel',
+      queue,
+      '--sequence',
+      number,
+      '--connection-string',
+      bus.connectionString,
+    ]);
+    expect(again.status).toBe(1);
+    const take = (...args: string[]) => json('message', 'receive', ...at, ...args);
+    await take('--session', 'a', '--as', 'defer');
+    expect(await json('message', 'list', ...at, '--session', 'a')).toMatchObject({ items: [{ state: 'deferred' }] });
+    expect(await take('--session', 'a', '--sequence', '1', '--as', 'dead-letter', '--reason', 'why')).toMatchObject({
+      body: 'first',
+      properties: { level: 3 },
+    });
+    expect(await json('dead-letter', 'causes', ...at)).toMatchObject({ items: [{ reason: 'why', count: 1 }] });
+    expect(await json('dead-letter', 'redrive', ...at, '--cause', 'other')).toEqual({ redriven: 0 });
+    expect(await json('dead-letter', 'redrive', ...at, '--cause', 'why')).toEqual({ redriven: 1 });
+    expect(await take('--next-session')).toMatchObject({ body: expect.anything() });
+    expect(await json('message', 'list', ...at)).toMatchObject({ items: [{ state: 'active' }] });
+  });
+
   it('sends, watches, lists dead letters and puts them back to work', async () => {
     const { topic, receiver } = await bus.subscription();
     const place = ['--topic', topic, '--subscription', 's'];
     const event = ['--type', 'hr.joined', '--id', 'e1', '--data', '{"a":1}'];
     expect(await json('send', topic, ...event)).toMatchObject({ accepted: 1, events: [{ id: 'e1' }] });
-    expect(await json('watch', ...place, '--count', '1')).toMatchObject({ id: 'e1', subject: 'hr.joined' });
+    expect(await json('watch', ...place, '--count', '1')).toMatchObject({ messageId: 'e1', subject: 'hr.joined' });
     const living = receiver();
     const [message] = await receiveAll(living, 1);
     expect(message).toMatchObject({ body: { a: 1 }, applicationProperties: { 'cloudEvents:type': 'hr.joined' } });
     await living.deadLetterMessage(message!, { deadLetterReason: 'why', deadLetterErrorDescription: 'because' });
-    expect(await json('dead-letter', 'list', ...place)).toMatchObject({ items: [{ id: 'e1', reason: 'why' }] });
+    expect(await json('dead-letter', 'list', ...place)).toMatchObject({
+      items: [{ messageId: 'e1', deadLetterReason: 'why' }],
+    });
     expect(await json('dead-letter', 'redrive', '--all', ...place)).toEqual({ redriven: 1 });
     expect((await receiveAll(living, 1))[0]).toMatchObject({ messageId: 'e1', body: { a: 1 } });
   });
@@ -99,9 +171,12 @@ describe('the command line and Service Bus', () => {
       expect([create.status, create.complaint]).toEqual([2, expect.stringMatching(/settings|JSON/)]);
     }
     expect(await bus.admin.topicExists('cli-bad')).toBe(false);
-    // Without a namespace these would put back every delivery that was given up.
-    const own = await run(['dead-letter', 'redrive', '--all', '--topic', 't', '--subscription', 's']);
-    expect([own.status, own.complaint]).toEqual([2, expect.stringMatching(/--topic works together with/)]);
+    const paged = await at(bus.connectionString, 'queue', 'list', '--cursor', 'x');
+    expect([paged.status, paged.complaint]).toEqual([2, expect.stringMatching(/from its beginning/)]);
+    const foreign = await at(bus.connectionString, 'queue', 'create', 'cli-bad', '--partitions', '3');
+    expect([foreign.status, foreign.complaint]).toEqual([2, expect.stringMatching(/setting of Carillon/)]);
+    const purge = await at(bus.connectionString, 'message', 'purge', '--queue', 'q');
+    expect([purge.status, purge.complaint]).toEqual([2, expect.stringMatching(/Give --all/)]);
   });
 
   it('makes new keys of the namespace and prints the connection string with either', async () => {

@@ -1,14 +1,17 @@
 // All commands, in the order in which help shows them.
+import { queueCommands, ruleCommands, subscriptionCommands, topicCommands } from './broker-entities.ts';
 import type { Command } from './command.ts';
 import { configCommand } from './config-command.ts';
 import { connectionStringCommand, regenerateCommand } from './connection-string.ts';
 import { conversationCommands } from './conversations.ts';
+import { deadLetterCommands } from './dead-letters.ts';
 import { deviceCommands } from './devices.ts';
 import { doctorCommand } from './doctor.ts';
-import { deadLetterCommands, keyCommands, recipientCommands, subscriptionCommands, topicCommands } from './entities.ts';
+import { keyCommands, recipientCommands } from './entities.ts';
 import { sendCommand, signInCommand, traceCommand, watchCommand } from './flow.ts';
 import { hubChannelCommands } from './hub-channels.ts';
 import { hubCommands } from './hubs.ts';
+import { messageCommands } from './messages.ts';
 import { withNamespace } from './namespace.ts';
 import { noticeCommands } from './notices.ts';
 import { pushCommands } from './pushes.ts';
@@ -32,6 +35,9 @@ const all: readonly Command[] = [
   signInCommand,
   ...topicCommands,
   ...subscriptionCommands,
+  ...queueCommands,
+  ...ruleCommands,
+  ...messageCommands,
   ...recipientCommands,
   ...noticeCommands,
   ...questionCommands,

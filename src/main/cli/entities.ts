@@ -1,4 +1,4 @@
-// Commands for what a server holds: topics, subscriptions, recipients, keys, dead letters.
+// Commands for what a server holds: recipients and keys; and what such commands have in common.
 import { segment } from './client.ts';
 import {
   type Argument,
@@ -13,8 +13,6 @@ import {
 type Row = Record<string, unknown>;
 type Page<R = Row> = { readonly items: readonly R[]; readonly next?: string | null };
 
-const topic: Argument = { name: 'topic', sentence: 'The name of the topic.' };
-const subscription: Argument = { name: 'subscription', sentence: 'The name of the subscription.' };
 const recipient: Argument = { name: 'recipient', sentence: 'The id of the recipient.' };
 const key: Argument = { name: 'key', sentence: 'The id of the key, as `key list` shows it.' };
 
@@ -22,33 +20,6 @@ export const paging: Readonly<Record<string, Option>> = {
   limit: { type: 'string', shows: 'number', sentence: 'How many to show at most.' },
   cursor: { type: 'string', shows: 'cursor', sentence: 'Where the page before this one ended.' },
 };
-const settings: Readonly<Record<string, Option>> = {
-  settings: { type: 'string', shows: 'json', sentence: 'Settings as a JSON object, as the API takes them.' },
-};
-
-export const topicCommands: readonly Command[] = [
-  lister('topic list', 'List topics', '/v1/topics', ['name', 'messages', 'subscriptions']),
-  shower('topic show', 'Show a topic', [topic], topicPath),
-  putter('topic create', 'Make a topic, or change its settings', [topic], topicPath),
-  deleter('topic delete', 'Delete a topic with everything in it', [topic], topicPath),
-];
-
-export const subscriptionCommands: readonly Command[] = [
-  {
-    words: 'subscription list',
-    summary: 'List the subscriptions of a topic',
-    args: [topic],
-    options: paging,
-    run: async (call) => {
-      const page = await getPage(call, `${topicPath(call)}/subscriptions`);
-      call.out.list(page, ['name', 'active', 'deadLettered', 'scheduled', 'status']);
-    },
-  },
-  shower('subscription show', 'Show a subscription', [topic, subscription], subscriptionPath),
-  putter('subscription create', 'Make a subscription, or change its settings', [topic, subscription], subscriptionPath),
-  deleter('subscription delete', 'Delete a subscription', [topic, subscription], subscriptionPath),
-];
-
 export const recipientCommands: readonly Command[] = [
   {
     words: 'recipient list',
@@ -151,58 +122,6 @@ export const keyCommands: readonly Command[] = [
   deleter('key revoke', 'End a key at once', [key], keyPath),
 ];
 
-export const deadLetterCommands: readonly Command[] = [
-  {
-    words: 'dead-letter list',
-    summary: 'List the deliveries that were given up, newest first',
-    options: {
-      ...paging,
-      channel: { type: 'string', shows: 'channel', sentence: 'Only those of this channel.' },
-      cause: { type: 'string', shows: 'code', sentence: 'Only those of this cause.' },
-    },
-    run: async (call) => {
-      const query = { state: 'dead', channel: stringOption(call, 'channel'), cause: stringOption(call, 'cause') };
-      const columns = ['id', 'channel', 'recipientId', 'cause', 'attempts', 'diedAt', 'detail'];
-      call.out.list(await getPage(call, '/v1/deliveries', query), columns);
-    },
-  },
-  {
-    words: 'dead-letter causes',
-    summary: 'Count them by cause',
-    run: async (call) =>
-      call.out.list(await (await call.client()).call('GET', '/v1/deliveries/causes'), [
-        'channel',
-        'reason',
-        'cause',
-        'count',
-      ]),
-  },
-  {
-    words: 'dead-letter redrive',
-    summary: 'Put them back to work: one by id, or by cause, or all',
-    args: [{ name: 'id', optional: true, sentence: 'The id of one delivery.' }],
-    options: {
-      cause: { type: 'string', shows: 'code', sentence: 'All of this cause.' },
-      all: { type: 'boolean', sentence: 'All of them.' },
-      channel: { type: 'string', shows: 'channel', sentence: 'With --cause or --all: only those of this channel.' },
-    },
-    run: async (call) => {
-      const body = redriveBody(call);
-      const result = await (await call.client()).call<{ redriven: number }>('POST', '/v1/deliveries/redrive', { body });
-      call.out.result(result, () => `${result.redriven} put back to work`);
-    },
-  },
-];
-
-function redriveBody(call: Call): Row {
-  const cause = stringOption(call, 'cause');
-  const channel = stringOption(call, 'channel');
-  const chosen = [call.args.id, cause, call.options.all].filter((given) => given !== undefined);
-  if (chosen.length !== 1) throw new UsageError('Give one of <id>, --cause and --all.');
-  if (call.args.id) return { ids: [call.args.id] };
-  return { ...(cause ? { cause } : { all: true }), ...(channel ? { channel } : {}) };
-}
-
 function recipientOf(call: Call): Row {
   const pairs = pairsOption(call, 'attribute');
   const fields = {
@@ -215,25 +134,27 @@ function recipientOf(call: Call): Row {
   return { ...Object.fromEntries(given), ...(pairs.length > 0 ? { attributes: Object.fromEntries(pairs) } : {}) };
 }
 
-function lister(words: string, summary: string, path: string, columns: readonly string[]): Command {
+export function lister(words: string, summary: string, path: string, columns: readonly string[]): Command {
   const run = async (call: Call) => call.out.list(await getPage(call, path), columns);
   return { words, summary, options: paging, run };
 }
 
-function shower(words: string, summary: string, args: readonly Argument[], path: (call: Call) => string): Command {
+export function shower(
+  words: string,
+  summary: string,
+  args: readonly Argument[],
+  path: (call: Call) => string,
+): Command {
   const run = async (call: Call) => call.out.fields(await (await call.client()).call('GET', path(call)));
   return { words, summary, args, run };
 }
 
-function putter(words: string, summary: string, args: readonly Argument[], path: (call: Call) => string): Command {
-  const run = async (call: Call) => {
-    const body = parseJson(stringOption(call, 'settings') ?? '{}');
-    call.out.fields(await (await call.client()).call('PUT', path(call), { body }));
-  };
-  return { words, summary, args, options: settings, run };
-}
-
-function deleter(words: string, summary: string, args: readonly Argument[], path: (call: Call) => string): Command {
+export function deleter(
+  words: string,
+  summary: string,
+  args: readonly Argument[],
+  path: (call: Call) => string,
+): Command {
   const run = async (call: Call) => {
     await (await call.client()).call('DELETE', path(call));
     call.out.result({ deleted: true }, () => 'done');
@@ -257,14 +178,6 @@ export function parseJson(text: string): unknown {
   } catch (error) {
     throw new UsageError(`This is not JSON: ${(error as Error).message}`);
   }
-}
-
-function topicPath({ args }: Call): string {
-  return `/v1/topics/${segment(args.topic!)}`;
-}
-
-function subscriptionPath(call: Call): string {
-  return `${topicPath(call)}/subscriptions/${segment(call.args.subscription!)}`;
 }
 
 function recipientPath({ args }: Call): string {

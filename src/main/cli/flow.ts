@@ -1,12 +1,26 @@
 // Commands that follow events: send one, watch what arrives, ask why.
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageIdOf } from '../../events/to-message.ts';
 import { segment } from './client.ts';
 import { type Call, type Command, stringOption, UsageError } from './command.ts';
 import { parseJson, TRACE_COLUMNS } from './entities.ts';
 import { type ServerEvent, serverEvents } from './events-stream.ts';
+import {
+  asksForMessage,
+  type Event,
+  messageOfEvent,
+  messageOptions,
+  placeGiven,
+  placeOptions,
+  readPlainMessage,
+  readText,
+  type Sendable,
+  timeOption,
+  wholeOption,
+} from './message-options.ts';
+import { peekedWords, watchPlace } from './messages.ts';
 import { table } from './output.ts';
 
 type Row = Record<string, unknown>;
@@ -15,9 +29,10 @@ type Logged = { readonly sequence: number; readonly enqueuedAt: string; readonly
 
 export const sendCommand: Command = {
   words: 'send',
-  summary: 'Publish an event to a topic',
-  details: 'The event is made from the options, or read whole from --file (a CloudEvent as JSON, or a list of them).',
-  args: [{ name: 'topic', sentence: 'The name of the topic.' }],
+  summary: 'Publish an event, or send a message, to a topic or queue',
+  details:
+    'The event is made from the options, or read whole from --file (a CloudEvent as JSON, or a list of them). With --body it is a plain message, as other programs send them.',
+  args: [{ name: 'topic', sentence: 'The name of the topic or queue.' }],
   options: {
     type: { type: 'string', shows: 'type', sentence: 'The type of the event, such as hr.employee.joined.' },
     source: { type: 'string', shows: 'uri', sentence: 'Who says it; /cli without this.' },
@@ -29,12 +44,16 @@ export const sendCommand: Command = {
     },
     data: { type: 'string', shows: 'json', sentence: 'Its content; - reads it from the standard input.' },
     file: { type: 'string', shows: 'file', sentence: 'A whole event, or a list of events; - is the standard input.' },
+    ...messageOptions,
   },
   examples: [
     `carillon send hr --type hr.employee.joined --data '{"employee":"ada","team":"engines"}'`,
     'carillon send finance --file event.json',
+    'carillon send orders --body "Hello" --property level:=3 --session customer-7',
+    'carillon send hr --type hr.review.due --data {} --at 2026-12-01T08:00:00Z',
   ],
   run: async (call) => {
+    if (asksForMessage(call)) return sendMessages(call);
     const event = await readEvent(call);
     const kind = Array.isArray(event) ? 'application/cloudevents-batch+json' : 'application/cloudevents+json';
     const path = `/v1/topics/${segment(call.args.topic!)}/events`;
@@ -49,6 +68,44 @@ export const sendCommand: Command = {
   },
 };
 
+type Sent = { readonly messages: readonly { sequence: number; duplicate: boolean }[] };
+
+/** What an event of the HTTP API cannot say, a message can. */
+async function sendMessages(call: Call): Promise<void> {
+  const scheduledAt = timeOption(call, 'at')?.toISOString();
+  const messages = (await readMessages(call)).map((message) => ({
+    ...message,
+    ...(scheduledAt ? { scheduledAt } : {}),
+  }));
+  const path = `/v1/topics/${segment(call.args.topic!)}/messages`;
+  const sent = await (await call.client()).call<Sent>('POST', path, { body: { messages } });
+  call.out.result(sent, () => sent.messages.map((each) => sentWords(each, scheduledAt)).join('\n'));
+}
+
+function sentWords({ sequence, duplicate }: Sent['messages'][number], scheduledAt: string | undefined): string {
+  if (duplicate) return 'known already';
+  return scheduledAt ? `scheduled for ${scheduledAt} as number ${sequence}` : `accepted as number ${sequence}`;
+}
+
+/** Events get the message id that the HTTP API gives them, so that one is taken once whichever way it came. */
+async function readMessages(call: Call): Promise<Sendable[]> {
+  if (call.options.body !== undefined) return [await readPlainMessage(call)];
+  return (await readEvents(call)).map((event) => {
+    const own = { messageId: messageIdOf(event.source, event.id) };
+    return messageOfEvent(call, event, event.subject === undefined ? own : { ...own, subject: event.subject });
+  });
+}
+
+/** The events that the options describe. Refuses what is none: the server does not see that it was meant to be one. */
+export async function readEvents(call: Call): Promise<Event[]> {
+  const given = await readEvent(call);
+  return (Array.isArray(given) ? (given as unknown[]) : [given]).map((each) => {
+    const { id, type, source } = (typeof each === 'object' && each !== null ? each : {}) as Row;
+    if ([id, type, source].every((text) => typeof text === 'string' && text !== '')) return each as Event; // it has them
+    throw new UsageError('An event has id, source and type, each a text.');
+  });
+}
+
 /** The event that the options describe, or what is in --file: a CloudEvent, or a list of them. */
 export async function readEvent(call: Call): Promise<unknown> {
   const file = stringOption(call, 'file');
@@ -61,13 +118,6 @@ export async function readEvent(call: Call): Promise<unknown> {
     { type, source: stringOption(call, 'source') ?? '/cli', data, subject: stringOption(call, 'subject') },
     stringOption(call, 'id'),
   );
-}
-
-async function readText(file: string): Promise<string> {
-  if (file === '-') return text(process.stdin);
-  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`${file} cannot be read (${error.code}).`);
-  });
 }
 
 type EventFields = { type: string; source: string; data: unknown; subject?: string | undefined };
@@ -88,20 +138,25 @@ export function cloudEvent({ type, source, data, subject }: EventFields, id: str
 
 export const watchCommand: Command = {
   words: 'watch',
-  summary: 'Show what arrives, as it arrives: the inbox of a recipient, or the events of a topic',
+  summary: 'Show what arrives, as it arrives: the inbox of a recipient, the events of a topic, or what a consumer gets',
+  details: 'Nothing is taken away or locked. A subscription or queue shows first what lies there.',
   args: [{ name: 'recipient', optional: true, sentence: 'Whose inbox.' }],
   options: {
     topic: { type: 'string', shows: 'topic', sentence: 'The events of this topic instead.' },
+    subscription: { type: 'string', shows: 'name', sentence: 'What this subscription of the topic gets.' },
+    queue: placeOptions.queue!,
+    session: {
+      type: 'string',
+      shows: 'id',
+      sentence: 'Of a subscription or queue: only the messages of this session.',
+    },
     count: { type: 'string', shows: 'number', sentence: 'End after so many.' },
   },
-  examples: ['carillon watch ada', 'carillon watch --topic hr --json'],
+  examples: ['carillon watch ada', 'carillon watch --topic hr --json', 'carillon watch --queue orders --session c7'],
   run: async (call) => {
-    const topic = stringOption(call, 'topic');
-    if ((topic === undefined) === (call.args.recipient === undefined))
-      throw new UsageError('Give a recipient or --topic.');
-    const limit = Number(stringOption(call, 'count') ?? Number.POSITIVE_INFINITY);
+    const limit = wholeOption(call, 'count', Number.POSITIVE_INFINITY);
     let seen = 0;
-    for await (const { value, words } of topic ? watchTopic(call, topic) : watchInbox(call, call.args.recipient!)) {
+    for await (const { value, words } of watched(call)) {
       call.out.item(value, () => words);
       if (++seen >= limit) return;
     }
@@ -109,6 +164,23 @@ export const watchCommand: Command = {
 };
 
 type Shown = { readonly value: unknown; readonly words: string };
+
+function watched(call: Call): AsyncGenerator<Shown> {
+  const { recipient } = call.args;
+  const [topic, subscription, queue, session] = ['topic', 'subscription', 'queue', 'session'].map((name) =>
+    stringOption(call, name),
+  );
+  if ((recipient === undefined) === (topic === undefined && queue === undefined && subscription === undefined))
+    throw new UsageError('Give a recipient, or --topic (with --subscription), or --queue.');
+  if (subscription !== undefined || queue !== undefined) return watchMessages(call);
+  if (session !== undefined) throw new UsageError('--session goes with --subscription or --queue.');
+  return topic === undefined ? watchInbox(call, recipient!) : watchTopic(call, topic); // one of them, as was just seen
+}
+
+async function* watchMessages(call: Call): AsyncGenerator<Shown> {
+  for await (const message of watchPlace(await call.client(), placeGiven(call)!, stringOption(call, 'session')))
+    yield { value: message, words: peekedWords(message) };
+}
 
 // The stream resumes after its last item, so that a restart of the server loses none.
 async function* watchInbox(call: Call, recipient: string): AsyncGenerator<Shown> {

@@ -59,6 +59,7 @@ export function fieldLines(value: Row): string {
 function cell(value: unknown): string {
   if (value === undefined || value === null) return '-';
   if (Array.isArray(value) && value.every((entry) => typeof entry !== 'object')) return value.join(', ');
+  if (value instanceof Date) return value.toISOString();
   return printable(typeof value === 'object' ? JSON.stringify(value) : String(value));
 }
 

@@ -138,6 +138,12 @@ function ruleRoutes(app: App, broker: Broker, streams: EventStreams, path: strin
     const progress = new Progress((tell) => broker.addRules(topic, subscription, rules, tell), 'added');
     return streams.serve(request, reply, progress);
   });
+  app.get(`${path}/:rule`, { config: { access: onTopic('listen') }, schema: getRuleSchema }, async ({ params }) => {
+    const { topic, subscription, rule } = params;
+    const found = broker.subscription(topic, subscription).rules.find(sameName(rule));
+    if (!found) throw new Refusal('not_found', `The subscription has no rule "${rule}".`);
+    return ruleToJson(found);
+  });
   app.put(
     `${path}/:rule`,
     { config: { access: onTopic('manage') }, schema: putRuleSchema },
@@ -228,6 +234,13 @@ const addRulesSchema = {
   params: SubscriptionParams,
   body: Type.Object({ rules: Type.Record(Type.String(), RuleInputSchema) }, { additionalProperties: false }),
   response: responses({ 200: Type.Object({ added: Type.Integer() }) }, 409),
+};
+const getRuleSchema = {
+  operationId: 'getRule',
+  summary: 'Read a rule',
+  tags,
+  params: RuleParams,
+  response: responses({ 200: RuleSchema }),
 };
 const putRuleSchema = {
   operationId: 'putRule',

@@ -1,0 +1,219 @@
+// Topics, queues, subscriptions and rules of a Service Bus namespace, by its official client.
+import type {
+  CreateQueueOptions,
+  CreateSubscriptionOptions,
+  CreateTopicOptions,
+  RuleProperties,
+  SqlRuleAction,
+  SqlRuleFilter,
+} from '@azure/service-bus';
+import { type Call, stringOption, UsageError } from './command.ts';
+import { parseJson } from './entities.ts';
+import { settingsGiven } from './entity-settings.ts';
+import { wholeOption } from './message-options.ts';
+import type { Namespace, Run } from './namespace.ts';
+import { filterForBus, readRule } from './rule-options.ts';
+
+type Row = Record<string, unknown>;
+
+const SHARED_SETTINGS = [
+  'autoDeleteOnIdle',
+  'defaultMessageTimeToLive',
+  'enableBatchedOperations',
+  'status',
+  'userMetadata',
+] as const;
+const HOLDING_SETTINGS = [
+  'authorizationRules',
+  'duplicateDetectionHistoryTimeWindow',
+  'enableExpress',
+  'enablePartitioning',
+  'maxMessageSizeInKilobytes',
+  'maxSizeInMegabytes',
+  'requiresDuplicateDetection',
+] as const;
+const RECEIVING_SETTINGS = [
+  'deadLetteringOnMessageExpiration',
+  'forwardDeadLetteredMessagesTo',
+  'forwardTo',
+  'lockDuration',
+  'maxDeliveryCount',
+  'requiresSession',
+] as const;
+const TOPIC_SETTINGS = [
+  ...SHARED_SETTINGS,
+  ...HOLDING_SETTINGS,
+  'supportOrdering',
+] as const satisfies readonly (keyof CreateTopicOptions)[];
+const QUEUE_SETTINGS = [
+  ...SHARED_SETTINGS,
+  ...HOLDING_SETTINGS,
+  ...RECEIVING_SETTINGS,
+] as const satisfies readonly (keyof CreateQueueOptions)[];
+const SUBSCRIPTION_SETTINGS = [
+  ...SHARED_SETTINGS,
+  ...RECEIVING_SETTINGS,
+  'deadLetteringOnFilterEvaluationExceptions',
+  'defaultRuleOptions',
+] as const satisfies readonly (keyof CreateSubscriptionOptions)[];
+
+export const entityRuns: Readonly<Record<string, Run>> = {
+  'topic list': (call, { admin }) =>
+    list(call, admin.listTopicsRuntimeProperties(), [
+      'name',
+      'subscriptionCount',
+      'scheduledMessageCount',
+      'createdAt',
+    ]),
+  'topic show': async (call, { admin }) => {
+    const { topic } = namesOf(call);
+    show(call, { ...(await admin.getTopic(topic)), ...(await admin.getTopicRuntimeProperties(topic)) });
+  },
+  'topic create': async (call, { admin }) =>
+    show(call, await admin.createTopic(namesOf(call).topic, settingsOf(call, TOPIC_SETTINGS))),
+  'topic update': async (call, { admin }) => {
+    const given = changesOf(call, TOPIC_SETTINGS);
+    show(call, await admin.updateTopic(merge(await admin.getTopic(namesOf(call).topic), given)));
+  },
+  'topic delete': async (call, { admin }) => done(call, await admin.deleteTopic(namesOf(call).topic)),
+  'queue list': (call, { admin }) =>
+    list(call, admin.listQueuesRuntimeProperties(), [
+      'name',
+      'activeMessageCount',
+      'deadLetterMessageCount',
+      'scheduledMessageCount',
+      'createdAt',
+    ]),
+  'queue show': async (call, { admin }) => {
+    const { queue } = namesOf(call);
+    show(call, { ...(await admin.getQueue(queue)), ...(await admin.getQueueRuntimeProperties(queue)) });
+  },
+  'queue create': async (call, { admin }) =>
+    show(call, await admin.createQueue(namesOf(call).queue, settingsOf(call, QUEUE_SETTINGS))),
+  'queue update': async (call, { admin }) => {
+    const given = changesOf(call, QUEUE_SETTINGS);
+    show(call, await admin.updateQueue(merge(await admin.getQueue(namesOf(call).queue), given)));
+  },
+  'queue delete': async (call, { admin }) => done(call, await admin.deleteQueue(namesOf(call).queue)),
+  'subscription list': (call, { admin }) =>
+    list(call, admin.listSubscriptionsRuntimeProperties(namesOf(call).topic), [
+      'subscriptionName',
+      'activeMessageCount',
+      'deadLetterMessageCount',
+      'accessedAt',
+    ]),
+  'subscription show': async (call, { admin }) => {
+    const { topic, subscription } = namesOf(call);
+    const counts = await admin.getSubscriptionRuntimeProperties(topic, subscription);
+    show(call, { ...(await admin.getSubscription(topic, subscription)), ...counts });
+  },
+  'subscription create': async (call, { admin }) => {
+    const { topic, subscription } = namesOf(call);
+    show(call, await admin.createSubscription(topic, subscription, settingsOf(call, SUBSCRIPTION_SETTINGS)));
+  },
+  'subscription update': async (call, { admin }) => {
+    const given = changesOf(call, SUBSCRIPTION_SETTINGS);
+    const { topic, subscription } = namesOf(call);
+    show(call, await admin.updateSubscription(merge(await admin.getSubscription(topic, subscription), given)));
+  },
+  'subscription delete': async (call, { admin }) => {
+    const { topic, subscription } = namesOf(call);
+    done(call, await admin.deleteSubscription(topic, subscription));
+  },
+  'rule list': async (call, { admin }) => {
+    const { topic, subscription } = namesOf(call);
+    await list(call, admin.listRules(topic, subscription), ['name', 'filter', 'action'], ruleInWords);
+  },
+  'rule show': async (call, { admin }) => {
+    const { topic, subscription, rule } = namesOf(call);
+    showRule(call, await admin.getRule(topic, subscription, rule));
+  },
+  'rule create': createRule,
+  'rule update': updateRule,
+  'rule delete': async (call, { admin }) => {
+    const { topic, subscription, rule } = namesOf(call);
+    done(call, await admin.deleteRule(topic, subscription, rule));
+  },
+};
+
+/** The command line has asked for those that the command needs. */
+function namesOf({ args }: Call): Record<'topic' | 'queue' | 'subscription' | 'rule', string> {
+  return args as ReturnType<typeof namesOf>;
+}
+
+/** Settings as the client library names them: `{"maxDeliveryCount":5}`. It would pass over a name that it does not know. */
+function settingsOf(call: Call, names: readonly string[]): Row {
+  const given = parseJson(stringOption(call, 'settings') ?? '{}');
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new UsageError('--settings is an object, like {"status":"Active"}.');
+  const unknown = Object.keys(given).find((name) => !names.includes(name));
+  if (unknown === undefined) return { ...given, ...settingsGiven(call, 'bus') };
+  throw new UsageError(`--settings: there is no ${unknown}. With --connection-string there are: ${names.join(', ')}.`);
+}
+
+function changesOf(call: Call, names: readonly string[]): Row {
+  const given = settingsOf(call, names);
+  if (Object.keys(given).length === 0) throw new UsageError('Give a setting to change.');
+  return given;
+}
+
+/** `known` with what is given; an empty text takes a setting away, as `--forward-to none`. */
+function merge<T extends object>(known: T, given: Row): T {
+  return Object.fromEntries(Object.entries({ ...known, ...given }).filter(([, value]) => value !== '')) as T; // T's fields
+}
+
+function show(call: Call, value: object): void {
+  const { _response, ...fields } = value as Row;
+  call.out.fields(fields);
+}
+
+function done(call: Call, _answer: unknown): void {
+  call.out.result({ deleted: true }, () => 'done');
+}
+
+async function list<T extends object>(
+  call: Call,
+  all: AsyncIterable<T>,
+  columns: readonly string[],
+  inWords: (item: T) => object = (item) => item,
+): Promise<void> {
+  const limit = wholeOption(call, 'limit', Number.POSITIVE_INFINITY);
+  const items: T[] = [];
+  for await (const { _response, ...each } of all as AsyncIterable<Row>) if (items.push(each as T) >= limit) break;
+  call.out.list({ items: items.map((each) => ({ ...(call.out.json ? each : inWords(each)) })) }, columns);
+}
+
+function ruleInWords({ name, filter, action }: RuleProperties): Row {
+  const { sqlExpression, sqlParameters, applicationProperties, ...fields } = filter as SqlRuleFilter & Row; // or the other kind
+  const equal = Object.entries({ ...fields, ...(applicationProperties as Row | undefined) });
+  const pairs = equal
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const sql = `${sqlExpression}${sqlParameters ? `  ${JSON.stringify(sqlParameters)}` : ''}`;
+  return { name, filter: sqlExpression === undefined ? pairs.join(', ') : sql, action: action?.sqlExpression };
+}
+
+function showRule(call: Call, rule: RuleProperties & { readonly _response?: unknown }): void {
+  show(call, call.out.json ? rule : ruleInWords(rule));
+}
+
+async function createRule(call: Call, { admin }: Namespace): Promise<void> {
+  const { topic, subscription, rule } = namesOf(call);
+  const { filter = { type: 'true' }, action } = readRule(call);
+  const change: SqlRuleAction = action === undefined ? {} : { sqlExpression: action };
+  showRule(call, await admin.createRule(topic, subscription, rule, filterForBus(filter), change));
+}
+
+async function updateRule(call: Call, { admin }: Namespace): Promise<void> {
+  const { topic, subscription, rule } = namesOf(call);
+  const { filter, action } = readRule(call);
+  if (filter === undefined && action === undefined) throw new UsageError('Give a filter, or --action.');
+  const before = await admin.getRule(topic, subscription, rule);
+  const change = action === 'none' ? {} : action === undefined ? before.action : { sqlExpression: action };
+  const changed = {
+    ...before,
+    filter: filter ? filterForBus(filter) : before.filter,
+    action: change,
+  };
+  showRule(call, await admin.updateRule(topic, subscription, changed));
+}
