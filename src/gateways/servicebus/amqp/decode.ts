@@ -2,6 +2,7 @@
 // 64-bit numbers as buffers; the door needs one property here, one annotation there, and the rest of the message
 // byte for byte as it came.
 import { Refusal } from '../../../kit/refusal.ts';
+import { readText } from '../../../kit/short-text.ts';
 
 /** A symbol keeps its kind, because a string in its place means something else on the wire. */
 export class AmqpSymbol {
@@ -111,7 +112,7 @@ export class Reader {
         return this.#slice(code);
       case 0xa1:
       case 0xb1:
-        return this.#slice(code).toString('utf8');
+        return this.#text(code);
       case 0xa3:
       case 0xb3:
         return new AmqpSymbol(this.#slice(code).toString('latin1'));
@@ -129,6 +130,12 @@ export class Reader {
       default:
         throw malformed(`0x${code.toString(16)} is no AMQP type.`);
     }
+  }
+
+  #text(code: number): string {
+    const length = code < 0xb0 ? this.byte() : this.uint32();
+    const start = this.take(length);
+    return readText(this.bytes, start, start + length);
   }
 
   #slice(code: number): Buffer {
@@ -231,5 +238,7 @@ export function malformed(why: string): Refusal {
 /** The map's entries with their keys as text, whether they came as strings or as symbols. */
 export function textEntries(map: AmqpValue): [string, AmqpValue][] {
   if (!(map instanceof Map)) return [];
-  return [...map].map(([key, value]) => [String(key), value]);
+  const entries: [string, AmqpValue][] = [];
+  for (const [key, value] of map) entries.push([String(key), value]);
+  return entries;
 }

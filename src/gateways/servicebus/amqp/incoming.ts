@@ -109,10 +109,18 @@ function readTimeToLive(sections: Sections): number | undefined {
 }
 
 function applicationProperties(sections: Sections): Record<string, PropertyValue> | undefined {
-  if (!findSection(sections, APPLICATION_PROPERTIES)) return undefined;
-  const entries = textEntries(decodeSection(sections, APPLICATION_PROPERTIES));
-  if (entries.length === 0) return undefined;
-  return Object.fromEntries(entries.map(([name, value]) => [name, tellable(toProperty(value))]));
+  const sent = decodeSection(sections, APPLICATION_PROPERTIES);
+  if (!(sent instanceof Map) || sent.size === 0) return undefined;
+  const properties: Record<string, PropertyValue> = {};
+  for (const [key, each] of sent) {
+    const name = String(key);
+    const value = tellable(toProperty(each));
+    // A property may be called `__proto__`; it must not become the object's prototype.
+    if (name === '__proto__')
+      Object.defineProperty(properties, name, { value, enumerable: true, configurable: true, writable: true });
+    else properties[name] = value;
+  }
+  return properties;
 }
 
 /** A timestamp has 64 bits; what is no date in JavaScript would fail whoever reads the message as JSON. */
