@@ -162,6 +162,10 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     const { topic } = await bus.subscription();
     await expect(bus.admin.createTopic(topic)).rejects.toMatchObject({ code: 'MessageEntityAlreadyExistsError' });
     await expect(bus.admin.createTopic(topic.toUpperCase())).rejects.toMatchObject({ statusCode: 409 });
+    // Topics and queues share their names.
+    const asQueue = bus.admin.createQueue(topic);
+    await expect(asQueue).rejects.toMatchObject({ code: 'MessageEntityAlreadyExistsError' });
+    await expect(asQueue).rejects.toThrow(/exists already, as a topic/);
     await expect(bus.admin.getTopic('nothing')).rejects.toMatchObject({ code: 'MessageEntityNotFoundError' });
     await expect(bus.admin.deleteQueue('nothing')).rejects.toMatchObject({ code: 'MessageEntityNotFoundError' });
     await expect(bus.admin.createSubscription('nothing', 's')).rejects.toMatchObject({ statusCode: 404 });

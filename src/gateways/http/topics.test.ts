@@ -49,6 +49,21 @@ describe('topics', () => {
     expect((await put('hr', { partitions: 7 })).json.code).toBe('conflict');
   });
 
+  it('and queues share their names: each is refused the name of the other, and nothing changes', async () => {
+    const put = (path: string, json = {}) => http.call(path, { method: 'PUT', json });
+    expect((await put('/v1/queues/shared-name')).status).toBe(201);
+    const topic = await put('/v1/topics/Shared-Name', { status: 'disabled' });
+    expect([topic.status, topic.json.code, topic.json.kind]).toEqual([409, 'already_exists', 'queue']);
+    expect(topic.json.detail).toMatch(/"shared-name" is a queue already .* another name/);
+    const queue = await put('/v1/queues/HR', { status: 'disabled' });
+    expect([queue.status, queue.json.code, queue.json.kind]).toEqual([409, 'already_exists', 'topic']);
+    expect((await http.call('/v1/topics/hr')).json.status).toBe('active');
+    expect((await http.call('/v1/queues/shared-name')).json.status).toBe('active');
+    // What is only read is not there under the other path.
+    expect((await http.call('/v1/topics/shared-name')).json.code).toBe('topic_not_found');
+    expect((await http.call('/v1/queues/shared-name', { method: 'DELETE' })).status).toBe(204);
+  });
+
   it('a list shows what the key may listen to', async () => {
     const { json: key } = await http.call('/v1/keys', { json: { name: 'l', grants: ['listen topic:hr'] } });
     const list = await http.call('/v1/topics', { key: key.secret });

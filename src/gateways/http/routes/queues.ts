@@ -10,7 +10,7 @@ import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { onQueue, QueueParams } from '../entity-paths.ts';
 import { PageOf, PageQuery, responses, Time } from '../schemas.ts';
 import { counts, subscriptionSettings } from './subscriptions.ts';
-import { optional, scheduled, type TopicDeps, topicSettings } from './topics.ts';
+import { optional, refuseOtherKind, sameName, scheduled, type TopicDeps, topicSettings } from './topics.ts';
 
 /** Of the settings that both have, a queue uses the topic's. */
 const OF_SUBSCRIPTION = [
@@ -59,7 +59,9 @@ export function queueRoutes(app: App, { broker }: TopicDeps): void {
     '/v1/queues/:queue',
     { config: { access: onQueue('manage') }, schema: putSchema },
     async ({ params, body }, reply) => {
-      const isNew = !broker.listTopics({ limit: Number.MAX_SAFE_INTEGER }).items.some(named(params.queue));
+      const known = broker.listTopics({ limit: Number.MAX_SAFE_INTEGER }).items.find(sameName(params.queue));
+      const isNew = known === undefined;
+      if (known) refuseOtherKind(known, 'queue');
       await (isNew ? create : update)(broker, params.queue, body);
       return reply.code(isNew ? 201 : 200).send(await view(broker, queueOf(broker, params.queue)));
     },
@@ -72,10 +74,6 @@ export function queueRoutes(app: App, { broker }: TopicDeps): void {
       return reply.code(204).send(null);
     },
   );
-}
-
-function named(name: string) {
-  return (entry: TopicEntry) => entry.name.toLowerCase() === name.toLowerCase();
 }
 
 function queueOf(broker: Broker, name: string): TopicEntry {

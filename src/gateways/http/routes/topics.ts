@@ -71,7 +71,7 @@ export function topicRoutes(app: App, { broker }: TopicDeps): void {
         const given = { duplicateDetection: true, ...settings };
         return reply.code(201).send(topicView(await broker.createTopic(params.topic, { settings: given, partitions })));
       }
-      topicOf(broker, params.topic);
+      refuseOtherKind(known, 'topic');
       if (partitions !== undefined && partitions !== known.partitions)
         throw new Refusal('conflict', `"${known.name}" has ${known.partitions} partitions; that cannot be changed.`);
       return reply.send(topicView(await broker.updateTopic(params.topic, settings)));
@@ -92,6 +92,18 @@ export function topicOf(broker: Broker, name: string): TopicEntry {
   const entry = broker.topic(name);
   if (entry.kind !== 'topic') throw new Refusal('topic_not_found', `"${entry.name}" is a queue; see /v1/queues.`);
   return entry;
+}
+
+/** Topics and queues share their names: who wants to make the one finds the other there. */
+export function refuseOtherKind({ name, kind }: TopicEntry, wanted: TopicEntry['kind']): void {
+  if (kind === wanted) return;
+  throw new Refusal(
+    'already_exists',
+    `"${name}" is a ${kind} already (/v1/${kind}s); a ${wanted} needs another name.`,
+    {
+      kind,
+    },
+  );
 }
 
 export function sameName(name: string): (entry: { readonly name: string }) => boolean {

@@ -204,8 +204,8 @@ async function putEntity(deps: Deps, request: AdminRequest, name: string): Promi
   const known = deps.topics.find(name);
   if (request.isUpdate && !known) throw missingEntity(name);
   if (!request.isUpdate && known)
-    throw new Refusal('already_exists', `The messaging entity '${known.name}' exists already.`);
-  if (known && known.kind !== kind) throw new Refusal('bad_request', `'${known.name}' is a ${known.kind}.`);
+    throw new Refusal('already_exists', `The messaging entity '${known.name}' exists already, as a ${known.kind}.`);
+  if (known && known.kind !== kind) throw new Refusal('bad_request', `'${known.name}' is a ${known.kind}, no ${kind}.`);
   await checkForwarding(deps, request, given, name);
   const before = known ? await deps.records.get(known.id) : NO_RECORD;
   const record = newRecord(deps, given, before, !known); // Before anything is changed: it may be refused.
