@@ -94,11 +94,23 @@ const PUT_PRESET = statement(
    where (access_key.primary_hash, access_key.grants) is distinct from (excluded.primary_hash, excluded.grants)`,
 );
 
-/** Brings the preset keys to what the settings say; those that the settings no longer name end. */
-export async function putPresets(sql: Sql, presets: readonly PresetKey[], now: Date): Promise<void> {
+const OTHER_SECRET = statement(
+  'access/key-other-preset',
+  'select id from access_key where id = $1 and primary_hash <> $2',
+);
+
+/**
+ * Brings the preset keys to what the settings say; those that the settings no longer name end. Returns the names of
+ * those that had another secret until now.
+ */
+export async function putPresets(sql: Sql, presets: readonly PresetKey[], now: Date): Promise<string[]> {
   const ids = presets.map((preset) => `key_preset_${preset.name}`);
   await sql.query('delete from access_key where preset and id <> all($1)', [ids]);
+  const replaced: string[] = [];
   for (const [index, { name, secret, grants }] of presets.entries()) {
-    await sql.query(PUT_PRESET, [ids[index], name, hashSecret(secret), JSON.stringify(grants), now]);
+    const hash = hashSecret(secret);
+    if ((await sql.query(OTHER_SECRET, [ids[index], hash])).length > 0) replaced.push(name);
+    await sql.query(PUT_PRESET, [ids[index], name, hash, JSON.stringify(grants), now]);
   }
+  return replaced;
 }

@@ -29,6 +29,7 @@ import { Refusal } from '../kit/refusal.ts';
 import { beginRun, endRun, type Run, takeBack } from '../kit/run.ts';
 import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
+import { isNodeBeside } from '../topics/owner/nodes.ts';
 import { openDecisions } from './answers.ts';
 import { Assistant } from './assistant.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
@@ -57,6 +58,12 @@ type Wiring = {
 };
 
 type Rooms = Pick<CarillonServer, 'access' | 'url' | 'serviceBus' | 'hubConnectionString' | 'assistant'>;
+
+const ONE_KEY =
+  'Another node of this database had another admin key, which is refused from now on. Give all nodes the same CARILLON_ADMIN_KEY, CARILLON_SAS_KEY and CARILLON_LINK_KEY: a key that is not set is made anew for each data folder.';
+
+/** `remedy`: what to do, in words. */
+export type NodesSignal = { readonly name: 'server.admin-key-replaced'; readonly remedy: string };
 
 /** Its leases have to end first. */
 export type TakeBackSignal = { readonly name: 'server.take-back-failed'; readonly error: unknown };
@@ -113,11 +120,10 @@ export class CarillonServer {
 }
 
 async function startRooms(wiring: Wiring): Promise<Rooms> {
-  const { settings, config, keys, database, signals, stack, run } = wiring;
+  const { settings, config, database, signals, stack, run } = wiring;
   const { emit } = signals;
   stack.use(new Housekeeping(database, settings, emit));
-  const presets = [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] as const }];
-  const access = await Access.start({ database, presets });
+  const access = await startAccess(wiring);
   registerBodyFormat('amqp', contentOfAmqp);
   const broker = await startBroker(wiring);
   const inbox = await InboxStream.start({ database, emit });
@@ -153,6 +159,15 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
   return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
+}
+
+async function startAccess({ database, keys, signals }: Wiring): Promise<Access> {
+  const emit: Emit<NodesSignal> = signals.emit;
+  const presets = [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] as const }];
+  const beside = await isNodeBeside(database, keys.nodeId);
+  const access = await Access.start({ database, presets });
+  if (beside && access.replaced.length > 0) emit({ name: 'server.admin-key-replaced', remedy: ONE_KEY });
+  return access;
 }
 
 /** What an earlier run of this node held when it died is due again. A long outbox takes a while: nobody waits for it. */
@@ -234,13 +249,13 @@ async function preparePages(emit: Emit<PagesSignal>): Promise<void> {
 }
 
 async function startBroker({ settings, config, keys, database, signals, stack }: Wiring): Promise<Broker> {
-  // An embedded PostgreSQL has one node; only on an external one can there be others to serve and to ask.
+  // Also on an embedded PostgreSQL: another node that found its way there would see topics and get nothing of them.
   const link = { host: settings.nodeHost, port: settings.nodePort };
   const broker = await Broker.start({
     database,
     emit: signals.emit,
     node: { id: keys.nodeId },
-    settings: { limits: topicLimits(settings), ...(settings.databaseUrl ? { link } : {}) },
+    settings: { limits: topicLimits(settings), link },
   });
   stack.defer(() => broker.stop());
   for (const { name, settings } of config.topics) await broker.ensureTopic(name, { settings });

@@ -114,9 +114,9 @@ export const settingsTable = {
   nodeHost: given(
     text('address'),
     '127.0.0.1',
-    'The address at which other nodes on the same external PostgreSQL reach this one.',
+    'The address at which other nodes on the same PostgreSQL reach this one.',
   ),
-  nodePort: given(port, '0', 'The port for other nodes; 0 takes a free one. Only open with an external PostgreSQL.'),
+  nodePort: given(port, '0', 'The port for other nodes on the same PostgreSQL; 0 takes a free one.'),
   adminKey: secret(
     secretKey(16),
     'made at the first start and kept in the data folder',

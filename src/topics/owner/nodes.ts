@@ -2,7 +2,7 @@
 // alone pays one small statement per tick for it.
 import { randomBytes } from 'node:crypto';
 import { steadyNow } from '../../kit/clock.ts';
-import { type Database, statement } from '../../kit/database.ts';
+import { type Database, type Sql, statement } from '../../kit/database.ts';
 import type { Catalogue, TopicEntry } from '../entities/catalogue.ts';
 import type { Entity } from '../entities/path.ts';
 import { Links, RemoteSeat } from '../link/client.ts';
@@ -34,6 +34,13 @@ const FINGERPRINT = statement(
   'topics.nodes.fingerprint',
   'select count(*) as count, coalesce(sum(version), 0) as versions, coalesce(max(id), 0) as last from topic',
 );
+
+const ANY_OTHER = statement('topics.nodes.any-other', `select n.id from node n where n.id <> $1 and ${ALIVE} limit 1`);
+
+/** Whether a node with another id is alive on this database. */
+export async function isNodeBeside(sql: Sql, nodeId: string): Promise<boolean> {
+  return (await sql.query(ANY_OTHER, [nodeId])).length > 0;
+}
 
 type OwnerRow = { part: number; node: string; epoch: number; address: string | null };
 type Known = { readonly at: number; readonly rows: OwnerRow[] };

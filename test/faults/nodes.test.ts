@@ -1,0 +1,63 @@
+// Two servers on one PostgreSQL, the embedded one of the first: what somebody gets who lets a second node in.
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { QueueClient } from '../support/broker-client.ts';
+import { eventually } from '../support/eventually.ts';
+import { ADMIN_KEY, ServerProcess } from '../support/server-process.ts';
+
+describe('a second node on the PostgreSQL of the first', () => {
+  let one: ServerProcess;
+  let two: ServerProcess;
+  const env = { CARILLON_LINK_KEY: randomBytes(32).toString('hex'), CARILLON_SAS_KEY: 'the-same-on-both-nodes' };
+
+  beforeAll(async () => {
+    one = await ServerProcess.start({ env });
+    const socket = encodeURIComponent(join(one.dataDir, 'socket'));
+    const url = `postgres://postgres@/carillon?host=${socket}`;
+    two = await ServerProcess.start({ env: { ...env, CARILLON_DATABASE_URL: url } });
+  });
+  afterAll(async () => {
+    await two?.[Symbol.asyncDispose]();
+    await one?.[Symbol.asyncDispose]();
+  });
+
+  it('gets what lies with the first, and the first what lies with it', async () => {
+    const [here, there] = [new QueueClient(one, 'shared'), new QueueClient(two, 'shared')];
+    await here.create({});
+    await eventually(async () => expect(await there.counts()).toMatchObject({ active: 0 }));
+    for (const [from, to] of [
+      [here, there],
+      [there, here],
+      [there, there],
+      [here, here],
+    ] as const) {
+      await from.send([{ body: 'x' }]);
+      const got = await eventually(async () => {
+        const messages = await to.receive({ max: 1, waitMs: 1_000 });
+        expect(messages).toMatchObject([{ body: 'x' }]);
+        return messages;
+      });
+      await to.complete(got);
+    }
+  });
+
+  it('says so when it has another admin key, and nothing when it has the same', async () => {
+    expect(two.output).not.toContain('server.admin-key-replaced');
+    const socket = encodeURIComponent(join(one.dataDir, 'socket'));
+    const url = `postgres://postgres@/carillon?host=${socket}`;
+    const other = { ...env, CARILLON_DATABASE_URL: url, CARILLON_ADMIN_KEY: 'another-admin-key-0123' };
+    {
+      await using three = await ServerProcess.start({ env: other });
+      expect(three.output).toMatch(
+        /"level":"error".*Give all nodes the same CARILLON_ADMIN_KEY.*server.admin-key-replaced/,
+      );
+      expect((await one.fetch('GET', '/v1/topics')).status).toBe(401);
+    }
+    await two.end();
+    await two.start(); // its key counts again
+    expect(two.output).toContain('server.admin-key-replaced');
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    await eventually(async () => expect((await fetch(`${one.url}/v1/topics`, { headers })).status).toBe(200));
+  });
+});
