@@ -47,6 +47,20 @@ describe('broker', () => {
     expect(log.slice(0, 3).map(text)).toEqual(['a0', 'b0', 'a1']);
   });
 
+  it('writes small requests together, and large ones a few at a time, so that the first are confirmed early', async () => {
+    const broker = await start();
+    const name = freshTopic();
+    await broker.createTopic(name);
+    const confirmed: number[] = [];
+    const publish = (body: Buffer, i: number) => broker.publish(name, [{ body }]).then(() => confirmed.push(i));
+    await Promise.all(Array.from({ length: 8 }, (_, i) => publish(Buffer.alloc(10), i)));
+    const flushes = () => signals.splice(0).flatMap((s) => (s.name === 'topics.flushed' ? [s.requests] : []));
+    expect(flushes()).toEqual([8]);
+    await Promise.all(Array.from({ length: 8 }, (_, i) => publish(Buffer.alloc(100_000), i)));
+    expect(flushes()).toEqual([2, 2, 2, 2]);
+    expect(confirmed).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
   it('keeps every field of a message', async () => {
     const broker = await start();
     const name = freshTopic();

@@ -23,7 +23,7 @@ import { headKey, isLater, type Outgoing, type Plan, planFlush, type Request, to
 import { ID_RANGE, reserveIds } from './scheduled.ts';
 
 export type PublishLimits = {
-  /** Messages and bytes of one flush. */
+  /** Messages and bytes of one flush, or one request. Who sends in batches makes the next ones while others are written. */
   readonly flushMessages: number;
   readonly flushBytes: number;
   /** Bytes that may wait; more is refused as `busy`. */
@@ -34,7 +34,7 @@ export type PublishLimits = {
 
 export const publishLimits: PublishLimits = {
   flushMessages: 1_000,
-  flushBytes: 8 * 1024 * 1024,
+  flushBytes: 256 * 1024,
   queueBytes: 64 * 1024 * 1024,
   patienceMs: 30_000,
 };

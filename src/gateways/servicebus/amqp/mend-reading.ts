@@ -2,6 +2,7 @@
 // durable. rhea puts the pieces together, with whatever follows them, into buffers that the garbage collector finds some
 // day; and V8 looks through its whole heap the sooner the more memory such buffers hold. Part of mend.ts.
 import { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { Connection } from './rhea-internals.ts';
 
 /** Bytes from which on a frame is worth it. */
@@ -35,6 +36,7 @@ export function mendReading(): void {
       else {
         waiting.delete(this);
         input.call(this, begun.frame);
+        restForATurn(this);
       }
       rest = bytes.subarray(taken);
       if (rest.length === 0) return discard(this, bytes);
@@ -43,6 +45,13 @@ export function mendReading(): void {
     input.call(this, rest);
     takeOver(this);
   };
+}
+
+/** A client with several batches on their way writes them in one go. The first is to be in the log when the last is read. */
+function restForATurn({ socket }: Reading): void {
+  if (!(socket instanceof Duplex)) return;
+  socket.pause();
+  setImmediate(() => socket.resume());
 }
 
 function fill(begun: Waiting, bytes: Buffer): number {
