@@ -43,7 +43,7 @@ export class Encryption {
     this.#sender = sender;
   }
 
-  /** The body of the push. Throws when the recipient's key is no point of the curve. */
+  /** The body of the push. Throws when the recipient's key is no point of the curve, or when something fails within. */
   seal(text: string | Buffer, keys: RecipientKeys, salt: Buffer = this.#salt()): Buffer {
     this.#agreement ??= this.#newAgreement();
     const sender = this.#agreement.renew(this.#sender);

@@ -16,11 +16,24 @@ const secretBytes = 32;
 export type KeyAgreement = {
   /** A new key pair, used from here on. Returns its public key: 65 bytes, uncompressed. `privateKey`: for test vectors alone. */
   renew(privateKey?: Buffer): Buffer;
-  /** 32 bytes. Throws when `peer` is no such public key, or when there is no key pair yet. */
+  /** 32 bytes. Throws when `peer` is no such public key (see `isPublicKey`), when there is no key pair yet, or within. */
   secretWith(peer: Buffer): Buffer;
   /** Forgets the key pair and gives back what is held outside JavaScript, which is not collected. Twice is harmless. */
   close(): void;
 };
+
+const prime = 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n;
+const b = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
+
+/**
+ * Whether the key is a point of P-256 (SP 800-186 section 3.2.1.3: y² = x³ - 3x + b). Asked when an agreement has failed, to
+ * tell a key that can never do from a fault that passes. It knows nothing of what failed, so that it cannot fail with it.
+ */
+export function isPublicKey(key: Buffer): boolean {
+  if (key.length !== publicKeyBytes || key[0] !== uncompressed) return false;
+  const [x, y] = [BigInt(`0x${key.toString('hex', 1, 33)}`), BigInt(`0x${key.toString('hex', 33)}`)];
+  return x < prime && y < prime && (y * y - (x * x * x - 3n * x + b)) % prime === 0n;
+}
 
 export function keyAgreement(): KeyAgreement {
   direct ??= findDirect();
@@ -119,7 +132,7 @@ export class DirectAgreement implements KeyAgreement {
   #check(good: boolean): void {
     if (good) return;
     this.#openssl.forgetErrors();
-    throw new Error('The key agreement failed: the key is no point of P-256.');
+    throw new Error('The key agreement failed.');
   }
 }
 

@@ -2,18 +2,16 @@ import { createECDH, randomBytes } from 'node:crypto';
 // @ts-expect-error the package brings no types
 import ece from 'http_ece';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { Sealer } from './sealer.ts';
+import { Encryption } from './encryption.ts';
+import { isPublicKey } from './key-agreement.ts';
+import { lengthOf, type Sealed, Sealer, trySeal } from './sealer.ts';
 
 const privateKey = createECDH('prime256v1');
 const keys = { p256dh: privateKey.generateKeys(), auth: randomBytes(16) };
-const read = (body: Buffer | undefined): string =>
+const read = (body: Sealed): string =>
   ece.decrypt(body, { version: 'aes128gcm', privateKey, authSecret: keys.auth }).toString();
 
-function seal(
-  sealer: Sealer,
-  text: string,
-  more: { keys?: typeof keys; urgent?: boolean } = {},
-): Promise<Buffer | undefined> {
+function seal(sealer: Sealer, text: string, more: { keys?: typeof keys; urgent?: boolean } = {}): Promise<Sealed> {
   return new Promise((done) => sealer.seal({ text, keys: more.keys ?? keys, urgent: more.urgent ?? false, done }));
 }
 
@@ -23,7 +21,7 @@ test.each([0, 2])('with %i threads every message is sealed for its own browser',
   const bodies = await Promise.all(texts.map((text) => seal(sealer, text)));
   expect(bodies.map(read)).toEqual(texts);
   expect(sealer.threads > 0).toBe(threads > 0);
-  expect(await seal(sealer, 'x', { keys: { ...keys, p256dh: Buffer.alloc(65, 4) } })).toBeUndefined();
+  expect(await seal(sealer, 'x', { keys: { ...keys, p256dh: Buffer.alloc(65, 4) } })).toBe('bad key');
   expect(read(await seal(sealer, 'after'))).toBe('after');
   await sealer.close();
 });
@@ -96,4 +94,50 @@ test('threads that have rested end, and come back when they are needed', async (
   expect((await sealMany()).map(read).at(-1)).toBe('99');
   expect(sealer.threads).toBe(1);
   await sealer.close();
+});
+
+test('a failure within is told apart from a key that can never do', async () => {
+  const good = new Encryption();
+  let failing = true;
+  let rests = 0;
+  const seals = {
+    seal: (...given: Parameters<Encryption['seal']>) => {
+      if (failing) throw new Error('out of memory');
+      return good.seal(...given);
+    },
+    rest: () => {
+      rests += 1;
+      good.rest();
+    },
+  };
+  const sealer = new Sealer(0, seals);
+  const bad = { ...keys, p256dh: Buffer.alloc(65, 4) };
+  expect(await seal(sealer, 'x')).toBe('failed');
+  expect(await seal(sealer, 'x', { keys: bad })).toBe('bad key');
+  expect(rests).toBeGreaterThan(0); // The next one begins with an agreement of its own.
+  failing = false;
+  expect(read(await seal(sealer, 'after'))).toBe('after');
+  expect(await seal(sealer, 'x', { keys: bad })).toBe('bad key');
+  await sealer.close();
+  // A thread says the same by the lengths of bodies.
+  const broken = {
+    seal: (): never => {
+      throw new Error('broken');
+    },
+    rest: () => {},
+  };
+  expect([keys, bad].map((each) => lengthOf(trySeal(broken, 'x', each)))).toEqual([-1, 0]);
+});
+
+test('public keys are points of the curve and nothing else', () => {
+  const makeKey = () => createECDH('prime256v1').generateKeys();
+  for (let i = 0; i < 50; i++) {
+    const key = makeKey();
+    expect(isPublicKey(key)).toBe(true);
+    key[1 + (i % 64)]! ^= 1 << (i % 8);
+    expect(isPublicKey(key)).toBe(false);
+  }
+  expect(isPublicKey(Buffer.concat([Buffer.from([2]), makeKey().subarray(1)]))).toBe(false);
+  expect(isPublicKey(Buffer.alloc(65))).toBe(false);
+  expect(isPublicKey(createECDH('secp256k1').generateKeys())).toBe(false);
 });

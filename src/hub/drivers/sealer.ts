@@ -4,18 +4,25 @@
 
 import { Worker } from 'node:worker_threads';
 import { Encryption, type RecipientKeys } from './encryption.ts';
+import { isPublicKey } from './key-agreement.ts';
 
-/** `done` gets undefined when the recipient's key is unusable. Called once, never from inside `seal`. */
+/** The body; or why there is none: the recipient's key can never do, or something failed here, which may pass. */
+export type Sealed = Buffer | 'bad key' | 'failed';
+
+/** `done` is called once, never from inside `seal`. */
 export type SealJob = {
   readonly text: string;
   readonly keys: RecipientKeys;
   readonly urgent: boolean;
-  done(body: Buffer | undefined): void;
+  done(sealed: Sealed): void;
 };
+
+/** What seals: `Encryption`; for tests, something that fails. */
+export type Seals = Pick<Encryption, 'seal' | 'rest'>;
 
 /** What a thread is sent: texts, and for each 65 bytes of `p256dh` and 16 of `auth`. */
 export type SealBatch = { readonly texts: readonly string[]; readonly keys: Uint8Array };
-/** The bodies one after the other, and how long each is; 0 for an unusable key. */
+/** The bodies one after the other, and how long each is; 0 for a bad key, -1 where something failed. */
 export type SealedBatch = { readonly bodies: Uint8Array; readonly lengths: readonly number[] };
 
 const sliceMs = 4;
@@ -31,7 +38,7 @@ const restMs = 30_000;
 type Thread = { readonly worker: Worker; readonly batches: SealJob[][] };
 
 export class Sealer {
-  readonly #inline = new Encryption();
+  readonly #inline: Seals;
   #mostThreads: number;
   readonly #threads: Thread[] = [];
   readonly #urgent: SealJob[] = [];
@@ -42,8 +49,9 @@ export class Sealer {
   #resting: NodeJS.Timeout | undefined;
 
   /** `mostThreads` 0: always in slices on this thread. */
-  constructor(mostThreads = 0) {
+  constructor(mostThreads = 0, inline: Seals = new Encryption()) {
     this.#mostThreads = mostThreads;
+    this.#inline = inline;
   }
 
   /** How many run; for tests. */
@@ -109,13 +117,7 @@ export class Sealer {
   }
 
   #sealHere(job: SealJob): void {
-    let body: Buffer | undefined;
-    try {
-      body = this.#inline.seal(job.text, job.keys);
-    } catch {
-      // The key is no point of the curve: the device's fault, which the caller names.
-    }
-    job.done(body);
+    job.done(trySeal(this.#inline, job.text, job.keys));
   }
 
   /** A thread more while there is work for it. A slice of the urgent messages is sealed here: a thread may have a batch before it. */
@@ -161,6 +163,23 @@ export class Sealer {
   }
 }
 
+/** Seals, or says whose fault it is that it cannot. */
+export function trySeal(encryption: Seals, text: string, keys: RecipientKeys): Sealed {
+  try {
+    return encryption.seal(text, keys);
+  } catch {
+    if (!isPublicKey(keys.p256dh)) return 'bad key';
+    encryption.rest(); // What the agreement holds may be what fails: the next message begins anew.
+    return 'failed';
+  }
+}
+
+/** How the length of each body says that there is none. */
+export function lengthOf(sealed: Sealed): number {
+  if (typeof sealed === 'string') return sealed === 'bad key' ? 0 : -1;
+  return sealed.length;
+}
+
 function packed(jobs: readonly SealJob[]): SealBatch {
   const keys = new Uint8Array(jobs.length * 81);
   jobs.forEach(({ keys: { p256dh, auth } }, i) => {
@@ -173,9 +192,10 @@ function packed(jobs: readonly SealJob[]): SealBatch {
 function unpack({ bodies, lengths }: SealedBatch, jobs: readonly SealJob[]): void {
   const whole = Buffer.from(bodies.buffer, bodies.byteOffset, bodies.length);
   let at = 0;
-  jobs.forEach((job, i) => {
-    const length = lengths[i] ?? 0;
-    job.done(length === 0 ? undefined : whole.subarray(at, at + length));
-    at += length;
-  });
+  for (const [i, job] of jobs.entries()) {
+    const length = lengths[i] ?? -1;
+    if (length > 0) job.done(whole.subarray(at, at + length));
+    else job.done(length === 0 ? 'bad key' : 'failed');
+    at += Math.max(length, 0);
+  }
 }

@@ -3,6 +3,7 @@ import { type Subscription, WebPushStandin } from '../../../test/standins/webpus
 import { makeCertificate } from '../../kit/certificate.ts';
 import { privateAddress } from './address-guard.ts';
 import type { PushOptions, PushOutcome, PushSignal } from './driver.ts';
+import { Encryption } from './encryption.ts';
 import { movableClock, pushOnce } from './testing.ts';
 import { makeVapidKeys, Vapid } from './vapid.ts';
 import { type WebPushAddress, WebPushDriver, type WebPushOptions } from './webpush.ts';
@@ -70,6 +71,26 @@ test.each([
   const subscription = service.subscribe('ada');
   service.service.fail({ kind: 'answer', answer: { status }, times: 1 });
   expect(await send(subscription)).toMatchObject(outcome);
+});
+
+test('an encryption that fails is tried again and costs no device its address', async () => {
+  const encryption = new Encryption();
+  let failures = 2;
+  const seals = {
+    seal: (...given: Parameters<Encryption['seal']>) => {
+      if (failures-- > 0) throw new Error('out of memory');
+      return encryption.seal(...given);
+    },
+    rest: () => encryption.rest(),
+  };
+  await driver.close(0);
+  driver = start({ seals });
+  const ada = service.subscribe('ada');
+  for (let i = 0; i < 2; i += 1)
+    expect(await send(ada)).toEqual({ kind: 'retry', cause: 'sealing_failed', retryAfterMs: undefined });
+  expect(await send(ada)).toMatchObject({ kind: 'delivered' });
+  const bad = { ...ada, keys: { ...ada.keys, p256dh: Buffer.alloc(65, 4).toString('base64url') } };
+  expect(await send(bad)).toEqual({ kind: 'gone', cause: 'bad_keys' });
 });
 
 test('a service that wants no more for now is left alone as long as it says', async () => {

@@ -18,7 +18,7 @@ import {
 } from './driver.ts';
 import { maxPlaintextBytes, type RecipientKeys } from './encryption.ts';
 import { Gate } from './gate.ts';
-import { Sealer } from './sealer.ts';
+import { type Sealed, Sealer, type Seals } from './sealer.ts';
 import { Vapid, type VapidCredentials } from './vapid.ts';
 
 /** A PushSubscription as the browser gives it, keys in base64url. */
@@ -38,6 +38,8 @@ export type WebPushOptions = {
   readonly emit?: (signal: PushSignal) => void;
   readonly now?: () => number;
   readonly makeClient?: (options: Http2Options) => Transport;
+  /** What encrypts on this thread; for tests. */
+  readonly seals?: Seals;
 };
 
 export type WebPushPlan = {
@@ -56,6 +58,8 @@ const maxServices = 64;
 const throttlePauseMs = 30_000;
 const nothing = Buffer.alloc(0);
 const provenForMs = 10 * 60_000;
+/** The encryption failed on a key that is good: nothing went out, and the device is not to blame. */
+const notSealed: PushOutcome = { kind: 'retry', cause: 'sealing_failed', retryAfterMs: undefined };
 
 export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
   readonly platform = 'browser';
@@ -75,7 +79,7 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#vapid = new Vapid(options.credentials, this.#now);
-    this.#sealer = new Sealer(options.threads);
+    this.#sealer = new Sealer(options.threads, options.seals);
   }
 
   plan(options: PushOptions): WebPushPlan {
@@ -98,9 +102,10 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     if (push.payload === '') return this.#post(plan, push, target, nothing);
     const keys = readKeys(push);
     if ('kind' in keys) return settleSoon(push, keys);
-    const done = (body: Buffer | undefined): void => {
-      if (body === undefined) push.settle(unusable('keys'));
-      else this.#post(plan, push, target, body);
+    const done = (sealed: Sealed): void => {
+      if (sealed === 'bad key') push.settle(unusable('keys'));
+      else if (sealed === 'failed') push.settle(notSealed);
+      else this.#post(plan, push, target, sealed);
     };
     const room = this.#sealer.seal({ text: push.payload, keys, urgent: push.urgent === true, done });
     return room && this.#crowded === undefined;
