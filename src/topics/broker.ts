@@ -178,6 +178,16 @@ export class Broker {
     return this.#parts.entities.createQueue(...given);
   }
 
+  /** Names this node among those that share the database. */
+  get nodeId(): string {
+    return this.#parts.deps.node.id;
+  }
+
+  /** Whether no other node was there a few seconds ago. */
+  get alone(): boolean {
+    return this.#parts.nodes.alone;
+  }
+
   /** Reads again what there is, for who misses an entity that another node may have made a moment ago. */
   refresh(): Promise<void> {
     return this.#parts.catalogue.refreshAll();

@@ -1,15 +1,17 @@
 // Two servers on one PostgreSQL, the embedded one of the first: what somebody gets who lets a second node in.
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { EventHubConsumerClient, earliestEventPosition } from '@azure/event-hubs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QueueClient } from '../support/broker-client.ts';
 import { eventually } from '../support/eventually.ts';
 import { ADMIN_KEY, ServerProcess } from '../support/server-process.ts';
+import { connectionString, QUICK, SAS_KEY } from '../support/service-bus.ts';
 
 describe('a second node on the PostgreSQL of the first', () => {
   let one: ServerProcess;
   let two: ServerProcess;
-  const env = { CARILLON_LINK_KEY: randomBytes(32).toString('hex'), CARILLON_SAS_KEY: 'the-same-on-both-nodes' };
+  const env = { CARILLON_LINK_KEY: randomBytes(32).toString('hex'), CARILLON_SAS_KEY: SAS_KEY };
 
   beforeAll(async () => {
     one = await ServerProcess.start({ env });
@@ -40,6 +42,37 @@ describe('a second node on the PostgreSQL of the first', () => {
       });
       await to.complete(got);
     }
+  });
+
+  it('ends readers of an event hub that one of a higher level replaces, whichever node they read at', async () => {
+    await one.call('PUT', '/v1/topics/hub', {});
+    await one.call('POST', '/v1/topics/hub/messages', { messages: [{ body: 'x' }] });
+    const consumers: EventHubConsumerClient[] = [];
+    const read = (server: ServerProcess, ownerLevel?: number) => {
+      const state: { code: string | undefined; events: number } = { code: undefined, events: 0 };
+      const string = connectionString(server.amqpPort);
+      const consumer = new EventHubConsumerClient('$Default', string, 'hub', { retryOptions: QUICK });
+      consumers.push(consumer);
+      const processEvents = async (events: readonly unknown[]) => {
+        state.events += events.length;
+      };
+      const processError = async (error: Error) => {
+        state.code = (error as { code?: string }).code;
+      };
+      const level = ownerLevel === undefined ? {} : { ownerLevel };
+      consumer.subscribe('0', { processEvents, processError }, { startPosition: earliestEventPosition, ...level });
+      return state;
+    };
+    const plain = read(one);
+    await eventually(() => expect(plain).toEqual({ code: undefined, events: 1 }));
+    const first = read(two, 1);
+    await eventually(() => expect(plain.code).toBe('ReceiverDisconnectedError'));
+    for (const late of [read(one, 0), read(one)])
+      await eventually(() => expect(late).toEqual({ code: 'ReceiverDisconnectedError', events: 0 }));
+    const winner = read(one, 2);
+    await eventually(() => expect(first).toEqual({ code: 'ReceiverDisconnectedError', events: 1 }));
+    await eventually(() => expect(winner).toEqual({ code: undefined, events: 1 }));
+    await Promise.all(consumers.map((consumer) => consumer.close()));
   });
 
   it('says so when it has another admin key, and nothing when it has the same', async () => {

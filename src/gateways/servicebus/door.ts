@@ -15,6 +15,7 @@ import type { WireConnection } from './amqp/link.ts';
 import { Authority } from './authority.ts';
 import { connectionString } from './connection-string.ts';
 import { EntityRecords } from './entity-records.ts';
+import { Claims } from './eventhub/claims.ts';
 import { Epochs } from './eventhub/epochs.ts';
 import { type KeptCertificate, keptCertificate } from './kept-certificate.ts';
 import { Peer } from './peer.ts';
@@ -64,6 +65,7 @@ export class ServiceBusDoor {
   readonly #deps: DoorDeps;
   readonly #options: StartOptions;
   readonly #context: SecureContext;
+  readonly #claims: Claims;
   /** The file that clients must trust, as in NODE_EXTRA_CA_CERTS. */
   readonly caFile: string;
   readonly #peers = new Set<Peer>();
@@ -83,13 +85,18 @@ export class ServiceBusDoor {
     const ring = new RootKeyRing(records, options.rootKey, now);
     const rootKeys = async () => Object.values(await ring.current()).filter((key) => key !== undefined);
     const authority = new Authority({ access, records, topics, rootKeys, now });
+    this.#claims = new Claims(database, broker.nodeId);
     this.#deps = {
       broker,
       topics,
       records,
       authority,
       rootKeys: ring,
-      epochs: new Epochs(),
+      epochs: new Epochs({
+        claims: this.#claims,
+        alone: () => broker.alone,
+        failed: (error) => emit({ name: 'servicebus.failed', where: 'the claims of readers', error }),
+      }),
       maxRules: options.maxRules ?? 12,
       emit,
       now,
@@ -112,6 +119,7 @@ export class ServiceBusDoor {
     const certificate = await keptCertificate(options.folder, options.host, options.now?.() ?? new Date());
     const door = new ServiceBusDoor(options, certificate);
     try {
+      await door.#claims.dropAll();
       door.#primaryKey = (await door.#deps.rootKeys.current()).primary;
       await door.#listen(options.port);
       if (options.httpPort !== undefined) await door.#listen(options.httpPort);
@@ -213,6 +221,7 @@ export class ServiceBusDoor {
 
   async #stop(): Promise<void> {
     clearInterval(this.#sweep);
+    this.#deps.epochs.stop();
     const closing = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const peer of this.#peers)
       peer.close({ condition: 'amqp:connection:forced', description: 'The server is stopping.' });

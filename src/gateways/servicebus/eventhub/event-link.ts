@@ -46,8 +46,9 @@ export async function serveEvents(link: WireLink, { group, partition }: HubPlace
   const supply = new Events(link, reader, deps, () => endOf(deps.broker, topic.name, part));
   const outflow = new Outflow(link, supply, deps.tell, closed);
   try {
-    const place = `${topic.id}/${part}/${group.toLowerCase()}`;
-    const leave = deps.epochs.enter(place, epochOf(linkProperties(link)), (reason) => outflow.fail(reason));
+    const place = { topic: topic.id, part, group: group.toLowerCase() };
+    const leave = await deps.epochs.enter(place, epochOf(linkProperties(link)), (reason) => outflow.fail(reason));
+    if (closed.signal.aborted) return leave();
     closed.signal.addEventListener('abort', leave);
   } catch (error) {
     reader.close();
@@ -64,7 +65,8 @@ function checkOpen(entity: Entity): void {
 function epochOf(properties: ReadonlyMap<string, AmqpValue>): number | undefined {
   const epoch = properties.get(EPOCH);
   if (epoch === undefined || epoch === null) return undefined;
-  if ((typeof epoch === 'number' || typeof epoch === 'bigint') && epoch >= 0) return Number(epoch);
+  if ((typeof epoch === 'number' || typeof epoch === 'bigint') && epoch >= 0)
+    return Math.min(Number(epoch), Number.MAX_SAFE_INTEGER);
   const condition = 'com.microsoft:argument-error';
   throw new Refusal('bad_request', 'The epoch of a receiver is a number that is not negative.', { condition });
 }
