@@ -44,7 +44,7 @@ export class Cursor {
   readonly deps: CursorDeps;
   /** Deferred messages that somebody has locked. */
   readonly deferredLocked = new Map<number, Entry>();
-  readonly #outstanding = new Map<number, Entry>();
+  #outstanding = new Map<number, Entry>();
   readonly #skip: Ranges;
   readonly #counts: Map<number, number>;
   readonly #redeliveredBelow: number;
@@ -286,6 +286,9 @@ export class Cursor {
   /** The entry's log record is done with, durably. */
   leaveLog(entry: Entry): void {
     this.#outstanding.delete(entry.sequence);
+    // A table that a map outgrew points to the next one: once one of them is old, V8 keeps all that came after it, with
+    // the messages in them, until it looks through the whole heap. A new map begins a new row of tables.
+    if (this.#outstanding.size === 0) this.#outstanding = new Map();
     if (this.sessions && this.#outstanding.size === SESSION_WINDOW - 1) this.#distribute();
   }
 

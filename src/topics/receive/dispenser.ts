@@ -31,7 +31,7 @@ const READ_PATIENCE_MS = 5_000;
 export class Dispenser {
   readonly #source: Source;
   readonly #ready = new Heap<Entry>((a, b) => a.sequence < b.sequence);
-  readonly #locked = new Set<Entry>();
+  #locked = new Set<Entry>();
   #waiters: Waiter[] = [];
   #later = false;
   #attempts = 0;
@@ -165,6 +165,8 @@ export class Dispenser {
   /** The entry is not locked any more: settled, or to be offered again. */
   unlock(entry: Entry): void {
     this.#locked.delete(entry);
+    // A new row of tables, as in cursor.ts.
+    if (this.#locked.size === 0) this.#locked = new Set();
   }
 
   #watch(afterMs: number): void {
