@@ -1,7 +1,7 @@
 // `carillon start`: reads the settings, starts the server, says where it is, and stops it when asked.
 import { Signals } from '../kit/signals.ts';
 import { createLog, type Log, logSignals } from './log.ts';
-import { giveBackMemory, letHeapDouble } from './memory.ts';
+import { giveBackMemory, keepYoung, letHeapDouble } from './memory.ts';
 import { CarillonServer } from './server.ts';
 import { readSettings } from './settings.ts';
 import type { Settings } from './settings-table.ts';
@@ -19,6 +19,7 @@ export async function start(argv: readonly string[], env: NodeJS.ProcessEnv): Pr
   const server = await CarillonServer.start(settings, signals);
   await welcome(server);
   letHeapDouble();
+  keepYoung();
   giveBackMemory();
   log.info({ reason: await stopping }, 'stopping');
   await stopWithin(server, settings, log);
