@@ -4,6 +4,7 @@
 // was refused because another node was first is sent again as it is, under another number.
 // A message is decoded when it is first asked for, and kept then.
 
+import { freeMemory, OWN_MEMORY } from '../../kit/free-memory.ts';
 import type { Message, OutgoingMessage } from '../message.ts';
 import { type Bits, eachBit, sameBits } from './bits.ts';
 import { Reader, Writer } from './bytes.ts';
@@ -22,6 +23,7 @@ export class Block {
   readonly #offsets: readonly number[];
   readonly #copies: ReadonlySet<number> | undefined;
   readonly #messages: (Message | undefined)[];
+  #held = false;
   /** How many records each subscription selects, by its bit. */
   #tally: Map<number, number> | undefined;
 
@@ -55,6 +57,17 @@ export class Block {
   selectedBy(bit: number): number {
     this.#tally ??= countEach(this.bits);
     return this.#tally.get(bit) ?? 0;
+  }
+
+  /** Somebody may read from it from now on, for as long as they like. */
+  hold(): this {
+    this.#held = true;
+    return this;
+  }
+
+  /** It leaves the memory of its partition. If nobody ever held it, as while a backlog grows, its bytes go back at once. */
+  letGo(): void {
+    if (!this.#held && this.body.length >= OWN_MEMORY) freeMemory(this.body);
   }
 
   isCopy(index: number): boolean {

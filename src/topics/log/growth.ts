@@ -21,7 +21,7 @@ export class Growth {
 
   appended(topic: number, block: Block): void {
     const its = this.#watchers.get(headKey(topic, block.partition));
-    if (its) for (const watcher of its) watcher(block);
+    if (its) for (const watcher of its) watcher(block.hold());
   }
 
   /** Other nodes tell only the owner of a partition what they append; readers look for themselves. */

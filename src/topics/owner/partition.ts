@@ -70,7 +70,7 @@ export class Partition {
   /** The block that holds the sequence, if it is in memory. */
   find(sequence: number): Block | undefined {
     const first = this.#tail[0];
-    if (first && sequence >= first.first) return search(this.#tail, sequence);
+    if (first && sequence >= first.first) return search(this.#tail, sequence)?.hold();
     return this.#pages.get(sequence);
   }
 
@@ -131,7 +131,9 @@ export class Partition {
 
   #dropTail(count: number): void {
     if (count === 0) return;
-    const dropped = this.#tail.splice(0, count).reduce((sum, block) => sum + memoryOf(block), 0);
+    const gone = this.#tail.splice(0, count);
+    const dropped = gone.reduce((sum, block) => sum + memoryOf(block), 0);
+    for (const block of gone) block.letGo();
     this.#tailBytes -= dropped;
     this.#budget.used -= dropped;
   }

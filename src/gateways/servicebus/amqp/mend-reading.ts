@@ -3,10 +3,11 @@
 // day; and V8 looks through its whole heap the sooner the more memory such buffers hold. Part of mend.ts.
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { freeMemory, OWN_MEMORY } from '../../../kit/free-memory.ts';
 import { Connection } from './rhea-internals.ts';
 
 /** Bytes from which on a frame is worth it. */
-const LONG = 32_768;
+const LONG = OWN_MEMORY;
 
 type Reading = {
   readonly socket: unknown;
@@ -78,14 +79,10 @@ function takeOver(connection: Reading): void {
 /** What was read from a socket of the system, and copied, is nobody else's. */
 function discard({ socket }: Reading, bytes: Buffer): void {
   const whole = bytes.length === bytes.buffer.byteLength;
-  if (whole && bytes.length >= LONG / 4 && socket instanceof Socket) giveBack(bytes);
+  if (whole && bytes.length >= LONG / 4 && socket instanceof Socket) freeMemory(bytes);
 }
 
 /** Gives the memory of a transfer back if it came as one long frame. Nothing that was read from it may be used any more. */
 export function releaseTransfer(bytes: Buffer): void {
-  if (ofOneFrame.has(bytes.buffer)) giveBack(bytes);
-}
-
-function giveBack(bytes: Buffer): void {
-  (bytes.buffer as ArrayBuffer).transfer(0);
+  if (ofOneFrame.has(bytes.buffer)) freeMemory(bytes);
 }
