@@ -43,14 +43,14 @@ type Reached = ReadonlyMap<string, readonly null[] | typeof WAITS>;
 /** For the handler: who has been in a conversation, or can be found by what is known of them. The others' notices wait. */
 export function conversationEndpoints(
   posters: readonly Poster[],
-): (sql: Sql, people: ReadonlyMap<string, Profile>) => Promise<Reached> {
+): (sql: Sql, ids: readonly string[], people: Promise<ReadonlyMap<string, Profile>>) => Promise<Reached> {
   const likely = posters.filter((poster) => poster.likely !== undefined);
-  return async (sql, people) => {
-    const rows = await sql.query<{ id: string }>(KNOWN, [textArray([...people.keys()])]);
+  return async (sql, ids, people) => {
+    const rows = await sql.query<{ id: string }>(KNOWN, [textArray(ids)]);
     const known = new Set(rows.map(({ id }) => id));
     const reachable = (id: string, person: Profile) =>
       known.has(id) || likely.some((poster) => poster.likely!(person).length > 0);
-    return new Map([...people].map(([id, person]) => [id, reachable(id, person) ? [null] : WAITS]));
+    return new Map([...(await people)].map(([id, person]) => [id, reachable(id, person) ? [null] : WAITS]));
   };
 }
 

@@ -8,8 +8,15 @@ import type { Person } from '../people/preference-records.ts';
 /** An address on the channel; null where the channel itself finds the person's places when it delivers. */
 export type Endpoint = string | null;
 
-/** The endpoints of each of `people`; whoever has none may be left out, or stand there with the reason. */
-export type FindEndpoints = (sql: Sql, people: ReadonlyMap<string, Person>) => EndpointsById | Promise<EndpointsById>;
+/**
+ * The endpoints of the people with these ids; whoever has none may be left out, or stand there with the reason. Who needs
+ * no more than the ids asks at once; the records of `people` are on their way.
+ */
+export type FindEndpoints = (
+  sql: Sql,
+  ids: readonly string[],
+  people: Promise<ReadonlyMap<string, Person>>,
+) => EndpointsById | Promise<EndpointsById>;
 
 export type Unreachable = { readonly unreachable: string };
 type EndpointsById = ReadonlyMap<string, readonly Endpoint[] | Unreachable>;
@@ -21,8 +28,10 @@ export type FoundEndpoints = ReadonlyMap<ChannelName, EndpointsById>;
 const NOWHERE: Unreachable = { unreachable: 'no endpoint' };
 
 /** The mail address that the recipient's record has, unless mail servers called it dead lately. */
-export const emailEndpoints: FindEndpoints = async (sql, people) => {
-  const withAddress = [...people.values()].flatMap(({ id, email }) => (email === undefined ? [] : [{ id, email }]));
+export const emailEndpoints: FindEndpoints = async (sql, _ids, people) => {
+  const withAddress = [...(await people).values()].flatMap(({ id, email }) =>
+    email === undefined ? [] : [{ id, email }],
+  );
   const gone = await findGone(
     sql,
     'email',
@@ -40,23 +49,24 @@ export const emailEndpoints: FindEndpoints = async (sql, people) => {
 /** Of a channel that this server was not given what it needs for; `how` says what that is. */
 export function notSetUp(how: string): FindEndpoints {
   const unreachable = { unreachable: `not set up: ${how}` };
-  return (_, people) => new Map([...people.keys()].map((id) => [id, unreachable]));
+  return (_, ids) => new Map(ids.map((id) => [id, unreachable]));
 }
 
-/** One round trip on one connection, whatever the number of channels: the finders do not wait for each other. */
+/** The finders do not wait for each other, nor, but for mail, for the records: one round trip on one connection. */
 export async function findEndpoints(
   sql: Sql,
   finders: Finders,
   channels: ReadonlySet<ChannelName>,
-  people: ReadonlyMap<string, Person>,
+  ids: readonly string[],
+  people: Promise<ReadonlyMap<string, Person>>,
 ): Promise<FoundEndpoints> {
-  if (people.size === 0) return new Map();
+  if (ids.length === 0) return new Map();
   const asked = [...channels].flatMap((channel) => {
     const find = channel === 'inbox' ? undefined : finders[channel];
     return find ? [{ channel, find }] : [];
   });
   return new Map(
-    await Promise.all(asked.map(async ({ channel, find }) => [channel, await find(sql, people)] as const)),
+    await Promise.all(asked.map(async ({ channel, find }) => [channel, await find(sql, ids, people)] as const)),
   );
 }
 

@@ -158,7 +158,7 @@ describe('the handler', () => {
 
   it('stays silent where the person chose so, and says why', async () => {
     const { topic, broker, handled } = await start((topic) => [note(topic, { channels: ['inbox', 'mobile'] })], {
-      finders: { mobile: (_tx, people) => new Map([...people.keys()].map((id) => [id, [null]])) },
+      finders: { mobile: (_tx, ids) => new Map(ids.map((id) => [id, [null]])) },
     });
     await prefer('quiet', { SendNotificationToMobileDevice: false, categories: { notes: { inbox: false } } });
     await broker.publish(topic, [event({ to: ['quiet'] })]);

@@ -11,7 +11,10 @@ import type { Definitions } from './notification.ts';
 
 type LearnDeps = { readonly definitions: Definitions; readonly finders: Finders };
 
-/** The people whom the events list, made if nobody has seen them, and where they can be reached. Two round trips. */
+/**
+ * The people whom the events list, made if nobody has seen them, and where they can be reached. One round trip when all are
+ * known, and one more where mail is a channel.
+ */
 export async function learn(
   sql: Sql,
   deps: LearnDeps,
@@ -19,8 +22,11 @@ export async function learn(
   now: Date,
 ): Promise<Known> {
   const { ids, channels } = asked(events);
-  const people = await ensureRecipients(sql, [...ids], now);
-  const endpoints = await findEndpoints(sql, deps.finders, channels, people);
+  const reading = ensureRecipients(sql, [...ids], now);
+  const [people, endpoints] = await Promise.all([
+    reading,
+    findEndpoints(sql, deps.finders, channels, [...ids], reading),
+  ]);
   return { people, endpoints, categories: deps.definitions.categories, now };
 }
 

@@ -167,7 +167,13 @@ type Work = {
 
 /** Here the event is long complete: content that fails for a person is told in the trace, and the others get theirs. */
 async function draftPeople(tx: Tx, deps: WalkerDeps, { walk, definition, people, now }: Work) {
-  const endpoints = await findEndpoints(tx, deps.finders, new Set(definition.channels), people);
+  const endpoints = await findEndpoints(
+    tx,
+    deps.finders,
+    new Set(definition.channels),
+    [...people.keys()],
+    Promise.resolve(people),
+  );
   const known = { people, endpoints, categories: deps.definitions.categories, now };
   const matched = matchedOf(walk);
   const drafts: Draft[] = [];

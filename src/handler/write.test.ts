@@ -69,9 +69,9 @@ describe('a batch', () => {
       database,
       definitions,
       finders: {
-        email: (tx, people) => {
+        email: (tx, ids, people) => {
           if (fail()) throw new Error('the power went');
-          return emailEndpoints(tx, people);
+          return emailEndpoints(tx, ids, people);
         },
       },
       inbox: { appended: () => {} },

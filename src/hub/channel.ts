@@ -50,9 +50,9 @@ const findTargets = statement(
 /** For the handler: the living devices of each person who has some. */
 export async function mobileEndpoints(
   sql: Sql,
-  people: ReadonlyMap<string, unknown>,
+  ids: readonly string[],
 ): Promise<ReadonlyMap<string, readonly string[]>> {
-  const values = [[...people.keys()], pushPlatforms, new Date()];
+  const values = [ids, pushPlatforms, new Date()];
   const rows = await sql.query<{ user_id: string; hub: string; id: string }>(findPlaces, values);
   const found = new Map<string, string[]>();
   for (const { user_id, hub, id } of rows) {
