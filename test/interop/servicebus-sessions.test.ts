@@ -1,7 +1,7 @@
 // Sessions with the unmodified official client.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { BusUnderTest, receiveAll, releases } from '../support/service-bus.ts';
+import { BusUnderTest, name, receiveAll, releases } from '../support/service-bus.ts';
 
 describe.each(releases)('sessions with @azure/service-bus %s', (release, sdk) => {
   let bus: BusUnderTest;
@@ -50,6 +50,37 @@ describe.each(releases)('sessions with @azure/service-bus %s', (release, sdk) =>
     expect(again!.deliveryCount).toBe(1);
     await second.completeMessage(again!);
     await second.close();
+  });
+
+  it('delivers and shows a session id as the partition key of what is partitioned, and only there', async () => {
+    const { queue, sender } = await bus.queue({ requiresSession: true, enablePartitioning: true });
+    await sender.sendMessages([
+      { body: 'x', sessionId: 's1' },
+      { body: 'y', sessionId: 's2', partitionKey: 's2' },
+    ]);
+    // The client refuses by itself what has two different ones; so do we.
+    const differing = { messages: [{ body: 'z', sessionId: 's1', partitionKey: 'other' }] };
+    expect((await bus.server.fetch('POST', `/v1/queues/${queue}/messages`, differing)).status).toBe(400);
+    const peeked = await bus.client.createReceiver(queue).peekMessages(2);
+    expect(peeked.map(({ partitionKey }) => partitionKey)).toEqual(['s1', 's2']);
+    const receiver = await bus.client.acceptSession(queue, 's1');
+    const [message] = await receiveAll(receiver, 1);
+    expect(message).toMatchObject({ body: 'x', sessionId: 's1', partitionKey: 's1' });
+    await receiver.deferMessage(message!);
+    const [deferred] = await receiver.receiveDeferredMessages(message!.sequenceNumber!);
+    expect(deferred).toMatchObject({ partitionKey: 's1' });
+    await receiver.close();
+    // Also where there are partitions in fact.
+    const parted = name('parted');
+    await bus.server.call('PUT', `/v1/queues/${parted}`, { partitions: 3, requiresSession: true });
+    await bus.client.createSender(parted).sendMessages({ body: 'x', sessionId: 's3' });
+    const next = await bus.client.acceptNextSession(parted);
+    expect((await receiveAll(next, 1))[0]).toMatchObject({ sessionId: 's3', partitionKey: 's3' });
+    await next.close();
+    const plain = await bus.queue({ requiresSession: true });
+    await plain.sender.sendMessages({ body: 'x', sessionId: 's1' });
+    const [bare] = await plain.receiver().peekMessages(1);
+    expect([bare!.sessionId, bare!.partitionKey]).toEqual(['s1', undefined]);
   });
 
   it('keeps the state of a session, also without messages', async () => {

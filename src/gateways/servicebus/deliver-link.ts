@@ -11,6 +11,7 @@ import * as to from './amqp/encode.ts';
 import { echoAttach, filtersOf, linkProperties, sourceWithFilter, type WireLink } from './amqp/link.ts';
 import { hook } from './amqp/mend.ts';
 import { toWire } from './amqp/outgoing.ts';
+import { type EntityRecords, isPartitioned } from './entity-records.ts';
 import type { Tell } from './errors.ts';
 import { tagOf } from './lock-token.ts';
 import { closing, Outflow } from './outflow.ts';
@@ -21,6 +22,7 @@ import type { Transactions } from './transactions.ts';
 
 export type DeliverDeps = {
   readonly broker: Broker;
+  readonly records: EntityRecords;
   readonly entity: () => Entity;
   readonly sessions: SessionLocks;
   readonly transactions: Transactions;
@@ -37,9 +39,11 @@ export async function serveDelivery(link: WireLink, deps: DeliverDeps): Promise<
   checkReceivable(entity, filtersOf(link).has(SESSION_FILTER));
   const closed = closing(link);
   const mode = link.remote.attach.snd_settle_mode === PRESETTLED ? 'receiveAndDelete' : 'peekLock';
+  const partitioned = await isPartitioned(deps.records, entity.topic);
+  if (closed.signal.aborted) return; // The client went away.
   const receiver = await openReceiver(link, deps, entity, mode, closed.signal);
   if (!receiver) return; // The client went away while it waited for a session.
-  new Delivery(link, receiver, deps, closed).start(entity);
+  new Delivery(link, receiver, deps, closed, partitioned).start(entity);
 }
 
 function checkReceivable(entity: Entity, wantsSession: boolean): void {
@@ -103,13 +107,15 @@ class Delivery {
   readonly #deps: DeliverDeps;
   readonly #closed: AbortController;
   readonly #outflow: Outflow<Received>;
+  readonly #partitioned: boolean;
   #sessionTimer: NodeJS.Timeout | undefined;
 
-  constructor(link: WireLink, receiver: Receiver, deps: DeliverDeps, closed: AbortController) {
+  constructor(link: WireLink, receiver: Receiver, deps: DeliverDeps, closed: AbortController, partitioned: boolean) {
     this.#link = link;
     this.#receiver = receiver;
     this.#deps = deps;
     this.#closed = closed;
+    this.#partitioned = partitioned;
     const take = (max: number, waitMs: number, signal: AbortSignal) => this.#take(max, waitMs, signal);
     const giveBack = (rest: readonly Received[]) => this.#giveBack(rest);
     const send = (message: Received) => this.#send(message);
@@ -139,7 +145,7 @@ class Delivery {
   }
 
   #send(message: Received): void {
-    const delivery = this.#link.send(toWire(message), tagOf(message.lockToken), 0);
+    const delivery = this.#link.send(toWire(message, false, this.#partitioned), tagOf(message.lockToken), 0);
     if (this.#receiver.mode === 'receiveAndDelete') delivery.update(true);
   }
 

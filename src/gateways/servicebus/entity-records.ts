@@ -94,6 +94,14 @@ export class EntityRecords {
   }
 }
 
+/** Whether it has partitions, or was made to have some as far as its clients know. */
+export async function isPartitioned(
+  records: Pick<EntityRecords, 'get'>,
+  { id, partitions }: { readonly id: number; readonly partitions: number },
+): Promise<boolean> {
+  return partitions > 1 || (await records.get(id)).fields.EnablePartitioning === 'true';
+}
+
 export function recordKey(topic: number, subscription: number): string {
   return `${topic}/${subscription}`;
 }

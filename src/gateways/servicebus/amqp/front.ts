@@ -38,10 +38,15 @@ const OURS: ReadonlySet<string> = new Set(
 );
 
 /** Header, annotations and `bare` in one buffer; `sections` is the message as it was sent, if it came over AMQP. */
-export function withFront(message: WireMessage, sections: Sections | undefined, bare: readonly Uint8Array[]): Buffer {
+export function withFront(
+  message: WireMessage,
+  sections: Sections | undefined,
+  bare: readonly Uint8Array[],
+  partitioned = false,
+): Buffer {
   const out = new Output(512 + bare.reduce((sum, part) => sum + part.length, 0));
   writeHeader(out, message, sections);
-  writeAnnotations(out, message, sections);
+  writeAnnotations(out, message, sections, partitioned);
   for (const part of bare) out.raw(part);
   return out.finish();
 }
@@ -63,11 +68,16 @@ function writeHeader(out: Output, message: WireMessage, sections: Sections | und
   out.patch8(size);
 }
 
-function writeAnnotations(out: Output, message: WireMessage, sections: Sections | undefined): void {
+function writeAnnotations(
+  out: Output,
+  message: WireMessage,
+  sections: Sections | undefined,
+  partitioned: boolean,
+): void {
   out.section(MESSAGE_ANNOTATIONS);
   const map = out.map();
   if (sections) writeKept(out, sections);
-  writeOurs(out, message);
+  writeOurs(out, message, partitioned);
   out.endMap(map);
 }
 
@@ -82,7 +92,7 @@ export function writeKept(out: Output, sections: Sections): void {
   }
 }
 
-function writeOurs(out: Output, message: WireMessage): void {
+function writeOurs(out: Output, message: WireMessage, partitioned: boolean): void {
   out.entry(SEQUENCE, LONG, message.sequence);
   out.entry(ENQUEUED, TIMESTAMP, message.enqueuedAt.getTime());
   out.entry(ENQUEUED_SEQUENCE, LONG, message.originalSequence ?? message.sequence);
@@ -90,7 +100,9 @@ function writeOurs(out: Output, message: WireMessage): void {
   // A message that had been scheduled keeps saying so when it is delivered, as the original's do.
   const state = message.state ?? (message.scheduledAt ? 'scheduled' : undefined);
   if (state) out.encoded(STATE, to.int(STATES[state]));
-  if (message.partitionKey !== undefined) out.encoded(PARTITION_KEY, to.string(message.partitionKey));
+  // What is partitioned lies by its session id where there is one, and the original says so.
+  const key = message.partitionKey ?? (partitioned ? message.sessionId : undefined);
+  if (key !== undefined) out.encoded(PARTITION_KEY, to.string(key));
   if (message.scheduledAt) out.entry(SCHEDULED, TIMESTAMP, message.scheduledAt.getTime());
   if (message.deadLetterSource !== undefined) out.encoded(DEAD_LETTER_SOURCE, to.string(message.deadLetterSource));
 }

@@ -18,10 +18,14 @@ import {
   splitSections,
 } from './sections.ts';
 
-/** The encoded message for a delivery or a peek. `omitBody` leaves the body sections out, as peeks may ask. */
-export function toWire(message: WireMessage, omitBody = false): Buffer {
+/**
+ * The encoded message for a delivery or a peek. `omitBody` leaves the body sections out, as peeks may ask. `partitioned`: a
+ * session id is its partition key as well.
+ */
+export function toWire(message: WireMessage, omitBody = false, partitioned = false): Buffer {
   const sections = message.bodyFormat === AMQP_FORMAT ? splitSections(asBuffer(message.body)) : undefined;
-  return withFront(message, sections, sections ? bareOf(message, sections, omitBody) : buildBare(message, omitBody));
+  const bare = sections ? bareOf(message, sections, omitBody) : buildBare(message, omitBody);
+  return withFront(message, sections, bare, partitioned);
 }
 
 /** The encoded message for who reads the log of a partition. `end`: tell with it how far the partition has come. */

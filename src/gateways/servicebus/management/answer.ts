@@ -1,5 +1,6 @@
 // `$management`: operations on an entity as requests and replies. Each is a function of its own, in files by family; here
 // they are found by name, the right is checked, and what they answer or refuse becomes a reply.
+
 import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
 import type { Receiver } from '../../../topics/receive/receiver.ts';
@@ -8,6 +9,7 @@ import type { AmqpValue } from '../amqp/decode.ts';
 import * as to from '../amqp/encode.ts';
 import type { WireReply, WireRequest } from '../amqp/request.ts';
 import type { Right } from '../authority.ts';
+import type { EntityRecords } from '../entity-records.ts';
 import { statusOf, type Tell } from '../errors.ts';
 import { type SessionLocks, sessionKey } from '../session-locks.ts';
 import { Fields } from './fields.ts';
@@ -18,6 +20,7 @@ import { sessions } from './sessions.ts';
 
 export type ManagementContext = {
   readonly broker: Broker;
+  readonly records: EntityRecords;
   readonly entity: () => Entity;
   readonly need: (right: Right) => void;
   /** Sessions that links of the same connection hold. */

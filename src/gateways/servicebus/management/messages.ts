@@ -6,6 +6,7 @@ import type { Peeked } from '../../../topics/receive/seat.ts';
 import * as to from '../amqp/encode.ts';
 import { toOutgoing } from '../amqp/incoming.ts';
 import { toWire } from '../amqp/outgoing.ts';
+import { isPartitioned } from '../entity-records.ts';
 import { checkSessions, tooLarge } from '../publish-link.ts';
 import { type ManagementContext, type Operation, type Result, receiverFor } from './answer.ts';
 import { Fields, wrong } from './fields.ts';
@@ -21,13 +22,14 @@ export const messages = {
 
 const MOST_AT_ONCE = 250;
 
-async function peek({ broker, entity }: ManagementContext, body: Fields): Promise<Result> {
+async function peek({ broker, entity, records }: ManagementContext, body: Fields): Promise<Result> {
   const max = Math.min(body.count('message-count', 1, 1), MOST_AT_ONCE);
   const from = Math.max(body.whole('from-sequence-number', 0), 0);
   const found = await peekIn(broker.receiver(entity().path), { from, max }, body.text('session-id'));
   if (found.length === 0) return { status: 204 };
   const omitBody = body.flag('omit-message-body');
-  const all = found.map(({ message, state }) => ({ message: toWire({ ...message, state }, omitBody) }));
+  const partitioned = await isPartitioned(records, entity().topic);
+  const all = found.map(({ message, state }) => ({ message: toWire({ ...message, state }, omitBody, partitioned) }));
   return { status: 200, body: messageList(all) };
 }
 
@@ -84,8 +86,9 @@ async function receiveDeferred(context: ManagementContext, body: Fields): Promis
     throw new Refusal('message_not_found', 'A message is missing, or not deferred.');
   }
   if (destructive) await receiver.complete(received);
+  const partitioned = await isPartitioned(context.records, context.entity().topic);
   const all = received.map((message) => ({
-    message: toWire({ ...message, state: 'deferred' }),
+    message: toWire({ ...message, state: 'deferred' }, false, partitioned),
     lockToken: message.lockToken,
   }));
   return { status: 200, body: messageList(all) };
