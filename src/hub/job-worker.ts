@@ -32,6 +32,8 @@ export type JobDeps = {
   readonly forms: Readonly<Record<JobForm, LineForm>>;
   readonly now: () => Date;
   readonly emit: Emit<JobSignal>;
+  /** The run of the node, which its jobs are claimed for. */
+  readonly run?: number | undefined;
 };
 
 const pollMs = 5_000;
@@ -85,7 +87,7 @@ export class HubJobs {
     for (;;) {
       if (this.#stop.signal.aborted) return;
       this.#calledAgain = false;
-      const job = await claimJob(this.#deps.database, this.#deps.now());
+      const job = await claimJob(this.#deps.database, this.#deps.now(), this.#deps.run);
       if (job === undefined) return;
       await carryOut(this.#deps, job, this.#stop.signal);
     }

@@ -61,7 +61,7 @@ const listAll = statement(
 );
 const claimOne = statement(
   'hub.job-claim',
-  `update hub_job set state = 'Running', attempt = attempt + 1, leased_until = $2, updated_at = $1
+  `update hub_job set state = 'Running', attempt = attempt + 1, leased_until = $2, claimed_by = $3, updated_at = $1
    where (hub, id) = (select hub, id from hub_job
      where state in ('Started', 'Running') and (leased_until is null or leased_until < $1)
      order by created_at limit 1 for update skip locked)
@@ -76,6 +76,11 @@ const writeProgress = statement(
 const letGo = statement(
   'hub.job-let-go',
   `update hub_job set leased_until = null where hub = $1 and id = $2 and attempt = $3`,
+);
+
+const takeBack = statement(
+  'hub.job-take-back',
+  `update hub_job set leased_until = null where state = 'Running' and claimed_by = any($1::int[])`,
 );
 
 type JobRow = {
@@ -114,9 +119,15 @@ export async function listJobs(sql: Sql, hub: string, limit = 100): Promise<Job[
   return (await sql.query<JobRow>(listAll, [hub, limit])).map(jobOf);
 }
 
-export async function claimJob(sql: Sql, now: Date): Promise<Job | undefined> {
-  const [row] = await sql.query<JobRow>(claimOne, [now, new Date(now.getTime() + leaseMs)]);
+/** `run`: the run of the node that claims it (kit/run.ts). */
+export async function claimJob(sql: Sql, now: Date, run?: number): Promise<Job | undefined> {
+  const [row] = await sql.query<JobRow>(claimOne, [now, new Date(now.getTime() + leaseMs), run ?? null]);
   return row && jobOf(row);
+}
+
+/** Makes due the jobs that runs which are dead were at; wake the worker after the commit. */
+export async function takeBackJobs(sql: Sql, runs: readonly number[]): Promise<void> {
+  await sql.query(takeBack, [runs]);
 }
 
 /** False: another node has it by now, and this one must stop. */

@@ -14,6 +14,7 @@ import { HubSender } from '../hub/sender.ts';
 import type { SendLimits } from '../hub/sends.ts';
 import type { TagLimits } from '../hub/tags.ts';
 import type { Database } from '../kit/database.ts';
+import type { Run } from '../kit/run.ts';
 import { sealingKey } from '../kit/sealing.ts';
 import type { Signals } from '../kit/signals.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -37,12 +38,13 @@ type HubWiring = {
   readonly database: Database;
   readonly signals: Signals;
   readonly stack: AsyncDisposableStack;
+  readonly run: Run;
 };
 
 const now = () => new Date();
 
 /** Hubs of the config are made; sends and jobs that an earlier run left go on. */
-export async function startHubs({ settings, config, keys, database, signals, stack }: HubWiring): Promise<Hubs> {
+export async function startHubs({ settings, config, keys, database, signals, stack, run }: HubWiring): Promise<Hubs> {
   const key = sealingKey(keys.linkKey);
   const subject = `mailto:${/<(.+)>/.exec(settings.mailFrom)?.[1] ?? settings.mailFrom}`;
   for (const hub of config.hubs) await ensureHub(database, key, { ...hub, subject }, now());
@@ -53,7 +55,7 @@ export async function startHubs({ settings, config, keys, database, signals, sta
   const sender = stack.use(HubSender.start({ database, lanes, emit, now }));
   const tagLimits = tagLimitsOf(settings);
   const forms = { device: deviceLine(tagLimits), registration: registrationLine(tagLimits) };
-  const jobs = stack.use(HubJobs.start({ database, forms, emit, now }));
+  const jobs = stack.use(HubJobs.start({ database, forms, emit, now, run: run.number }));
   const admin = { database, key, subject, tagLimits, sendLimits: sendLimitsOf(settings), now };
   return { lanes, sender, jobs, admin, watch, rules: rulesOf(settings, keys) };
 }

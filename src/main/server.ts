@@ -22,6 +22,7 @@ import { emailEndpoints, notSetUp } from '../handler/endpoints.ts';
 import { Handler, subscribeHandler } from '../handler/handler.ts';
 import { concealedText } from '../handler/notification.ts';
 import { mobileChannel, mobileEndpoints, mobilePolicy } from '../hub/channel.ts';
+import { takeBackJobs } from '../hub/jobs.ts';
 import type { HubLanes } from '../hub/lanes.ts';
 import { InboxStream } from '../inbox/stream.ts';
 import type { Database } from '../kit/database.ts';
@@ -155,6 +156,7 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
     wake();
     decisions.wake();
     proactive.editor.wake();
+    hubs.jobs.wake();
   });
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
@@ -173,7 +175,7 @@ async function startAccess({ database, keys, signals }: Wiring): Promise<Access>
 /** What an earlier run of this node held when it died is due again. A long outbox takes a while: nobody waits for it. */
 function takeBackAll({ database, run, signals, stack }: Wiring, wake: () => void): void {
   const emit: Emit<TakeBackSignal> = signals.emit;
-  const taking = takeBack(database, run, [takeBackDeliveries, takeBackWork, takeBackEdits]).then(
+  const taking = takeBack(database, run, [takeBackDeliveries, takeBackWork, takeBackEdits, takeBackJobs]).then(
     (any) => any && wake(),
     (error: unknown) => emit({ name: 'server.take-back-failed', error }),
   );

@@ -9,6 +9,7 @@ import { claimWork, renewWork, takeBackWork } from '../assistant/decisions/work.
 import { claimEdits, recordPosted, requestEdits, settleEdits, takeBackEdits } from '../assistant/posted.ts';
 import { claimDue, takeBackDeliveries } from '../deliveries/claim.ts';
 import { plan, planned } from '../deliveries/test-deliveries.ts';
+import { claimJob, submitJob, takeBackJobs } from '../hub/jobs.ts';
 import type { Database } from '../kit/database.ts';
 import { migrate } from '../kit/migrate.ts';
 import { beginRun, endRun, takeBack } from '../kit/run.ts';
@@ -52,6 +53,18 @@ describe('a run of a node', () => {
     const fourth = await beginRun(database, 'one');
     expect(fourth.earlier).toEqual([third.number]);
     expect(await takeBack(database, stranger, [kind])).toBe(false);
+  });
+
+  it('takes back the jobs of hubs that the one before was at, and no others', async () => {
+    await database.query("insert into hub (name, sealed, created_at, updated_at) values ('jobs', '', now(), now())");
+    const job = { hub: 'jobs', type: 'ExportRegistrations', form: 'device' } as const;
+    for (const ms of [0, 1]) await submitJob(database, job, at(ms));
+    const [dead, other] = [await claimJob(database, at(2), 1), await claimJob(database, at(2), 2)];
+    expect(dead!.id).not.toBe(other!.id);
+    expect(await claimJob(database, at(3), 3)).toBeUndefined();
+    await takeBackJobs(database, [1]);
+    expect(await claimJob(database, at(3), 3)).toMatchObject({ id: dead!.id, attempt: 2 });
+    expect(await claimJob(database, at(2), 3)).toBeUndefined();
   });
 
   it('takes back the edits that the one before was making, not those that wait for their time', async () => {

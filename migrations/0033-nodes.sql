@@ -8,3 +8,6 @@ create table event_reader (
   node text not null,
   primary key (topic, part, consumer_group)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+-- The run that works on an import or export, so that the next run of its node goes on at once (see 0031-runs.sql).
+alter table hub_job add column if not exists claimed_by int;
