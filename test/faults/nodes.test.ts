@@ -44,6 +44,11 @@ describe('a second node on the PostgreSQL of the first', () => {
     }
   });
 
+  it('says in its figures that it is not the only one, which pages tell their readers', async () => {
+    for (const node of [one, two])
+      await eventually(async () => expect(await node.call('GET', '/v1/stats')).toMatchObject({ alone: false }));
+  });
+
   it('ends readers of an event hub that one of a higher level replaces, whichever node they read at', async () => {
     await one.call('PUT', '/v1/topics/hub', {});
     await one.call('POST', '/v1/topics/hub/messages', { messages: [{ body: 'x' }] });

@@ -6,6 +6,7 @@ import { useResource } from '../kit/resource.ts';
 import { Ago, Exact } from '../kit/time.tsx';
 import { Back } from './Back.tsx';
 import { alarmsOf, deliveredBy, hintsOf, PlatformName, StatePill } from './lanes.tsx';
+import { NodeNote } from './NodeNote.tsx';
 import { Pair } from './Pair.tsx';
 import { Sparkline } from './Sparkline.tsx';
 import { count, type HubStats, type LaneStats, type PushCounts, rate, rates, recent } from './stats.ts';
@@ -52,6 +53,7 @@ export function HubPage({ name, stats: { history } }: { readonly name: string; r
               <Lane key={lane.platform} lane={lane} />
             ))}
           </ul>
+          <NodeNote stats={latest} />
         </section>
       )}
       {hub && <Sends hub={hub} />}

@@ -4,6 +4,7 @@ import { Chip, Failure } from '../kit/Parts.tsx';
 import { to } from '../kit/route.ts';
 import { type Column, Grid, RateCells } from './Grid.tsx';
 import { alarmsOf, deliveredBy, hintsOf, PlatformName, StatePill } from './lanes.tsx';
+import { NodeNote } from './NodeNote.tsx';
 import { count, type HubStats, type LaneStats, rates, type Stats } from './stats.ts';
 import { Trouble } from './Trouble.tsx';
 
@@ -44,6 +45,7 @@ export function Hubs({ history, hubs }: { readonly history: readonly Stats[]; re
       <p className="quiet grid-note">
         Pruned and refused are of the last hour: addresses that were dead, pushes of which nothing will come.
       </p>
+      <NodeNote stats={history.at(-1)} />
     </>
   );
 }

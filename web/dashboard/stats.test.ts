@@ -3,7 +3,8 @@ import { keep, publishedOf, rate, rates, recent, SAMPLES, type Stats } from './s
 
 function sample(second: number, published: number): Stats {
   const topics = [{ name: 'hr', published, subscriptions: [] }];
-  return { at: new Date(second * 1_000).toISOString(), topics, notices: 0, deliveries: [], hubs: [], openStreams: 0 };
+  const at = new Date(second * 1_000).toISOString();
+  return { at, topics, notices: 0, deliveries: [], hubs: [], openStreams: 0, alone: true };
 }
 
 describe('rates', () => {

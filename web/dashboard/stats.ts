@@ -64,6 +64,8 @@ export type Stats = {
   readonly deliveries: readonly DeliveryStats[];
   readonly hubs: readonly HubStats[];
   readonly openStreams: number;
+  /** No other node shares the database. */
+  readonly alone: boolean;
 };
 
 /** As many samples as a sparkline shows: a minute, one a second. */

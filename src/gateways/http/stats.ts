@@ -45,6 +45,8 @@ export type Sample = {
   }[];
   readonly hubs: readonly ShownHubStatus[];
   readonly openStreams: number;
+  /** No other node shares the database. */
+  readonly alone: boolean;
 };
 
 const EVERY_MS = 1_000;
@@ -128,6 +130,7 @@ export class Stats {
       deliveries,
       hubs: statuses.map(shownHubStatus),
       openStreams: openStreams(),
+      alone: broker.alone,
     };
   }
 

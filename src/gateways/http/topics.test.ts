@@ -198,6 +198,7 @@ describe('the dashboard', () => {
     });
     expect(hr(after).published).toBe(hr(before).published + 1);
     expect(after.notices).toBe(before.notices + 1);
+    expect(after.alone).toBe(true);
     const stream = await fetch(`${http.server.url}/v1/stats/stream`, {
       headers: { authorization: `Bearer ${ADMIN_KEY}` },
     });

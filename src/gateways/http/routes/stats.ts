@@ -31,6 +31,10 @@ const sample = {
   ),
   hubs: Type.Array(HubStatusSchema, { description: 'The first 50 by name.' }),
   openStreams: Count,
+  alone: Type.Boolean({
+    description:
+      'Whether no other node shares the database. What is counted and the states of hubs’ lanes are this node’s; devices, backlogs and dead letters are of all.',
+  }),
 };
 
 export function statsRoutes(app: App, stats: Stats, streams: EventStreams): void {
