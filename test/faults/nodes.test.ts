@@ -1,6 +1,9 @@
 // Two servers on one PostgreSQL, the embedded one of the first: what somebody gets who lets a second node in.
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { EventHubConsumerClient, earliestEventPosition } from '@azure/event-hubs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QueueClient } from '../support/broker-client.ts';
@@ -97,5 +100,29 @@ describe('a second node on the PostgreSQL of the first', () => {
     expect(two.output).toContain('server.admin-key-replaced');
     const headers = { authorization: `Bearer ${ADMIN_KEY}` };
     await eventually(async () => expect((await fetch(`${one.url}/v1/topics`, { headers })).status).toBe(200));
+  });
+
+  it('goes on at once with an import of devices that it was at when it was killed', async () => {
+    await two.end();
+    await one.call('PUT', '/v1/hubs/large', {});
+    const file = join(one.dataDir, 'large.jsonl');
+    const lines = Array.from({ length: 60_000 }, (_, i) =>
+      JSON.stringify({ id: `d-${i}`, platform: 'fcmv1', address: `l-${i}` }),
+    );
+    await writeFile(file, lines.join('\n'));
+    const args = ['device', 'import', file, '--hub', 'large', '--mode', 'create', '--no-wait', '--json'];
+    const at = ['--url', one.url, '--key', ADMIN_KEY];
+    const { stdout } = await promisify(execFile)(process.execPath, ['src/main/cli.ts', ...args, ...at]);
+    const { id } = JSON.parse(stdout) as { id: string };
+    type Job = { state: string; lines: number };
+    const look = () => one.call<Job>('GET', `/v1/hubs/large/jobs/${id}`);
+    await eventually(async () => expect((await look()).lines).toBeGreaterThan(0));
+    await one.end('SIGKILL');
+    await one.start();
+    expect(await look()).toMatchObject({ state: 'Running', lines: expect.toSatisfy((done: number) => done < 60_000) });
+    // Its lease would keep it for a minute.
+    const before = (await look()).lines;
+    await eventually(async () => expect((await look()).lines).toBeGreaterThan(before), 30_000);
+    await eventually(async () => expect(await look()).toMatchObject({ state: 'Completed', lines: 60_000 }), 60_000);
   });
 });
