@@ -61,7 +61,7 @@ export function createApp({ emit, bodyLimit = DEFAULT_BODY_LIMIT }: AppOptions):
   app.setErrorHandler((error, request, reply) => answerError(emit, error, request, reply));
   acceptJsonOnly(app);
   refuseUnknownPaths(app);
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     emit({
       name: 'http.answered',
       method: request.method,
@@ -70,6 +70,7 @@ export function createApp({ emit, bodyLimit = DEFAULT_BODY_LIMIT }: AppOptions):
       tookMs: reply.elapsedTime,
       requestId: request.id,
     });
+    done();
   });
   return app;
 }

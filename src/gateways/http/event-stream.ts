@@ -32,6 +32,8 @@ export class EventStreams {
   async serve(request: Request, reply: Reply, source: FrameSource): Promise<void> {
     reply.hijack();
     const { raw } = reply;
+    // It ends when the connection does, so nothing needs a length: a frame is one write instead of four.
+    raw.removeHeader('transfer-encoding');
     raw.writeHead(200, headersOf(request, reply));
     const close = () => source.close();
     raw.on('close', close);
