@@ -3,7 +3,7 @@ import { Refusal } from '../kit/refusal.ts';
 import { Client, findServer, Refused, Unreachable } from './cli/client.ts';
 import { type Command, parseArguments, UsageError } from './cli/command.ts';
 import { commands } from './cli/commands.ts';
-import { helpOf, overview, usage } from './cli/help.ts';
+import { helpOf, helpOfGroup, overview, usage } from './cli/help.ts';
 import { Output } from './cli/output.ts';
 import { version } from './version.ts';
 
@@ -17,8 +17,11 @@ await main(argv).catch((error: unknown) => {
 });
 
 async function main(given: readonly string[]): Promise<void> {
+  if (given[0] === 'help' && given.length > 1) return main([...given.slice(1), '--help']);
   if (given.length === 0 || ['help', '--help', '-h'].includes(given[0]!)) return console.log(overview(commands));
   if (['--version', '-v', 'version'].includes(given[0]!)) return console.log(version);
+  const group = groupOf(given);
+  if (group.length > 0 && (given[1] === '--help' || given[1] === '-h')) return console.log(helpOfGroup(group));
   const command = find(given);
   const rest = given.slice(command.words.split(' ').length);
   if (rest.includes('--help') || rest.includes('-h')) return console.log(helpOf(command));
@@ -29,9 +32,14 @@ async function main(given: readonly string[]): Promise<void> {
 function find(given: readonly string[]): Command {
   const command = commands.find(({ words }) => words.split(' ').every((word, i) => given[i] === word));
   if (command) return command;
-  const siblings = commands.filter(({ words }) => words.split(' ')[0] === given[0]);
+  const siblings = groupOf(given);
   if (siblings.length === 0) throw new UsageError(`There is no command "${given[0]}"; see: carillon --help`);
   throw new UsageError(`Say what to do: ${siblings.map(({ words }) => words).join(', ')}.`);
+}
+
+/** The commands of two words whose first word this is. */
+function groupOf([first]: readonly string[]): Command[] {
+  return commands.filter(({ words }) => words.startsWith(`${first} `));
 }
 
 async function run(command: Command, rest: readonly string[]): Promise<void> {

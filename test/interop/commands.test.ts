@@ -364,5 +364,11 @@ describe('the command line', () => {
     for (const { words } of commands) expect(overview).toContain(`  ${words} `);
     for (const words of ['start', 'send', 'dead-letter redrive', 'simulate'])
       expect(await done(...words.split(' '), '--help')).toMatch(/^usage: carillon /);
+    for (const group of [
+      ['queue', '--help'],
+      ['help', 'queue'],
+    ])
+      expect(await done(...group)).toMatch(/^usage: carillon queue <command>[^]*queue create {2}Make a queue/);
+    expect(await done('help', 'queue', 'create')).toMatch(/^usage: carillon queue create <queue>/);
   });
 });

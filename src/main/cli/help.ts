@@ -21,6 +21,18 @@ export function overview(commands: readonly Command[]): string {
   ].join('\n');
 }
 
+/** Of commands with the same first word. */
+export function helpOfGroup(commands: readonly Command[]): string {
+  const [word] = commands[0]!.words.split(' ');
+  const rows = commands.map(({ words, summary }) => [words, summary] as const);
+  return [
+    `usage: carillon ${word} <command> [arguments]`,
+    ...section('commands', rows),
+    '',
+    `carillon ${word} <command> --help says more.`,
+  ].join('\n');
+}
+
 export function helpOf(command: Command): string {
   if (command.raw) return ['usage: carillon start [flags]', '', settingsHelp()].join('\n');
   const args = (command.args ?? []).map(({ name, sentence }) => [`<${name}>`, sentence] as const);
