@@ -99,6 +99,14 @@ const OTHER_SECRET = statement(
   'select id from access_key where id = $1 and primary_hash <> $2',
 );
 
+/** The names of the preset keys that have another secret in the database. */
+export async function otherPresets(sql: Sql, presets: readonly PresetKey[]): Promise<string[]> {
+  const found = await Promise.all(
+    presets.map(({ name, secret }) => sql.query(OTHER_SECRET, [`key_preset_${name}`, hashSecret(secret)])),
+  );
+  return presets.flatMap(({ name }, index) => (found[index]!.length > 0 ? [name] : []));
+}
+
 /**
  * Brings the preset keys to what the settings say; those that the settings no longer name end. Returns the names of
  * those that had another secret until now.
@@ -106,11 +114,9 @@ const OTHER_SECRET = statement(
 export async function putPresets(sql: Sql, presets: readonly PresetKey[], now: Date): Promise<string[]> {
   const ids = presets.map((preset) => `key_preset_${preset.name}`);
   await sql.query('delete from access_key where preset and id <> all($1)', [ids]);
-  const replaced: string[] = [];
+  const replaced = await otherPresets(sql, presets);
   for (const [index, { name, secret, grants }] of presets.entries()) {
-    const hash = hashSecret(secret);
-    if ((await sql.query(OTHER_SECRET, [ids[index], hash])).length > 0) replaced.push(name);
-    await sql.query(PUT_PRESET, [ids[index], name, hash, JSON.stringify(grants), now]);
+    await sql.query(PUT_PRESET, [ids[index], name, hashSecret(secret), JSON.stringify(grants), now]);
   }
   return replaced;
 }

@@ -1,7 +1,7 @@
 // The wiring: every room built once, in the order in which they need each other, and stopped in the reverse order.
 import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { Access } from '../access/access.ts';
+import type { Access } from '../access/access.ts';
 import { conversationPolicy } from '../assistant/channel.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
 import type { AnswerKeys } from '../assistant/decisions/link.ts';
@@ -30,7 +30,7 @@ import { Refusal } from '../kit/refusal.ts';
 import { beginRun, endRun, type Run, takeBack } from '../kit/run.ts';
 import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
-import { isNodeBeside } from '../topics/owner/nodes.ts';
+import { startAccess } from './admin-key.ts';
 import { openDecisions } from './answers.ts';
 import { Assistant } from './assistant.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
@@ -59,12 +59,6 @@ type Wiring = {
 };
 
 type Rooms = Pick<CarillonServer, 'access' | 'url' | 'serviceBus' | 'hubConnectionString' | 'assistant'>;
-
-const ONE_KEY =
-  'Another node of this database had another admin key, which is refused from now on. Give all nodes the same CARILLON_ADMIN_KEY, CARILLON_SAS_KEY and CARILLON_LINK_KEY: a key that is not set is made anew for each data folder.';
-
-/** `remedy`: what to do, in words. */
-export type NodesSignal = { readonly name: 'server.admin-key-replaced'; readonly remedy: string };
 
 /** Its leases have to end first. */
 export type TakeBackSignal = { readonly name: 'server.take-back-failed'; readonly error: unknown };
@@ -161,15 +155,6 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
   return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
-}
-
-async function startAccess({ database, keys, signals }: Wiring): Promise<Access> {
-  const emit: Emit<NodesSignal> = signals.emit;
-  const presets = [{ name: 'admin', secret: keys.adminKey, grants: [{ right: 'manage', entity: '*' }] as const }];
-  const beside = await isNodeBeside(database, keys.nodeId);
-  const access = await Access.start({ database, presets });
-  if (beside && access.replaced.length > 0) emit({ name: 'server.admin-key-replaced', remedy: ONE_KEY });
-  return access;
 }
 
 /** What an earlier run of this node held when it died is due again. A long outbox takes a while: nobody waits for it. */

@@ -90,11 +90,19 @@ describe('a second node on the PostgreSQL of the first', () => {
     const other = { ...env, CARILLON_DATABASE_URL: url, CARILLON_ADMIN_KEY: 'another-admin-key-0123' };
     {
       await using three = await ServerProcess.start({ env: other });
-      expect(three.output).toMatch(
-        /"level":"error".*Give all nodes the same CARILLON_ADMIN_KEY.*server.admin-key-replaced/,
-      );
+      expect(three.output).toMatch(/"level":"error".*Give all nodes .*CARILLON_ADMIN_KEY.*server.admin-key-replaced/);
       expect((await one.fetch('GET', '/v1/topics')).status).toBe(401);
     }
+    // Nobody chose this one: it ends nothing, and the node does not start.
+    const made = {
+      ...{ PATH: process.env.PATH, CARILLON_PORT: '0', CARILLON_AMQP_PORT: '0', CARILLON_AMQP_HTTP_PORT: '0' },
+      ...{ ...env, CARILLON_DATABASE_URL: url, CARILLON_DATA_DIR: join(two.dataDir, 'made') },
+    };
+    const start = promisify(execFile)(process.execPath, ['src/main/cli.ts', 'start'], { env: made });
+    await expect(start).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/has another admin key\. Give all nodes .*CARILLON_ADMIN_KEY/),
+    });
     await two.end();
     await two.start(); // its key counts again
     expect(two.output).toContain('server.admin-key-replaced');
