@@ -5,14 +5,16 @@ import { createECDH, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { Agent } from 'node:https';
 import apn from '@parse/node-apn';
 import webpush from 'web-push';
+import { AimGroup, AimList } from '../../src/hub/aim-list.ts';
 import { ApnsDriver, type ApnsPlan } from '../../src/hub/drivers/apns.ts';
-import type { Driver, PushOutcome } from '../../src/hub/drivers/driver.ts';
+import type { Driver, PushList } from '../../src/hub/drivers/driver.ts';
 import { type FcmCredentials, FcmDriver } from '../../src/hub/drivers/fcm.ts';
 import { type WebPushAddress, WebPushDriver } from '../../src/hub/drivers/webpush.ts';
 import { WnsDriver } from '../../src/hub/drivers/wns.ts';
-import type { Target } from '../../src/hub/fan-out.ts';
+import { fanOut, outcomeCode } from '../../src/hub/fan-out.ts';
 import type { Http2Options, Transport } from '../../src/hub/http2/port.ts';
 import { nodeClient } from '../../src/hub/http2/reference.ts';
+import { type Target, Targets } from '../../src/hub/targets.ts';
 import { jsonTemplate, sentProperties } from '../../src/hub/template.ts';
 import { makeCertificate } from '../../src/kit/certificate.ts';
 import { FcmStandin } from '../../test/standins/fcm.ts';
@@ -35,47 +37,37 @@ export const apnsCredentials = {
 export const vapid = { ...webpush.generateVAPIDKeys(), subject: 'mailto:push@example.com' };
 const tokens = Array.from({ length: devices }, () => randomBytes(32).toString('hex'));
 
-/** Pushes through a driver as fast as it takes them. */
-async function fanOut<A, P>(
-  driver: Driver<A, P>,
-  plan: P,
-  address: (n: number) => A,
-  payload: (n: number) => string,
-  ms: number,
-): Promise<number> {
-  const outcomes = new Map<number, PushOutcome['kind']>();
+const perChunk = 500;
+
+/** Pushes through a driver as fast as it takes them, two chunks at a time as a broadcast does. */
+async function pushFor<P>(driver: Driver<P>, plan: P, chunkOf: MakeChunk, ms: number): Promise<number> {
   const end = performance.now() + ms;
-  const all = Promise.withResolvers<void>();
   let sent = 0;
-  let settled = 0;
   let delivered = 0;
-  let over = false;
-  const push = (n: number): boolean =>
-    driver.push(plan, {
-      address: address(n % devices),
-      payload: payload(n),
-      settle: (outcome) => {
-        outcomes.set(n % devices, outcome.kind);
-        if (outcome.kind === 'delivered') delivered += 1;
-        settled += 1;
-        if (over && settled === sent) all.resolve();
-      },
-    });
-  while (performance.now() < end) for (let i = 0; i < 50; i += 1) if (!push(sent++)) await driver.whenRoom();
-  over = true;
-  if (settled === sent) all.resolve();
-  await all.promise;
+  const pusher = async (): Promise<void> => {
+    while (performance.now() < end) {
+      const from = sent;
+      sent += perChunk;
+      const { codes } = await fanOut(driver, plan, chunkOf(from));
+      for (const code of codes) if (code === outcomeCode.delivered) delivered += 1;
+    }
+  };
+  await Promise.all([pusher(), pusher()]);
   return delivered;
 }
 
-function contestant<A, P>(
-  name: string,
-  driver: Driver<A, P>,
-  plan: P,
-  address: (n: number) => A,
-  payload: (n: number) => string,
-): Contestant {
-  return { name, run: (ms) => fanOut(driver, plan, address, payload, ms), stop: () => driver.close() };
+/** The pushes number `from` and following, `perChunk` of them. */
+type MakeChunk = (from: number) => PushList;
+
+function targetsOf(address: (n: number) => Target['address'], payload: (n: number) => string): MakeChunk {
+  return (from) => {
+    const numbers = Array.from({ length: perChunk }, (_, i) => from + i);
+    return new Targets(numbers.map((n) => ({ address: address(n % devices), payload: payload(n) })));
+  };
+}
+
+function contestant<P>(name: string, driver: Driver<P>, plan: P, chunkOf: MakeChunk): Contestant {
+  return { name, run: (ms) => pushFor(driver, plan, chunkOf, ms), stop: () => driver.close() };
 }
 
 const apnsTemplate = jsonTemplate(
@@ -88,7 +80,7 @@ const apnsTemplate = jsonTemplate(
 type Make = { readonly makeClient?: (options: Http2Options) => Transport };
 const onNode: Make = { makeClient: nodeClient };
 
-type ApnsBench = { readonly driver: ApnsDriver; readonly plan: ApnsPlan; target(n: number): Target<string> };
+type ApnsBench = { readonly driver: ApnsDriver; readonly plan: ApnsPlan; target(n: number): Target };
 
 export function apnsDriver(sink: Sink, more: Make = {}): ApnsBench {
   const endpoint = { host: '127.0.0.1', port: sink.port, ca: sink.ca };
@@ -101,20 +93,28 @@ export function apnsDriver(sink: Sink, more: Make = {}): ApnsBench {
     ...more,
   });
   const payload = (n: number): string => apnsTemplate.render(sentProperties({ order: n, notice: `ntc_${n}` }));
-  const target = (n: number): Target<string> => ({ address: tokens[n % devices]!, payload: payload(n) });
+  const target = (n: number): Target => ({ address: tokens[n % devices]!, payload: payload(n) });
   return { driver, plan: driver.plan({ urgency: 'high', ttlSeconds: 3600 }), target };
 }
 
+/** Each payload is written where a broadcast writes it. */
 export function apns(name: string, sink: Sink, more: Make = {}): Contestant {
-  const { driver, plan, target } = apnsDriver(sink, more);
-  return contestant(
-    name,
-    driver,
-    plan,
-    (n) => tokens[n]!,
-    (n) => target(n).payload,
-  );
+  const { driver, plan } = apnsDriver(sink, more);
+  const kind = { platform: 'apns', headers: {}, part: '' } as const;
+  const chunkOf = (from: number): PushList => {
+    const aims = new AimList();
+    for (let n = from; n < from + perChunk; n += 1) {
+      aims.aimAt(undefined, tokens[n % devices]!, tokens[n % devices]!);
+      const start = aims.bytes.length;
+      apnsTemplate.write(sentProperties({ order: n, notice: `ntc_${n}` }), aims.bytes);
+      aims.add(kind, apnsTemplate, start);
+    }
+    return new AimGroup(aims, kind, everyPlace);
+  };
+  return contestant(name, driver, plan, chunkOf);
 }
+
+const everyPlace = Array.from({ length: perChunk }, (_, n) => n);
 
 export const apnsOnNode = (name: string, sink: Sink): Contestant => apns(name, sink, onNode);
 
@@ -181,7 +181,12 @@ export async function fcm(name: string, sink: Sink, more: Make = {}): Promise<Co
         data: { notice: `ntc_${n}` },
       },
     });
-  const made = contestant(name, driver, driver.plan({ urgency: 'high' }), (n) => tokens[n]!, payload);
+  const made = contestant(
+    name,
+    driver,
+    driver.plan({ urgency: 'high' }),
+    targetsOf((n) => tokens[n]!, payload),
+  );
   return { ...made, stop: async () => void (await Promise.all([driver.close(), account.stop()])) };
 }
 
@@ -205,12 +210,12 @@ export function ownWebPush(name: string, sink: Sink, more: Make & { threads?: nu
   const addresses = subscriptions(sink.port);
   const connection = { maxConnections: 1 };
   const driver = new WebPushDriver({ credentials: vapid, allowPrivate: true, ca: sink.ca, connection, ...more });
+  const plan = driver.plan({ urgency: 'high', ttlSeconds: 3600 });
   return contestant(
     name,
     driver,
-    driver.plan({ urgency: 'high', ttlSeconds: 3600 }),
-    (n) => addresses[n]!,
-    browserPayload,
+    plan,
+    targetsOf((n) => addresses[n]!, browserPayload),
   );
 }
 
@@ -248,6 +253,7 @@ export async function wns(name: string, sink: Sink): Promise<Contestant> {
   const plan = driver.plan({ headers: { 'X-WNS-Type': 'wns/toast' } });
   const payload = (n: number): string =>
     `<toast><visual><binding template="ToastGeneric"><text>Order ${n}</text></binding></visual></toast>`;
-  const made = contestant(name, driver, plan, (n) => `https://127.0.0.1:${sink.port}/w/?token=${tokens[n]}`, payload);
+  const address = (n: number): string => `https://127.0.0.1:${sink.port}/w/?token=${tokens[n]}`;
+  const made = contestant(name, driver, plan, targetsOf(address, payload));
   return { ...made, stop: async () => void (await Promise.all([driver.close(), standin.stop()])) };
 }

@@ -3,6 +3,7 @@
 // Run: node bench/push/run.ts [rounds] [msPerRun]; about 40 seconds.
 
 import { fanOut } from '../../src/hub/fan-out.ts';
+import { Targets } from '../../src/hub/targets.ts';
 import {
   apns,
   apnsDriver,
@@ -49,13 +50,13 @@ const groups: readonly (readonly Contestant[])[] = [
 /** Milliseconds from handing an urgent push over, in the middle of a broadcast, to its outcome. */
 async function overtaking(sink: Sink): Promise<readonly number[]> {
   const { driver, plan, target } = apnsDriver(sink);
-  const chunk = Array.from({ length: 20_000 }, (_, n) => target(n));
+  const chunk = new Targets(Array.from({ length: 20_000 }, (_, n) => target(n)));
   const took: number[] = [];
   for (let round = 0; round < 5; round += 1) {
     const broadcast = fanOut(driver, plan, chunk);
     await new Promise((resolve) => setTimeout(resolve, 30));
     const began = performance.now();
-    await fanOut(driver, plan, [target(1)], { urgent: true });
+    await fanOut(driver, plan, new Targets([target(1)]), { urgent: true });
     took.push(performance.now() - began);
     await broadcast;
   }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type Aim, type AimDevice, Aimer, aimDeviceOf, aimsAt, type Message } from './aims.ts';
+import { AimList } from './aim-list.ts';
+import { type AimDevice, Aimer, aimDeviceOf, aimsAt, type Message } from './aims.ts';
 import { parseInstallation } from './installation.ts';
 
 const message: Message = { kind: 'template', properties: { title: 'Hello', end: '2026-11-22T10:00:00Z' } };
@@ -43,13 +44,13 @@ test('an expiry is of Apple alone', () => {
 test('devices of two platforms that share templates each get the headers of their own', () => {
   const shared = { ...apple, expiry: '$(end)' };
   const aimer = new Aimer(message, undefined);
-  const aims: Aim[] = [];
+  const aims = new AimList();
   const { templates } = deviceOf('apns', shared).places[0]!;
   for (const platform of ['fcmv1', 'apns']) {
     const device = deviceOf(platform, shared);
     aimer.take({ ...device, places: [{ ...device.places[0]!, templates }] }, aims);
   }
-  expect(aims.map(({ headers }) => headers)).toEqual([{}, { 'apns-expiration': '1795341600' }]);
+  expect(aims.all().map(({ headers }) => headers)).toEqual([{}, { 'apns-expiration': '1795341600' }]);
 });
 
 test('of two sends that end at different times each has its own', () => {

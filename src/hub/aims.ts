@@ -2,6 +2,7 @@
 // template. Pure, but for the memory of templates that were read before. A broadcast comes through here for every device,
 // so what is the same for all of them (the send's properties put into the template, its headers) is made once.
 
+import { type Aim, type AimKind, AimList, type Headers } from './aim-list.ts';
 import { type Device, handleOf } from './devices.ts';
 import type { Platform } from './drivers/driver.ts';
 import {
@@ -15,27 +16,20 @@ import {
 } from './installation.ts';
 import { pushPlatform } from './lanes.ts';
 import { windowsType } from './message.ts';
+import type { PushPage } from './push-page.ts';
+import { RowProperties } from './short-rows.ts';
 import { canonicalTag, matchesTags, type TagExpression } from './tags.ts';
 import { sentProperties, type Template, textTemplate, withVariables } from './template.ts';
 import type { Properties } from './template-expression.ts';
 
-export type Message =
-  | { readonly kind: 'native'; readonly platform: Platform; readonly body: string; readonly headers: Headers }
-  | { readonly kind: 'template'; readonly properties: Readonly<Record<string, unknown>> };
-type Headers = Readonly<Record<string, string>>;
-export type Templates = Readonly<Record<string, InstallationTemplate>>;
-
-export type Aim = {
+type Native = {
+  readonly kind: 'native';
   readonly platform: Platform;
-  readonly address: PushChannel;
-  readonly handle: string;
-  readonly payload: string;
+  readonly body: string;
   readonly headers: Headers;
-  /** Undefined for an address that no device of ours is known by. */
-  readonly deviceId: string | undefined;
-  /** Which of several pushes to the device: empty, or the name of the template, with that of the tile before it. */
-  readonly part: string;
 };
+export type Message = Native | { readonly kind: 'template'; readonly properties: Readonly<Record<string, unknown>> };
+export type Templates = Readonly<Record<string, InstallationTemplate>>;
 
 /** Where a device, or one of its tiles, can be pushed to. */
 export type Place = {
@@ -74,9 +68,9 @@ export function aimDeviceOf({ id, kind, installation }: Pick<Device, 'id' | 'kin
 
 /** One send's pushes to a single device. For many devices keep an Aimer. */
 export function aimsAt(message: Message, expression: TagExpression | undefined, device: AimDevice): Aim[] {
-  const aims: Aim[] = [];
+  const aims = new AimList();
   new Aimer(message, expression).take(device, aims);
-  return aims;
+  return aims.all();
 }
 
 /** Straight to addresses, whether they are known or not. */
@@ -89,12 +83,18 @@ export function directAims(message: Message, addresses: readonly Aim['address'][
   });
 }
 
+type AimedPlace = Pick<Place, 'tile' | 'templates' | 'tags'> & { readonly platform: InstallationPlatform };
+
 /** A template with the properties of one send in it. */
-type Filled = Compiled & {
+type Filled = {
   readonly name: string;
-  readonly tags: readonly string[];
+  readonly template: Template;
   /** The payload, where it looks at nothing of the device. */
   readonly payload: string | undefined;
+  readonly headers: CompiledHeaders;
+  readonly tags: readonly string[];
+  /** Of its pushes to the device itself, where their headers are the same for all. */
+  readonly kind: AimKind | undefined;
 };
 
 export class Aimer {
@@ -104,6 +104,8 @@ export class Aimer {
   readonly #filled = new Map<Template, Pick<Filled, 'template' | 'payload'>>();
   /** By the templates of devices that share them; on each platform they mean something else. */
   readonly #sets = new Map<InstallationPlatform, WeakMap<Templates, readonly Filled[]>>();
+  /** The last one of a native send. */
+  #native: AimKind | undefined;
 
   constructor(message: Message, expression: TagExpression | undefined) {
     this.#message = message;
@@ -111,43 +113,67 @@ export class Aimer {
     this.#sent = sentProperties(message.kind === 'template' ? message.properties : {});
   }
 
+  /** Adds the pushes to the devices in the rows `from` to `to` of a page. */
+  takeRows(page: PushPage, from: number, to: number, aims: AimList): void {
+    const { rows } = page;
+    const properties = new RowProperties(this.#sent, rows);
+    for (let row = from; row < to; row += 1) {
+      const templates = rows.isPlain(row) ? page.templatesOf(rows.appAt(row)) : undefined;
+      if (templates === undefined) {
+        const device = page.deviceAt(row);
+        if (device !== undefined) this.take(device, aims);
+        continue;
+      }
+      const { platform } = rows.apps[rows.appAt(row)]!;
+      if (!this.#reaches(platform, page.kindAt(row), templates)) continue;
+      properties.moveTo(row);
+      aims.aimAtBytes(rows.bytes, rows.idStart(row), rows.idEnd(row), rows.addressStart(row), rows.addressEnd(row));
+      this.#takePlace({ platform, tile: '', templates, tags: page.tagsAt(row) }, properties, aims);
+    }
+  }
+
   /** Adds the pushes to `device` to `aims`. */
-  take(device: AimDevice, aims: Aim[]): void {
-    const platform = pushPlatform(device.platform);
+  take({ id, kind, platform, variables, places }: AimDevice, aims: AimList): void {
+    const properties = withVariables(this.#sent, variables);
+    for (const { tile, address, handle, templates, tags } of places) {
+      if (!this.#reaches(platform, kind, templates)) continue;
+      aims.aimAt(id, handle, address);
+      this.#takePlace({ platform, tile, templates, tags }, properties, aims);
+    }
+  }
+
+  #reaches(platform: InstallationPlatform, kind: AimDevice['kind'], templates: Templates): boolean {
     const message = this.#message;
-    if (platform === undefined || (message.kind === 'native' && message.platform !== platform)) return;
-    for (const place of device.places) {
-      if (message.kind === 'template') this.#takeTemplates(device, platform, place, aims);
-      // A registration with a template is for template sends only.
-      else if (device.kind === 'installation' || Object.keys(place.templates).length === 0) {
-        if (!this.#means(place.tags)) continue;
-        const { address, handle, tile: part } = place;
-        const { body: payload, headers } = message;
-        aims.push({ platform, address, handle, payload, headers, deviceId: device.id, part });
+    if (message.kind === 'template') return pushPlatform(platform) !== undefined;
+    // A registration with a template is for template sends only.
+    return message.platform === platform && (kind === 'installation' || Object.keys(templates).length === 0);
+  }
+
+  /** The pushes to what `aims` are aimed at. */
+  #takePlace(place: AimedPlace, properties: Properties, aims: AimList): void {
+    const message = this.#message;
+    if (message.kind === 'template') this.#takeTemplates(place, properties, aims);
+    else if (this.#means(place.tags)) aims.addText(this.#kindOfNative(message, place.tile), message, message.body);
+  }
+
+  #takeTemplates({ platform, tile, templates, tags }: AimedPlace, properties: Properties, aims: AimList): void {
+    for (const filled of this.#filledOf(platform, templates)) {
+      const { template, payload, tags: own } = filled;
+      if (this.#expression !== undefined && !this.#means(own.length === 0 ? tags : [...tags, ...own])) continue;
+      if (tile === '' && filled.kind !== undefined && payload === undefined) {
+        const start = aims.bytes.length;
+        template.write(properties, aims.bytes);
+        aims.add(filled.kind, template, start);
+      } else {
+        const text = payload ?? template.render(properties);
+        aims.addText(kindOf(platform, tile, filled, text, properties), template, text);
       }
     }
   }
 
-  #takeTemplates(device: AimDevice, platform: Platform, place: Place, aims: Aim[]): void {
-    const { address, handle, tile, tags } = place;
-    let properties: Properties | undefined;
-    for (const { name, template, payload: fixed, headers, tags: own } of this.#filledOf(
-      device.platform,
-      place.templates,
-    )) {
-      if (this.#expression !== undefined && !this.#means(own.length === 0 ? tags : [...tags, ...own])) continue;
-      properties ??= withVariables(this.#sent, device.variables);
-      const payload = fixed ?? template.render(properties);
-      aims.push({
-        platform,
-        address,
-        handle,
-        payload,
-        headers: headersOf(platform, payload, headers, properties),
-        deviceId: device.id,
-        part: tile === '' ? name : `${tile}/${name}`,
-      });
-    }
+  #kindOfNative({ platform, headers }: Native, tile: string): AimKind {
+    if (this.#native?.part !== tile) this.#native = { platform, headers, part: tile };
+    return this.#native;
   }
 
   #means(tags: readonly string[]): boolean {
@@ -162,24 +188,34 @@ export class Aimer {
     }
     let filled = sets.get(templates);
     if (filled === undefined) {
-      filled = Object.entries(templates).map(([name, each]) => {
-        const { template, headers } = compiled(platform, each);
-        return { name, headers, tags: each.tags.map(canonicalTag), ...this.#fill(template) };
-      });
+      filled = Object.entries(templates).map(([name, each]) => this.#fill(platform, name, each));
       sets.set(templates, filled);
     }
     return filled;
   }
 
-  #fill(template: Template): Pick<Filled, 'template' | 'payload'> {
-    let filled = this.#filled.get(template);
-    if (filled === undefined) {
+  #fill(platform: InstallationPlatform, name: string, given: InstallationTemplate): Filled {
+    const { template, headers } = compiled(platform, given);
+    const content = this.#contentOf(template);
+    const ownHeaders = headers.map(([header, value]) => [header, value.fill(this.#sent)] as const);
+    const isSteady = platform !== 'wns' && ownHeaders.every(([, value]) => value.names.size === 0);
+    const to = pushPlatform(platform);
+    const kind =
+      isSteady && to !== undefined
+        ? { platform: to, headers: headersOf(to, '', ownHeaders, this.#sent), part: name }
+        : undefined;
+    return { name, headers: ownHeaders, tags: given.tags.map(canonicalTag), kind, ...content };
+  }
+
+  #contentOf(template: Template): Pick<Filled, 'template' | 'payload'> {
+    let content = this.#filled.get(template);
+    if (content === undefined) {
       const own = template.fill(this.#sent);
-      filled = { template: own, payload: own.names.size === 0 ? own.render(this.#sent) : undefined };
+      content = { template: own, payload: own.names.size === 0 ? own.render(this.#sent) : undefined };
       if (this.#filled.size >= mostRead) this.#filled.clear();
-      this.#filled.set(template, filled);
+      this.#filled.set(template, content);
     }
-    return filled;
+    return content;
   }
 }
 
@@ -221,6 +257,20 @@ function appleHeaders({ headers, expiry }: InstallationTemplate): Headers {
     ...(expiry === undefined ? {} : { 'apns-expiration': expiry }),
     ...Object.fromEntries(Object.entries(headers).filter(([name]) => !isVendors(name))),
   };
+}
+
+function kindOf(
+  platform: InstallationPlatform,
+  tile: string,
+  { name, headers, kind }: Filled,
+  payload: string,
+  properties: Properties,
+): AimKind {
+  if (tile === '' && kind !== undefined) return kind;
+  const part = tile === '' ? name : `${tile}/${name}`;
+  // Who comes here can be pushed to.
+  const to = pushPlatform(platform)!;
+  return { platform: to, headers: kind?.headers ?? headersOf(to, payload, headers, properties), part };
 }
 
 const noHeaders: Headers = {};

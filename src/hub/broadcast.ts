@@ -4,7 +4,7 @@
 import { Refusal } from '../kit/refusal.ts';
 import type { ApnsDriver } from './drivers/apns.ts';
 import { type ApnsChannels, ChannelError } from './drivers/apns-channels.ts';
-import { type PushOptions, type PushOutcome, platformHeaders } from './drivers/driver.ts';
+import { type PushOptions, platformHeaders } from './drivers/driver.ts';
 import type { HubLanes } from './lanes.ts';
 import { checkJsonObject } from './message.ts';
 import { type OutcomeName, outcomeName } from './outcome-name.ts';
@@ -35,8 +35,7 @@ export function broadcastLane(driver: ApnsDriver, channels: ApnsChannels): Broad
       checkJsonObject(payload);
       const headers = { ...always, ...Object.fromEntries(platformHeaders(options)) };
       const plan = driver.plan({ ...options, headers });
-      const address = checkChannel(channel);
-      const outcome = await new Promise<PushOutcome>((settle) => driver.broadcast(plan, { address, payload, settle }));
+      const outcome = await driver.broadcast(plan, checkChannel(channel), payload);
       if (outcome.kind === 'refused' && unknownChannel.has(outcome.cause)) throw absent();
       return outcomeName('apns', outcome);
     },

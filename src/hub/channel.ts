@@ -13,6 +13,7 @@ import { confidential, type NoticeContent, payloads } from './drivers/payloads.t
 import { type ChunkOutcome, outcomeCode } from './fan-out.ts';
 import { type HubLanes, pushPlatform, pushPlatforms } from './lanes.ts';
 import { outcomeName } from './outcome-name.ts';
+import { Targets } from './targets.ts';
 
 export type MobileDeps = {
   readonly database: Database;
@@ -117,7 +118,7 @@ async function pushGroup(
     collapseId: notice.id,
   }));
   const options = { urgency: notice.urgency, headers: rendered[0]!.headers };
-  const chunk = await lane.send(targets, options, { urgent: notice.urgency === 'high' });
+  const chunk = await lane.send(new Targets(targets), options, { urgent: notice.urgency === 'high' });
   await pruneDevices(database, deadOf(group, chunk), now);
   const exceptions = new Map(chunk.exceptions.map(({ index, outcome }) => [index, outcome]));
   group.forEach(({ delivery }, i) => {

@@ -1,9 +1,8 @@
 // From slices that were pushed to the chunk of them that is written down.
 
-import { crc32 } from 'node:zlib';
-import type { Aim } from './aims.ts';
+import type { AimList } from './aim-list.ts';
 import { outcomeCode } from './fan-out.ts';
-import type { FailureRow } from './legs.ts';
+import type { FailureRow, SettledChunk } from './legs.ts';
 import type { Failed, PushedChunk } from './push.ts';
 import type { Slice } from './slices.ts';
 
@@ -24,68 +23,61 @@ export function takeDone(running: Running[]): Done[] {
   return done;
 }
 
-/** Slices that are settled together, as the one chunk that is written down. */
-export function together(done: readonly Done[]): Slice & { readonly pushed: PushedChunk } {
+/** What is written down of slices that are settled together. */
+export type Chunk = Pick<SettledChunk, 'reached' | 'walked' | 'codes' | 'devices' | 'failures'> & {
+  readonly down: PushedChunk['down'];
+};
+
+/** `base`: of a send to addresses, how many came before the chunk. */
+export function together(done: readonly Done[], now: Date, base: number | undefined): Chunk {
   const { reached, walked } = done.at(-1)!.slice;
-  if (done.length === 1) return { ...done[0]!.slice, pushed: done[0]!.result };
-  const aims = done.flatMap(({ slice }) => slice.aims);
-  const failed: Failed[] = [];
+  const codes = Buffer.concat(done.map(({ result }) => result.codes));
+  const devices = Buffer.allocUnsafe(codes.length * 4);
+  const failures = new Failures(now, base);
   let before = 0;
   for (const { slice, result } of done) {
-    for (const each of result.failed) failed.push({ ...each, index: each.index + before });
+    for (let i = 0; i < slice.aims.length; i += 1) devices.writeUInt32BE(slice.aims.mark(i), (before + i) * 4);
+    failures.add(slice.aims, result, before);
     before += slice.aims.length;
   }
   const down = done.find(({ result }) => result.down)?.result.down;
-  return {
-    aims,
-    reached,
-    walked,
-    pushed: { codes: Buffer.concat(done.map(({ result }) => result.codes)), failed, down },
-  };
+  return { reached, walked, codes, devices, failures: failures.rows, down };
 }
 
-/** What is kept of each push that failed. `base`: of a send to addresses, how many came before the chunk. */
-export function failuresOf(
-  aims: readonly Aim[],
-  { codes, failed }: PushedChunk,
-  now: Date,
-  base: number | undefined,
-): FailureRow[] {
-  let refused = 0;
-  const rows: FailureRow[] = [];
-  for (const failure of failed) {
-    const { index, outcome, cause, retryInMs } = failure;
-    const { platform, deviceId, part } = aims[index]!;
-    if (retryInMs === undefined && codes[index] !== outcomeCode.gone && ++refused > refusedPerChunk) continue;
-    rows.push({
-      place: index,
-      platform,
-      deviceId,
-      part: base === undefined ? part : String(base + index),
-      outcome,
-      cause,
-      dueAt: dueAtOf(failure, 1, now),
-    });
+/** What is kept of the pushes that failed. */
+class Failures {
+  readonly rows: FailureRow[] = [];
+  readonly #now: Date;
+  readonly #base: number | undefined;
+  #refused = 0;
+
+  constructor(now: Date, base: number | undefined) {
+    this.#now = now;
+    this.#base = base;
   }
-  return rows;
+
+  /** Of a slice that stands behind `before` others in its chunk. */
+  add(aims: AimList, { codes, failed }: PushedChunk, before: number): void {
+    for (const failure of failed) {
+      const { index, outcome, cause, retryInMs } = failure;
+      if (retryInMs === undefined && codes[index] !== outcomeCode.gone && ++this.#refused > refusedPerChunk) continue;
+      const { platform, part } = aims.kindAt(index);
+      const place = before + index;
+      this.rows.push({
+        place,
+        platform,
+        deviceId: aims.deviceId(index),
+        part: this.#base === undefined ? part : String(this.#base + place),
+        outcome,
+        cause,
+        dueAt: dueAtOf(failure, 1, this.#now),
+      });
+    }
+  }
 }
 
 /** When it is tried again, after so many tries; undefined when it is not. */
 export function dueAtOf({ retryInMs, innocent }: Failed, tries: number, now: Date): Date | undefined {
   if (retryInMs === undefined) return undefined;
   return new Date(now.getTime() + retryInMs * (innocent ? 1 : 2 ** (tries - 1)));
-}
-
-/** Four bytes per push that tell its device, if one asks for it. */
-export function deviceMark(id: string): number {
-  return crc32(id);
-}
-
-/** One after the other, as settleChunk takes them. */
-export function marksOf(aims: readonly Aim[]): Buffer {
-  const marks = Buffer.allocUnsafe(aims.length * 4);
-  aims.forEach(({ deviceId, handle }, i) => {
-    marks.writeUInt32BE(deviceMark(deviceId ?? handle), i * 4);
-  });
-  return marks;
 }

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ApnsStandin } from '../../test/standins/apns.ts';
 import { makeCertificate } from '../kit/certificate.ts';
 import { ApnsDriver } from './drivers/apns.ts';
-import { fanOut, outcomeCode, type Target } from './fan-out.ts';
+import { fanOut, outcomeCode } from './fan-out.ts';
+import { Targets } from './targets.ts';
 
 const certificate = makeCertificate();
 const payload = JSON.stringify({ aps: { alert: 'Hello' } });
@@ -28,11 +29,12 @@ afterEach(async () => {
   await apns.stop();
 });
 
-function targets(count: number, prefix: (i: number) => string = () => 'cafe'): Target<string>[] {
-  return Array.from({ length: count }, (_, i) => ({
+function targets(count: number, prefix: (i: number) => string = () => 'cafe'): Targets {
+  const targets = Array.from({ length: count }, (_, i) => ({
     address: (prefix(i) + i.toString(16).padStart(8, '0')).padEnd(64, '0'),
     payload,
   }));
+  return new Targets(targets);
 }
 
 test('every device of a chunk has its byte, and the dead and refused are named', async () => {

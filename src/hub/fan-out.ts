@@ -2,17 +2,10 @@
 // that change something (a dead device, a refusal) come as a short list beside it. When the lane goes down the rest of the chunk is left
 // alone: those devices keep their turn.
 
-import type { Driver, Push, PushOutcome } from './drivers/driver.ts';
+import type { Driver, Pushes, PushList, PushOutcome } from './drivers/driver.ts';
 
 /** The byte per device. `waiting` (0) has not been pushed. `skipped`: the same address was in the chunk before. */
 export const outcomeCode = { waiting: 0, delivered: 1, retry: 2, gone: 3, refused: 4, skipped: 5 } as const;
-
-export type Target<Address> = {
-  readonly address: Address;
-  readonly payload: string;
-  readonly id?: string | undefined;
-  readonly collapseId?: string | undefined;
-};
 
 export type ChunkOutcome = {
   /** One outcomeCode per target, in their order. */
@@ -31,76 +24,47 @@ export type FanOutOptions = {
 };
 
 /** Resolves when every push that left has its outcome. Several chunks may run at once: that keeps the connection busy between them. */
-export function fanOut<Address, Plan>(
-  driver: Driver<Address, Plan>,
+export async function fanOut<Plan>(
+  driver: Driver<Plan>,
   plan: Plan,
-  targets: readonly Target<Address>[],
-  options?: FanOutOptions,
+  list: PushList,
+  { urgent = false, signal }: FanOutOptions = {},
 ): Promise<ChunkOutcome> {
-  return fanOutTo(driver, plan, targets, (address) => address, options);
-}
-
-/** As fanOut, for targets that hold their address in another form. */
-export async function fanOutTo<Given, Address, Plan>(
-  driver: Driver<Address, Plan>,
-  plan: Plan,
-  targets: readonly Target<Given>[],
-  addressOf: (given: Given) => Address,
-  options: FanOutOptions = {},
-): Promise<ChunkOutcome> {
-  const chunk = new Chunk(targets.length);
-  const urgent = options.urgent ?? false;
-  for (let index = 0; index < targets.length && !options.signal?.aborted && chunk.down === undefined; index += 1) {
-    const target = targets[index]!;
+  const chunk = new Chunk(list, urgent);
+  const outlet = driver.open(plan, chunk);
+  for (let index = 0; index < list.length && !signal?.aborted && chunk.down === undefined; index += 1) {
     chunk.running += 1;
-    const push = new ChunkPush(chunk, index, addressOf(target.address), target, urgent);
-    if (!driver.push(plan, push)) await driver.whenRoom();
+    if (!outlet.push(index)) await driver.whenRoom();
   }
   await chunk.settled();
   return chunk;
 }
 
-class ChunkPush<Address> implements Push<Address> {
-  readonly address: Address;
-  readonly payload: string;
-  readonly id: string | undefined;
-  readonly collapseId: string | undefined;
+class Chunk implements Pushes, ChunkOutcome {
+  readonly list: PushList;
   readonly urgent: boolean;
-  readonly #chunk: Chunk;
-  readonly #index: number;
-
-  constructor(chunk: Chunk, index: number, address: Address, target: Target<unknown>, urgent: boolean) {
-    this.#chunk = chunk;
-    this.#index = index;
-    this.address = address;
-    this.payload = target.payload;
-    this.id = target.id;
-    this.collapseId = target.collapseId;
-    this.urgent = urgent;
-  }
-
-  settle(outcome: PushOutcome): void {
-    this.#chunk.settle(this.#index, outcome);
-  }
-}
-
-class Chunk implements ChunkOutcome {
   readonly codes: Uint8Array;
   readonly exceptions: { readonly index: number; readonly outcome: PushOutcome }[] = [];
   down: ChunkOutcome['down'];
   running = 0;
   #done: (() => void) | undefined;
 
-  constructor(size: number) {
-    this.codes = new Uint8Array(size);
+  constructor(list: PushList, urgent: boolean) {
+    this.list = list;
+    this.urgent = urgent;
+    this.codes = new Uint8Array(list.length);
+  }
+
+  delivered(index: number): void {
+    this.codes[index] = outcomeCode.delivered;
+    this.#ended();
   }
 
   settle(index: number, outcome: PushOutcome): void {
     if (outcome.kind === 'down') this.down ??= outcome;
     else this.codes[index] = outcomeCode[outcome.kind];
     if (outcome.kind !== 'delivered' && outcome.kind !== 'down') this.exceptions.push({ index, outcome });
-    this.running -= 1;
-    if (this.running === 0) this.#done?.();
+    this.#ended();
   }
 
   settled(): Promise<void> {
@@ -108,5 +72,10 @@ class Chunk implements ChunkOutcome {
     return new Promise((resolve) => {
       this.#done = resolve;
     });
+  }
+
+  #ended(): void {
+    this.running -= 1;
+    if (this.running === 0) this.#done?.();
   }
 }

@@ -9,23 +9,19 @@ import { Refusal } from '../kit/refusal.ts';
 import { type BroadcastLane, broadcastLane } from './broadcast.ts';
 import { ApnsDriver } from './drivers/apns.ts';
 import { ApnsChannels } from './drivers/apns-channels.ts';
-import type { Driver, LaneState, Platform, PushOptions, PushSignal } from './drivers/driver.ts';
+import type { Driver, LaneState, Platform, PushList, PushOptions, PushSignal } from './drivers/driver.ts';
 import { FcmDriver } from './drivers/fcm.ts';
 import { WebPushDriver } from './drivers/webpush.ts';
 import { WnsDriver } from './drivers/wns.ts';
-import { type ChunkOutcome, type FanOutOptions, fanOutTo, type Target } from './fan-out.ts';
+import { type ChunkOutcome, type FanOutOptions, fanOut } from './fan-out.ts';
 import { findHub, type HubCredentials } from './hubs.ts';
-import type { InstallationPlatform, PushChannel } from './installation.ts';
+import type { InstallationPlatform } from './installation.ts';
 import { type PushedSignal, pushedOf } from './pushed.ts';
 
 export type Lane = {
   readonly platform: Platform;
   /** Resolves when each push that left has its outcome. Throws Refusal('bad_request') for options that no device could take. */
-  send(
-    targets: readonly Target<PushChannel>[],
-    options: PushOptions,
-    fanOutOptions?: FanOutOptions,
-  ): Promise<ChunkOutcome>;
+  send(list: PushList, options: PushOptions, fanOutOptions?: FanOutOptions): Promise<ChunkOutcome>;
   /** Throws Refusal('bad_request') for options that no device could take. */
   check(options: PushOptions): void;
   /** Apple's alone. */
@@ -182,38 +178,29 @@ function lanesOf(
   );
   const emit = (signal: PushSignal) => tell({ ...signal, hub });
   const lanes: Lane[] = [];
-  const laneFor = <Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address) =>
-    laneOf(driver, addressOf, (pushed) => tell(pushedOf(hub, driver.platform, pushed)));
-  const add = <Address, Plan>(driver: Driver<Address, Plan>, addressOf: (channel: PushChannel) => Address) =>
-    lanes.push(laneFor(driver, addressOf));
+  const laneFor = <Plan>(driver: Driver<Plan>) =>
+    laneOf(driver, (pushed) => tell(pushedOf(hub, driver.platform, pushed)));
   if (apns) {
     const { environment, endpoint } = apns;
     const driver = new ApnsDriver({ credentials: apns, environment, endpoint, emit });
     const channels = new ApnsChannels({ credentials: apns, environment, endpoint });
-    lanes.push(withBroadcast(laneFor(driver, addressText), broadcastLane(driver, channels)));
+    lanes.push(withBroadcast(laneFor(driver), broadcastLane(driver, channels)));
   }
-  if (fcmv1) add(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit }), addressText);
-  if (wns) add(new WnsDriver({ ...wns, credentials: wns, emit }), addressText);
+  if (fcmv1) lanes.push(laneFor(new FcmDriver({ credentials: fcmv1, endpoint: fcmv1.endpoint, emit })));
+  if (wns) lanes.push(laneFor(new WnsDriver({ ...wns, credentials: wns, emit })));
   if (browser) {
     const { allowPrivate, ca, origins } = browser;
-    // A device on this platform has the three parts: parseInstallation saw to it.
-    add(
-      new WebPushDriver({ credentials: browser, allowPrivate, ca, origins, threads: sealingThreads, emit }),
-      subscriptionOf,
-    );
+    const options = { credentials: browser, allowPrivate, ca, origins, threads: sealingThreads, emit };
+    lanes.push(laneFor(new WebPushDriver(options)));
   }
   return new Map(lanes.map((lane) => [lane.platform, lane]));
 }
 
-function laneOf<Address, Plan>(
-  driver: Driver<Address, Plan>,
-  addressOf: (channel: PushChannel) => Address,
-  tell: (pushed: ChunkOutcome) => void,
-): Lane {
+function laneOf<Plan>(driver: Driver<Plan>, tell: (pushed: ChunkOutcome) => void): Lane {
   return {
     platform: driver.platform,
-    send: async (targets, options, fanOutOptions) => {
-      const pushed = await fanOutTo(driver, driver.plan(options), targets, addressOf, fanOutOptions);
+    send: async (list, options, fanOutOptions) => {
+      const pushed = await fanOut(driver, driver.plan(options), list, fanOutOptions);
       tell(pushed);
       return pushed;
     },
@@ -226,12 +213,4 @@ function laneOf<Address, Plan>(
 function withBroadcast(lane: Lane, broadcast: BroadcastLane): Lane {
   const close = async () => void (await Promise.all([lane.close(), broadcast.close()]));
   return { ...lane, broadcast, close };
-}
-
-function addressText(channel: PushChannel): string {
-  return typeof channel === 'string' ? channel : channel.endpoint;
-}
-
-function subscriptionOf(channel: PushChannel): Exclude<PushChannel, string> {
-  return typeof channel === 'string' ? { endpoint: channel, p256dh: '', auth: '' } : channel;
 }

@@ -4,11 +4,11 @@
 // is on the line while another is being written down. What may be tried again is written down with the chunk and tried
 // between later ones, so that a device in trouble holds up nobody.
 
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as immediate, setTimeout as pause } from 'node:timers/promises';
 import { sqlState } from '../kit/database.ts';
-import { type Aim, Aimer, aimsAt, directAims } from './aims.ts';
-import { type Done, dueAtOf, failuresOf, marksOf, type Running, takeDone, together } from './chunk.ts';
-import type { Platform } from './drivers/driver.ts';
+import { type Aim, AimList } from './aim-list.ts';
+import { Aimer, aimsAt, directAims } from './aims.ts';
+import { type Done, dueAtOf, type Running, takeDone, together } from './chunk.ts';
 import { outcomeCode } from './fan-out.ts';
 import { type Lanes, pushPlatforms } from './lanes.ts';
 import {
@@ -28,12 +28,13 @@ import {
   splitLeg,
 } from './legs.ts';
 import { type PushDeps, type PushedChunk, pushChunk } from './push.ts';
-import { findPushDevices, type Lookup, type PushPage, planLookup, readPushPage } from './push-page.ts';
+import { findPushDevices, type Lookup, PushPage, planLookup, readPushPage } from './push-page.ts';
 import { addCount, type OutcomeCounts } from './sends.ts';
-import { addressSlices, deviceSlices, pageSize, type Slice, sliceSize } from './slices.ts';
+import { addressSlices, deviceSlices, firstPageSize, type Slice, sliceSize } from './slices.ts';
 import { noTagLimits, parseTagExpression, type TagExpression } from './tags.ts';
 
-const slicesUnderWay = pageSize / sliceSize;
+const mostUnderWay = 1_000;
+const slicesUnderWay = mostUnderWay / sliceSize;
 const mostTries = 5;
 /** So long a run waits for its own next try; for longer it gives the leg back. */
 const shortWaitMs = 3_000;
@@ -56,6 +57,8 @@ export class LegRun {
   /** Known once the first page has been read. */
   #lookup: Lookup | undefined;
   #chunks: number;
+  /** Of slices that are through. */
+  readonly #spare: AimList[] = [];
   #reached: string;
   #walked: boolean;
   #retryAt: Date | undefined;
@@ -139,22 +142,28 @@ export class LegRun {
     if (first === 'split') return false;
     const slices = this.#slicesOf(first);
     const running: Running[] = [];
+    let settling: Promise<boolean> | undefined;
     try {
       for (let begun = 0, more = true; ; ) {
-        while (more && running.length < slicesUnderWay) {
+        const done = takeDone(running);
+        settling = done.length === 0 ? undefined : this.#settle(done);
+        // Whoever waits for it may fail first. It leaves before the next slice takes this thread for itself.
+        settling?.catch(() => {});
+        if (settling) await immediate();
+        while (more && running.length + done.length < slicesUnderWay) {
           if (begun >= slicesUnderWay && !this.#mayWalk()) break;
           const next = await slices.next();
           if (!next.done) running.push(this.#begin(next.value));
           begun += 1;
           more = next.done === false && !next.value.walked;
         }
+        if (settling !== undefined && !(await settling)) return false;
         if (running.length === 0) break;
-        await running[0]!.pushed;
-        if (!(await this.#settle(takeDone(running)))) return false;
+        if (settling === undefined) await running[0]!.pushed;
       }
     } finally {
       // However this ends, nothing may be on its way when the leg changes hands.
-      await Promise.allSettled(running.map(({ pushed }) => pushed));
+      await Promise.allSettled([settling, ...running.map(({ pushed }) => pushed)]);
     }
     if (this.#walked || this.#downUntil !== undefined || this.#options.mayGoOn()) return true;
     return this.#giveBack(this.#deps.now());
@@ -182,7 +191,7 @@ export class LegRun {
   /** The first page of all platforms tells whether there are so many devices that each platform should go its own pace. */
   async #first(): Promise<PushPage | 'split'> {
     const { database, now } = this.#deps;
-    const page = await this.#durably(() => this.#readPage(this.#reached, pageSize));
+    const page = await this.#durably(() => this.#readPage(this.#reached, firstPageSize));
     if (this.#leg.platform !== '*' || page.walked) return page;
     await splitLeg(database, this.#leg, pushPlatforms, now());
     return 'split';
@@ -193,7 +202,7 @@ export class LegRun {
     if (job.to !== undefined) return addressSlices(job.message, job.to, Number(this.#reached));
     const aimer = new Aimer(job.message, this.#expression);
     const read = (after: string, limit: number) => this.#durably(() => this.#readPage(after, limit));
-    return deviceSlices(aimer, read, first);
+    return deviceSlices(aimer, read, first, this.#spare);
   }
 
   async #readPage(after: string, limit: number): Promise<PushPage> {
@@ -205,7 +214,7 @@ export class LegRun {
     return readPushPage(database, selection, { after, limit, lookup: this.#lookup }, now());
   }
 
-  async #push(aims: readonly Aim[]): Promise<PushedChunk> {
+  async #push(aims: AimList): Promise<PushedChunk> {
     this.#lanes ??= await this.#deps.lanes.of(this.#leg.hub);
     return pushChunk(this.#deps, this.#leg.hub, aims, { signal: this.#options.signal, collapseId: this.#leg.send });
   }
@@ -214,25 +223,17 @@ export class LegRun {
   async #settle(done: readonly Done[]): Promise<boolean> {
     const now = this.#deps.now();
     const { job } = this.#leg;
-    const { aims, pushed, reached, walked } = together(done);
-    const failures = failuresOf(aims, pushed, now, job.to && Number(this.#reached));
-    this.#count(aims, pushed);
-    const settled = {
-      chunk: this.#chunks,
-      reached,
-      walked,
-      outcomes: this.#outcomes,
-      codes: pushed.codes,
-      devices: marksOf(aims),
-      failures,
-    };
+    const { down, ...chunk } = together(done, now, job.to && Number(this.#reached));
+    for (const { slice, result } of done) this.#count(slice.aims, result);
+    const settled = { ...chunk, chunk: this.#chunks, outcomes: this.#outcomes };
+    for (const { dueAt } of chunk.failures) this.#due(dueAt);
+    if (down) this.#downUntil = new Date(now.getTime() + down.waitMs);
     const kept = await this.#durably(() => settleChunk(this.#deps.database, this.#leg, settled, now));
     if (!kept) this.#lost = true;
+    this.#spare.push(...done.map(({ slice }) => slice.aims));
     this.#chunks += 1;
-    this.#reached = reached;
-    this.#walked = walked;
-    for (const { dueAt } of failures) this.#due(dueAt);
-    if (pushed.down) this.#downUntil = new Date(now.getTime() + pushed.down.waitMs);
+    this.#reached = chunk.reached;
+    this.#walked = chunk.walked;
     return kept;
   }
 
@@ -240,15 +241,14 @@ export class LegRun {
     if (at !== undefined && (this.#retryAt === undefined || at < this.#retryAt)) this.#retryAt = at;
   }
 
-  #count(aims: readonly Aim[], { codes, failed }: PushedChunk): void {
-    const delivered = new Map<Platform, number>();
-    aims.forEach(({ platform }, i) => {
-      if (codes[i] === outcomeCode.delivered) delivered.set(platform, (delivered.get(platform) ?? 0) + 1);
-      else if (codes[i] === outcomeCode.skipped) addCount(this.#outcomes, platform, 'Skipped');
-    });
-    for (const [platform, count] of delivered) addCount(this.#outcomes, platform, 'Success', count);
+  #count(aims: AimList, { codes, failed }: PushedChunk): void {
+    const delivered = aims.kinds.map(() => 0);
+    for (let i = 0; i < codes.length; i += 1)
+      if (codes[i] === outcomeCode.delivered) delivered[aims.placeOfKind(i)]! += 1;
+      else if (codes[i] === outcomeCode.skipped) addCount(this.#outcomes, aims.kindAt(i).platform, 'Skipped');
+    for (const [i, { platform }] of aims.kinds.entries()) addCount(this.#outcomes, platform, 'Success', delivered[i]);
     for (const { index, outcome, retryInMs } of failed)
-      if (retryInMs === undefined) addCount(this.#outcomes, aims[index]!.platform, outcome);
+      if (retryInMs === undefined) addCount(this.#outcomes, aims.kindAt(index).platform, outcome);
   }
 
   /** Tries what is due again. */
@@ -257,7 +257,7 @@ export class LegRun {
     const due = await this.#durably(() => findDueFailures(database, this.#leg, now(), retriesAtOnce));
     if (due.length > 0) {
       const found = await this.#durably(() => this.#aimsOf(due));
-      const pushed = await this.#push(found.aims);
+      const pushed = await this.#push(AimList.of(found.aims));
       const news = this.#judgeRetries(due, found, pushed);
       const kept = await this.#durably(() => settleRetried(database, this.#leg, this.#outcomes, news, now()));
       if (!kept) this.#lost = true;
@@ -326,4 +326,4 @@ export class LegRun {
   }
 }
 
-const noPage: PushPage = { devices: [], numbers: [], last: '', walked: true, bytes: 0 };
+const noPage = PushPage.empty('', true);

@@ -7,7 +7,7 @@ const gone = (cause: string): PushOutcome => ({ kind: 'gone', cause });
 const refused = (cause: string): PushOutcome => ({ kind: 'refused', cause });
 
 test.each<[Platform, PushOutcome, string]>([
-  ['apns', { kind: 'delivered', providerId: undefined }, 'Success'],
+  ['apns', { kind: 'delivered' }, 'Success'],
   ['apns', gone('Unregistered'), 'ExpiredChannel'],
   ['apns', gone('BadDeviceToken'), 'BadChannel'],
   ['apns', gone('DeviceTokenNotForTopic'), 'WrongToken'],

@@ -3,9 +3,10 @@
 
 import { type Sql, statement } from '../kit/database.ts';
 import { type AimDevice, aimDeviceOf, type Templates } from './aims.ts';
-import { type DeviceRow, handleOf } from './devices.ts';
+import { type DeviceKind, type DeviceRow, handleOf } from './devices.ts';
 import type { Installation, InstallationPlatform, PushChannel } from './installation.ts';
 import { pushPlatforms } from './lanes.ts';
+import { ShortRows } from './short-rows.ts';
 import { anchorTags, type TagExpression } from './tags.ts';
 
 export type PushSelection = {
@@ -16,17 +17,92 @@ export type PushSelection = {
   readonly expression?: TagExpression | undefined;
 };
 
-export type PushPage = {
-  readonly devices: readonly AimDevice[];
-  /** The number of each device, as text. */
-  readonly numbers: readonly string[];
+/** Devices of a page, as the database wrote them. */
+export class PushPage {
+  readonly rows: ShortRows;
   /** The number after which the next page begins. */
   readonly last: string;
   /** There are no more. */
   readonly walked: boolean;
   /** What it held in the database, about. */
   readonly bytes: number;
-};
+  readonly #kinds: string;
+  readonly #numbers: string;
+  readonly #tags: readonly string[] | undefined;
+  readonly #templates: ReadonlyMap<string, Templates>;
+  /** Those whose templates were changed after they were read. */
+  readonly #changed: ReadonlyMap<string, AimDevice>;
+
+  constructor(
+    rows: ShortRows,
+    { pushes, kinds, numbers, tags }: PageRow,
+    { templates, changed }: Known,
+    { last, walked }: { readonly last: string; readonly walked: boolean },
+  ) {
+    this.rows = rows;
+    this.bytes = pushes?.length ?? 0;
+    this.#kinds = kinds;
+    this.#numbers = numbers;
+    this.#tags = tags?.split(' ');
+    this.#templates = templates;
+    this.#changed = changed;
+    this.last = last;
+    this.walked = walked;
+  }
+
+  static empty(last: string, walked: boolean): PushPage {
+    const none: PageRow = { pushes: '', kinds: '', numbers: '' };
+    return new PushPage(new ShortRows('', 0), none, nothingKnown, { last, walked });
+  }
+
+  get length(): number {
+    return this.rows.length;
+  }
+
+  kindAt(row: number): DeviceKind {
+    return this.#kinds[row] === 'r' ? 'registration' : 'installation';
+  }
+
+  /** Of the app at this place among those of the rows; undefined: they are not known. */
+  templatesOf(app: number): Templates | undefined {
+    return this.#templates.get(this.rows.apps[app]!.key);
+  }
+
+  /** Canonical, where the page was read with them. */
+  tagsAt(row: number): readonly string[] {
+    return this.#tags === undefined ? noTags : this.#tags[row]!.split(',');
+  }
+
+  /** The numbers of the devices at these rows, which are in order. */
+  numbersAt(rows: readonly number[]): string[] {
+    let at = 0;
+    let row = 0;
+    return rows.map((wanted) => {
+      for (; row < wanted; row += 1) at = this.#numbers.indexOf(',', at) + 1;
+      const end = this.#numbers.indexOf(',', at);
+      return this.#numbers.slice(at, end < 0 ? undefined : end);
+    });
+  }
+
+  /** All of a device that matters here; undefined when it was unregistered while the page was read. */
+  deviceAt(row: number): AimDevice | undefined {
+    const kind = this.kindAt(row);
+    // Written by the database from installations alone.
+    const entry = JSON.parse(this.rows.text(row)) as Short | Installation;
+    if (!isShort(entry)) return aimDeviceOf({ id: entry.installationId, kind, installation: entry });
+    const [id, platform, address, key, variables] = entry;
+    const templates = this.#templates.get(key);
+    if (templates === undefined) return this.#changed.get(id);
+    const place = { tile: '', address, handle: handleOf({ pushChannel: address }), templates, tags: this.tagsAt(row) };
+    return { id, kind, platform, variables: variables ?? {}, places: [place] };
+  }
+
+  devices(): AimDevice[] {
+    return Array.from({ length: this.length }, (_, row) => this.deviceAt(row) ?? []).flat();
+  }
+}
+
+const noTags: readonly string[] = [];
 
 /** How pages are found. `window`: devices of so many numbers are looked at for one page; undefined: of all. */
 export type Lookup = { readonly byTags: boolean; readonly window: number | undefined; readonly highest: number };
@@ -119,7 +195,7 @@ export async function readPushPage(
     const end =
       lookup.window === undefined || from + lookup.window >= lookup.highest ? undefined : from + lookup.window;
     const page = await readWindow(sql, selection, { from, end, limit, byTags: lookup.byTags }, now);
-    if (page.devices.length > 0 || page.walked) return page;
+    if (page.length > 0 || page.walked) return page;
     from = Number(page.last);
   }
 }
@@ -138,12 +214,12 @@ async function readWindow(
     values,
   );
   const through = String(end ?? from);
-  if (row === undefined || row.pushes === null)
-    return { devices: [], numbers: [], last: through, walked: end === undefined, bytes: 0 };
-  const found = await devicesOf(sql, hub, row, now);
+  if (row === undefined || row.pushes === null) return PushPage.empty(through, end === undefined);
+  const rows = new ShortRows(row.pushes, row.kinds.length);
+  const known = await learn(sql, hub, rows, now);
   const full = row.kinds.length === limit;
   const last = full || end === undefined ? row.numbers.slice(row.numbers.lastIndexOf(',') + 1) : through;
-  return { ...found, last, walked: !full && end === undefined, bytes: row.pushes.length };
+  return new PushPage(rows, row, known, { last, walked: !full && end === undefined });
 }
 
 /** As the function device_push of the database makes it. */
@@ -159,50 +235,27 @@ type Short = readonly [
 const known = new Map<string, Templates>();
 const mostKnown = 5_000;
 
-/** Devices with their numbers. Who was unregistered while this reads is left out. */
-async function devicesOf(
-  sql: Sql,
-  hub: string,
-  { pushes, kinds, numbers, tags }: PageRow,
-  now: Date,
-): Promise<Pick<PushPage, 'devices' | 'numbers'>> {
-  // Written by the database from installations alone.
-  const entries = JSON.parse(`[${pushes}]`) as (Short | Installation)[];
-  const shorts = entries.filter(isShort);
-  const templates = await templatesOf(sql, hub, shorts);
+type Known = {
+  readonly templates: ReadonlyMap<string, Templates>;
+  readonly changed: ReadonlyMap<string, AimDevice>;
+};
+const nothingKnown: Known = { templates: new Map(), changed: new Map() };
+
+/** What the rows do not say of their devices. */
+async function learn(sql: Sql, hub: string, rows: ShortRows, now: Date): Promise<Known> {
+  const templates = await templatesOf(sql, hub, rows);
+  if (rows.apps.every(({ key }) => templates.has(key))) return { templates, changed: nothingKnown.changed };
   // They were changed between the two reads, so that nobody knows their templates yet.
-  const unknown = shorts.filter(([, , , key]) => !templates.has(key)).map(([id]) => id);
-  const changed = await findPushDevices(sql, hub, unknown, now);
-  const numberList = numbers.split(',');
-  const tagLists = tags?.split(' ');
-  const found = { devices: [] as AimDevice[], numbers: [] as string[] };
-  for (let i = 0; i < entries.length; i += 1) {
-    const entry = entries[i]!;
-    const kind = kinds[i] === 'r' ? 'registration' : 'installation';
-    const device = isShort(entry)
-      ? (deviceOfShort(entry, kind, templates.get(entry[3]), tagLists?.[i]) ?? changed.get(entry[0]))
-      : aimDeviceOf({ id: entry.installationId, kind, installation: entry });
-    if (device === undefined) continue;
-    found.devices.push(device);
-    found.numbers.push(numberList[i]!);
-  }
-  return found;
+  const unknown = Array.from({ length: rows.length }, (_, row) => row).filter((row) => {
+    const app = rows.apps[rows.appAt(row)];
+    return app !== undefined && !templates.has(app.key);
+  });
+  const ids = unknown.map((row) => rows.idAt(row));
+  return { templates, changed: await findPushDevices(sql, hub, ids, now) };
 }
 
 function isShort(entry: Short | Installation): entry is Short {
   return Array.isArray(entry);
-}
-
-function deviceOfShort(
-  [id, platform, address, , variables]: Short,
-  kind: AimDevice['kind'],
-  templates: Templates | undefined,
-  tags: string | undefined,
-): AimDevice | undefined {
-  if (templates === undefined) return undefined;
-  const handle = handleOf({ pushChannel: address });
-  const place = { tile: '', address, handle, templates, tags: tags === undefined ? [] : tags.split(',') };
-  return { id, kind, platform, variables: variables ?? {}, places: [place] };
 }
 
 const definitions = statement(
@@ -214,19 +267,19 @@ const definitions = statement(
  * Templates by their keys, those that are new from one device of each. What a page needs is its own: other sends may forget
  * what is remembered while it is put together.
  */
-async function templatesOf(sql: Sql, hub: string, shorts: readonly Short[]): Promise<ReadonlyMap<string, Templates>> {
+async function templatesOf(sql: Sql, hub: string, rows: ShortRows): Promise<ReadonlyMap<string, Templates>> {
   const found = new Map<string, Templates>();
   const unknown = new Map<string, string>();
-  for (const [id, , , key] of shorts) {
+  for (const { key, row } of rows.apps) {
     const templates = known.get(key);
-    if (templates === undefined) unknown.set(key, id);
+    if (templates === undefined) unknown.set(key, rows.idAt(row));
     else found.set(key, templates);
   }
   if (unknown.size === 0) return found;
   type DefinitionRow = { readonly key: string | null; readonly definition: string };
-  const rows = await sql.query<DefinitionRow>(definitions, [hub, [...unknown.values()]]);
+  const read = await sql.query<DefinitionRow>(definitions, [hub, [...unknown.values()]]);
   if (known.size > mostKnown) known.clear();
-  for (const { key, definition } of rows) {
+  for (const { key, definition } of read) {
     if (key === null) continue;
     const { templates } = JSON.parse(definition) as Installation;
     known.set(key, templates);

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Database, sqlState } from '../kit/database.ts';
 import { Refusal } from '../kit/refusal.ts';
-import type { Aim } from './aims.ts';
+import { type Aim, AimGroup, AimList } from './aim-list.ts';
 import { type DeadDevice, pruneDevices } from './dead-devices.ts';
 import type { Platform, PushOutcome } from './drivers/driver.ts';
 import { type ChunkOutcome, outcomeCode } from './fan-out.ts';
@@ -53,12 +53,7 @@ export async function pushAims(
   let left = aims.map((_, index) => index);
   for (let tries = 1; left.length > 0; tries += 1) {
     const current = left;
-    const { codes, failed } = await pushChunk(
-      deps,
-      hub,
-      current.map((index) => aims[index]!),
-      options,
-    );
+    const { codes, failed } = await pushChunk(deps, hub, AimList.of(current.map((index) => aims[index]!)), options);
     current.forEach((index, i) => {
       outcomes[index] = codes[i] === outcomeCode.skipped ? 'Skipped' : 'Success';
     });
@@ -76,7 +71,7 @@ export async function pushAims(
 export async function pushChunk(
   deps: PushDeps,
   hub: string,
-  aims: readonly Aim[],
+  aims: AimList,
   options: PushOptions = {},
 ): Promise<PushedChunk> {
   const lanes = await deps.lanes.of(hub);
@@ -84,7 +79,7 @@ export async function pushChunk(
   const groups = groupsOf(aims, gathered.codes);
   await Promise.all(
     groups.map(async (group) => {
-      const lane = lanes.get(group.platform);
+      const lane = lanes.get(group.kind.platform);
       if (lane === undefined) gathered.refuseAll(group, 'InvalidCredentials', 'no_credentials');
       else gathered.take(group, lane.platform, await pushGroup(lane, group, options), options);
     }),
@@ -96,53 +91,46 @@ export async function pushChunk(
   return gathered;
 }
 
-/** Aims that share a plan of the driver, and where they stand in the chunk. */
-type Group = {
-  readonly platform: Platform;
-  readonly headers: Aim['headers'];
-  readonly part: string;
-  readonly aims: Aim[];
-  readonly places: number[];
-};
+/** Marks what is skipped in `codes` and groups the rest by what shares a plan of the driver. */
+function groupsOf(aims: AimList, codes: Uint8Array): AimGroup[] {
+  const places: number[][] = aims.kinds.map(() => []);
+  const seen = new Seen(aims);
+  for (let index = 0; index < aims.length; index += 1)
+    if (seen.has(index)) codes[index] = outcomeCode.skipped;
+    else places[aims.placeOfKind(index)]!.push(index);
+  return aims.kinds.map((kind, i) => new AimGroup(aims, kind, places[i]!)).filter(({ length }) => length > 0);
+}
 
-/** Marks what is skipped in `codes` and groups the rest. */
-function groupsOf(aims: readonly Aim[], codes: Uint8Array): Group[] {
-  const groups: Group[] = [];
-  const seen = new Map<string, string>();
-  /** Addresses that come with several payloads: templates of one device, mostly. */
-  const more = new Map<string, Set<string>>();
-  let group: Group | undefined;
-  for (let place = 0; place < aims.length; place += 1) {
-    const aim = aims[place]!;
-    const payload = seen.get(aim.handle);
-    if (payload === undefined) seen.set(aim.handle, aim.payload);
-    else if (payload === aim.payload || more.get(aim.handle)?.has(aim.payload)) {
-      codes[place] = outcomeCode.skipped;
-      continue;
-    } else more.set(aim.handle, (more.get(aim.handle) ?? new Set()).add(aim.payload));
-    if (group === undefined || !fits(group, aim)) group = groups.find((each) => fits(each, aim));
-    if (group === undefined) {
-      group = { platform: aim.platform, headers: aim.headers, part: aim.part, aims: [], places: [] };
-      groups.push(group);
-    }
-    group.aims.push(aim);
-    group.places.push(place);
+/** Which address gets which payload already: a table with open addressing, for it is asked about every device. */
+class Seen {
+  readonly #aims: AimList;
+  /** An index of an aim, counted from 1; 0: free. */
+  readonly #table: Uint32Array;
+
+  constructor(aims: AimList) {
+    this.#aims = aims;
+    this.#table = new Uint32Array(2 ** Math.ceil(Math.log2(aims.length * 2 + 1)));
   }
-  return groups;
+
+  /** Also remembers it. */
+  has(index: number): boolean {
+    const mask = this.#table.length - 1;
+    for (let at = this.#aims.hash(index) & mask; ; at = (at + 1) & mask) {
+      const other = this.#table[at]!;
+      if (other === 0) {
+        this.#table[at] = index + 1;
+        return false;
+      }
+      if (this.#aims.isSame(index, other - 1)) return true;
+    }
+  }
 }
 
-function fits(group: Group, { platform, headers, part }: Aim): boolean {
-  return group.platform === platform && group.headers === headers && group.part === part;
-}
-
-function pushGroup(
-  lane: Lane,
-  { aims, headers, part }: Group,
-  options: PushOptions,
-): Promise<ChunkOutcome | PushOutcome> {
+function pushGroup(lane: Lane, group: AimGroup, options: PushOptions): Promise<ChunkOutcome | PushOutcome> {
+  const { headers, part } = group.kind;
   const { collapseId, signal } = options;
   const id = collapseId === undefined || part === '' ? collapseId : `${collapseId}.${part}`;
-  return lane.send(aims, { headers, collapseId: id }, signal ? { signal } : {}).catch(refusedAll);
+  return lane.send(group, { headers, collapseId: id }, signal ? { signal } : {}).catch(refusedAll);
 }
 
 /** Options that no device can take, such as a Windows push without its type. */
@@ -155,15 +143,20 @@ class Gathered implements PushedChunk {
   readonly codes: Uint8Array;
   readonly failed: Failed[] = [];
   down: PushedChunk['down'];
-  readonly #aims: readonly Aim[];
-  readonly #dead: { readonly aim: Aim; readonly since: Date | undefined; readonly cause: OutcomeName }[] = [];
+  readonly #aims: AimList;
+  readonly #dead: {
+    readonly id: string;
+    readonly handle: string;
+    readonly since: Date | undefined;
+    readonly cause: OutcomeName;
+  }[] = [];
 
-  constructor(aims: readonly Aim[]) {
+  constructor(aims: AimList) {
     this.#aims = aims;
     this.codes = new Uint8Array(aims.length);
   }
 
-  take(group: Group, platform: Platform, result: ChunkOutcome | PushOutcome, options: PushOptions): void {
+  take(group: AimGroup, platform: Platform, result: ChunkOutcome | PushOutcome, options: PushOptions): void {
     if ('kind' in result) {
       this.refuseAll(group, outcomeName(platform, result), 'cause' in result ? result.cause : '');
       return;
@@ -179,7 +172,7 @@ class Gathered implements PushedChunk {
     if (down) this.down ??= { cause: down.cause, alarm: down.alarm, waitMs: down.retryAfterMs ?? downPauseMs };
   }
 
-  refuseAll({ places }: Group, outcome: OutcomeName, cause: string): void {
+  refuseAll({ places }: AimGroup, outcome: OutcomeName, cause: string): void {
     for (const index of places) {
       this.codes[index] = outcomeCode.refused;
       this.failed.push({ index, outcome, cause, retryInMs: undefined, innocent: false });
@@ -187,14 +180,19 @@ class Gathered implements PushedChunk {
   }
 
   deadOf(hub: string): DeadDevice[] {
-    return this.#dead.map(({ aim, ...rest }) => ({ hub, id: aim.deviceId!, handle: aim.handle, ...rest }));
+    return this.#dead.map((dead) => ({ hub, ...dead }));
   }
 
   #fail(index: number, platform: Platform, outcome: PushOutcome, options: PushOptions): void {
     if (outcome.kind === 'delivered') return;
-    const aim = this.#aims[index]!;
-    if (outcome.kind === 'gone' && aim.deviceId !== undefined)
-      this.#dead.push({ aim, since: outcome.since, cause: outcomeName(platform, outcome) });
+    const id = outcome.kind === 'gone' ? this.#aims.deviceId(index) : undefined;
+    if (outcome.kind === 'gone' && id !== undefined)
+      this.#dead.push({
+        id,
+        handle: this.#aims.handle(index),
+        since: outcome.since,
+        cause: outcomeName(platform, outcome),
+      });
     const retryInMs = retryIn(outcome, options.collapseId !== undefined);
     if (retryInMs !== undefined) this.codes[index] = outcomeCode.retry;
     const innocent = outcome.kind === 'down';

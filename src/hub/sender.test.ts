@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ApnsStandin } from '../../test/standins/apns.ts';
 import { useDatabase } from '../../test/support/database.ts';
@@ -5,7 +6,6 @@ import { eventually } from '../../test/support/eventually.ts';
 import { addManyDevices } from '../../test/support/many-devices.ts';
 import { makeCertificate } from '../kit/certificate.ts';
 import { sealingKey } from '../kit/sealing.ts';
-import { deviceMark } from './chunk.ts';
 import { putDevice } from './devices.ts';
 import { ensureHub, type HubCredentials } from './hubs.ts';
 import { parseInstallation } from './installation.ts';
@@ -161,7 +161,7 @@ test('a template send to more than a chunk goes in legs, and its chunks tell wha
   const ids = await db.database.query<{ id: string }>(
     "select id from device where hub = 'legs' and platform = 'apns' order by number",
   );
-  expect(ids.map((_, i) => marks.readUInt32BE(i * 4))).toEqual(ids.map((each) => deviceMark(each.id)));
+  expect(ids.map((_, i) => marks.readUInt32BE(i * 4))).toEqual(ids.map((each) => crc32(each.id)));
   const [shown] = apns.pushes.items.slice(-1);
   expect(shown!.headers['apns-collapse-id']).toContain(id);
 });

@@ -1,59 +1,59 @@
-// What a leg pushes, in slices: devices page by page, or a list of addresses. The next page is being read and rendered
-// while the slices of this one are on their way; nothing else is held, however many devices there are.
+// What a leg pushes, in slices: devices page by page, or a list of addresses. The next page is being read while the slices
+// of this one are rendered and go out; nothing else is held, however many devices there are.
 
-import { type Aim, type Aimer, directAims, type Message } from './aims.ts';
+import { type Aim, AimList } from './aim-list.ts';
+import { type Aimer, directAims, type Message } from './aims.ts';
 import type { PushPage } from './push-page.ts';
 
-/** Devices that are read at once. */
-export const pageSize = 1_000;
+/** Devices that are read at first. A send to no more of them goes to all platforms in one leg. */
+export const firstPageSize = 1_000;
+/** Devices that are read at once after that. */
+const pageSize = 4_000;
 /** Devices that are pushed together. */
 export const sliceSize = 500;
 /** A page is cut down when devices are large: memory is bounded by bytes, not by their number. */
 const mostPageBytes = 2_000_000;
 
 export type Slice = {
-  readonly aims: readonly Aim[];
+  readonly aims: AimList;
   /** The number of its last device; of a list of addresses, how many there are up to its end. */
   readonly reached: string;
   /** It is the last one. */
   readonly walked: boolean;
 };
 
-/** `first` is the page to begin with, of at most `pageSize` devices. */
+/** `first` is the page to begin with, of at most `firstPageSize` devices. Whoever is through with a slice may put its aims to `spare`. */
 export async function* deviceSlices(
   aimer: Aimer,
   readPage: (after: string, limit: number) => Promise<PushPage>,
   first: PushPage,
+  spare: AimList[],
 ): AsyncGenerator<Slice> {
-  let limit = pageSize;
-  const slicesOf = (page: PushPage): Slice[] => {
-    limit = Math.floor((page.devices.length * mostPageBytes) / Math.max(page.bytes, 1));
-    limit = Math.max(1, Math.min(pageSize, limit));
-    return slicesOfPage(aimer, page);
-  };
-  for (let slices = slicesOf(first); ; ) {
-    const { reached, walked } = slices.at(-1)!;
-    const next = walked ? undefined : readPage(reached, limit).then(slicesOf);
+  for (let page = first; ; ) {
+    const next = page.walked ? undefined : readPage(page.last, limitAfter(page));
     // Whoever stops early must not leave a rejection behind.
     next?.catch(() => {});
-    yield* slices;
+    yield* slicesOfPage(aimer, page, spare);
     if (next === undefined) return;
-    slices = await next;
+    page = await next;
   }
 }
 
-function slicesOfPage(aimer: Aimer, { devices, numbers, last, walked }: PushPage): Slice[] {
-  const slices: Slice[] = [];
-  let at = 0;
-  do {
-    const end = Math.min(at + sliceSize, devices.length);
-    const aims: Aim[] = [];
-    for (let i = at; i < end; i += 1) aimer.take(devices[i]!, aims);
-    const over = end === devices.length;
-    slices.push({ aims, reached: over ? last : numbers[end - 1]!, walked: over && walked });
-    at = end;
-  } while (at < devices.length);
-  return slices;
+function limitAfter({ length, bytes }: PushPage): number {
+  return Math.max(1, Math.min(pageSize, Math.floor((length * mostPageBytes) / Math.max(bytes, 1))));
+}
+
+function* slicesOfPage(aimer: Aimer, page: PushPage, spare: AimList[]): Generator<Slice> {
+  const ends: number[] = [];
+  for (let end = sliceSize; end < page.length; end += sliceSize) ends.push(end);
+  const numbers = page.numbersAt(ends.map((end) => end - 1));
+  for (const [i, end] of [...ends, page.length].entries()) {
+    const aims = spare.pop() ?? new AimList();
+    aims.clear();
+    aimer.takeRows(page, i * sliceSize, end, aims);
+    const over = end === page.length;
+    yield { aims, reached: over ? page.last : numbers[i]!, walked: over && page.walked };
+  }
 }
 
 /** A list of addresses, from the place `from` on. */
@@ -65,7 +65,7 @@ export async function* addressSlices(
   for (let at = from; ; at += sliceSize) {
     const addresses = to.slice(at, at + sliceSize);
     const walked = at + sliceSize >= to.length;
-    yield { aims: directAims(message, addresses), reached: String(at + addresses.length), walked };
+    yield { aims: AimList.of(directAims(message, addresses)), reached: String(at + addresses.length), walked };
     if (walked) return;
   }
 }

@@ -11,12 +11,17 @@
 // Property names compare without regard to case; an absent property is empty. The form with a default stands in the SDKs' validator only.
 
 import { Refusal } from '../kit/refusal.ts';
+import type { Bytes } from './bytes.ts';
 
 /** Asked for names in lower case. */
-export type Properties = { get(name: string): string | undefined };
+export type Properties = {
+  get(name: string): string | undefined;
+  /** Appends the property as it stands inside a JSON text. False: whoever wants it has to get it. */
+  copy?(name: string, out: Bytes): boolean;
+};
 
-export type Expression =
-  | { readonly kind: 'text'; readonly text: string }
+/** One property, and what is done with it. */
+export type Form =
   | {
       readonly kind: 'property';
       readonly name: string;
@@ -24,8 +29,9 @@ export type Expression =
       readonly dots: boolean;
       readonly absent: string;
     }
-  | { readonly kind: 'uri' | 'number'; readonly name: string }
-  | { readonly kind: 'join'; readonly parts: readonly Expression[] };
+  | { readonly kind: 'uri' | 'number'; readonly name: string };
+type Text = { readonly kind: 'text'; readonly text: string };
+export type Expression = Text | Form | { readonly kind: 'join'; readonly parts: readonly (Text | Form)[] };
 
 const name = '[A-Za-z0-9_]{1,120}';
 const forms = {
@@ -47,44 +53,16 @@ export function parseValue(text: string, where: string): Expression {
   return expression;
 }
 
-/** The text of the expression for these properties. */
-export function evaluate(expression: Expression, properties: Properties): string {
-  switch (expression.kind) {
-    case 'text':
-      return expression.text;
-    case 'property':
-      return clip(properties.get(expression.name) ?? expression.absent, expression.most, expression.dots);
-    case 'uri':
-      return encodeUri(properties.get(expression.name) ?? '');
-    case 'number':
-      return properties.get(expression.name) ?? '';
-    case 'join':
-      return joinedText(expression.parts, properties);
-  }
+/** The text of the form for these properties. */
+export function evaluate(form: Form, properties: Properties): string {
+  const text = properties.get(form.name);
+  if (form.kind === 'property') return clip(text ?? form.absent, form.most, form.dots);
+  return form.kind === 'uri' ? encodeUri(text ?? '') : (text ?? '');
 }
 
-function joinedText(parts: readonly Expression[], properties: Properties): string {
-  let out = '';
-  for (const part of parts) out += evaluate(part, properties);
-  return out;
-}
-
-/** The expression for which some properties are settled: their text stands in it, what differs is left. */
-export function fillExpression(expression: Expression, settled: ReadonlyMap<string, string>): Expression {
-  if (expression.kind === 'text') return expression;
-  if (expression.kind === 'join') return { kind: 'join', parts: joinTexts(expression.parts, settled) };
-  return settled.has(expression.name) ? { kind: 'text', text: evaluate(expression, settled) } : expression;
-}
-
-function joinTexts(parts: readonly Expression[], settled: ReadonlyMap<string, string>): readonly Expression[] {
-  const joined: Expression[] = [];
-  for (const part of parts.map((each) => fillExpression(each, settled))) {
-    const last = joined.at(-1);
-    if (part.kind === 'text' && last?.kind === 'text')
-      joined[joined.length - 1] = { kind: 'text', text: last.text + part.text };
-    else joined.push(part);
-  }
-  return joined;
+/** Whether it is the property as it is. */
+export function isWhole(form: Form): boolean {
+  return form.kind === 'property' && form.most === undefined;
 }
 
 /** Whether the text may stand in JSON as a number. */
@@ -92,15 +70,9 @@ export function isJsonNumber(text: string): boolean {
   return jsonNumber.test(text);
 }
 
-/** Every property that the expression looks at, in lower case. */
-export function namesIn(expression: Expression): readonly string[] {
-  if (expression.kind === 'text') return [];
-  return expression.kind === 'join' ? expression.parts.flatMap(namesIn) : [expression.name];
-}
-
 type Scanner = { readonly text: string; at: number; readonly where: string };
 
-function parseForm(scanner: Scanner): Expression | undefined {
+function parseForm(scanner: Scanner): Form | undefined {
   const property = take(scanner, forms.property);
   if (property !== undefined) {
     const [, found, most, absent] = property;
@@ -123,7 +95,7 @@ function parseForm(scanner: Scanner): Expression | undefined {
 }
 
 function parseJoin(scanner: Scanner): Expression {
-  const parts: Expression[] = [];
+  const parts: (Text | Form)[] = [];
   do {
     scanner.at += 1;
     take(scanner, forms.space);
@@ -135,7 +107,7 @@ function parseJoin(scanner: Scanner): Expression {
   return { kind: 'join', parts };
 }
 
-function parsePart(scanner: Scanner): Expression {
+function parsePart(scanner: Scanner): Text | Form {
   const quoted = take(scanner, forms.quoted);
   if (quoted !== undefined)
     return { kind: 'text', text: quoted[1]?.replaceAll("''", "'") ?? quoted[2]!.replaceAll('""', '"') };

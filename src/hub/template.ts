@@ -3,19 +3,22 @@
 
 import { checkDepth } from '../events/json.ts';
 import { Refusal } from '../kit/refusal.ts';
+import { Bytes } from './bytes.ts';
 import { xml } from './drivers/payloads.ts';
 import { mostJsonDepth } from './message.ts';
 import {
   type Expression,
   evaluate,
-  fillExpression,
+  type Form,
   isJsonNumber,
-  namesIn,
+  isWhole,
   type Properties,
   parseValue,
 } from './template-expression.ts';
 
 export type Template = {
+  /** Appends what it comes to. */
+  write(properties: Properties, out: Bytes): void;
   render(properties: Properties): string;
   /** The same template for which these properties are settled: what rendering it costs is only what differs. */
   fill(settled: ReadonlyMap<string, string>): Template;
@@ -23,8 +26,10 @@ export type Template = {
   readonly names: ReadonlySet<string>;
 };
 
-type Write = (expression: Expression, properties: Properties) => string;
-type Piece = string | Expression;
+type Write = (hole: Form, properties: Properties, out: Bytes) => void;
+/** Where a property goes, and how it is written there. */
+type Hole = { readonly form: Form; readonly write: Write };
+type Piece = string | Hole;
 
 /** Of a send, by their names in lower case; numbers and booleans count as their text. */
 export function sentProperties(sent: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
@@ -64,7 +69,7 @@ class Layered implements Properties {
 export function jsonTemplate(body: string): Template {
   const pieces: Piece[] = [];
   appendJson(parseJson(body), '$', pieces);
-  return template(pieces, jsonText);
+  return template(pieces);
 }
 
 /** Attribute values and the text of elements without children are expressions; everything else stays as it is written. */
@@ -81,45 +86,61 @@ export function xmlTemplate(body: string): Template {
     const leaf = opened && rest.startsWith('</');
     opened = markup !== undefined && /^<[^/!?]/.test(markup) && !markup.endsWith('/>');
     if (markup !== undefined) appendTag(markup, pieces);
-    else if (leaf) pieces.push(parseXmlValue(text!, 'in the text of an element'));
+    else if (leaf) pieces.push(...xmlValue(text!, 'in the text of an element'));
     else pieces.push(text!);
   }
-  return template(pieces, xmlText);
+  return template(pieces);
 }
 
 /** A header value or an expiry: the text alone. */
 export function textTemplate(value: string): Template {
-  return template([parseValue(value, 'of a header')], (expression, properties) => evaluate(expression, properties));
+  return template(piecesOf(parseValue(value, 'of a header'), (text) => text, writeText));
 }
 
-function template(pieces: readonly Piece[], write: Write): Template {
-  const joined = joinTexts(pieces);
+/** What is fixed lies together in bytes; `ends[i]` is where the hole `i` comes. */
+function template(pieces: readonly Piece[]): Template {
+  const fixed = new Bytes(256);
+  const ends: number[] = [];
+  const holes: Hole[] = [];
+  for (const piece of pieces)
+    if (typeof piece === 'string') fixed.text(piece);
+    else {
+      holes.push(piece);
+      ends.push(fixed.length);
+    }
+  const write = (properties: Properties, out: Bytes): void => {
+    let at = 0;
+    for (let i = 0; i < holes.length; i += 1) {
+      const hole = holes[i]!;
+      out.append(fixed, at, ends[i]);
+      hole.write(hole.form, properties, out);
+      at = ends[i]!;
+    }
+    out.append(fixed, at);
+  };
   return {
-    names: new Set(joined.flatMap((piece) => (typeof piece === 'string' ? [] : namesIn(piece)))),
-    render(properties) {
-      let out = '';
-      for (const piece of joined) out += typeof piece === 'string' ? piece : write(piece, properties);
-      return out;
-    },
-    fill(settled) {
-      const filled = joined.map((piece) => {
-        if (typeof piece === 'string') return piece;
-        const rest = fillExpression(piece, settled);
-        return namesIn(rest).length === 0 ? write(piece, settled) : rest;
-      });
-      return template(filled, write);
-    },
+    names: new Set(holes.map(({ form }) => form.name)),
+    write,
+    render: (properties) => textOf((out) => write(properties, out)),
+    fill: (settled) => template(pieces.map((piece) => fillPiece(piece, settled))),
   };
 }
 
-function joinTexts(pieces: readonly Piece[]): Piece[] {
-  const joined: Piece[] = [];
-  for (const piece of pieces) {
-    const last = joined.at(-1);
-    if (typeof piece === 'string' && typeof last === 'string') joined[joined.length - 1] = last + piece;
-    else joined.push(piece);
-  }
-  return joined;
+function fillPiece(piece: Piece, settled: ReadonlyMap<string, string>): Piece {
+  if (typeof piece === 'string' || !settled.has(piece.form.name)) return piece;
+  return textOf((out) => piece.write(piece.form, settled, out));
+}
+
+function textOf(write: (out: Bytes) => void): string {
+  const out = new Bytes(256);
+  write(out);
+  return out.slice(0, out.length);
+}
+
+/** An expression as pieces; `fix` escapes its own texts. */
+function piecesOf(expression: Expression, fix: (text: string) => string, write: Write): Piece[] {
+  const parts = expression.kind === 'join' ? expression.parts : [expression];
+  return parts.map((part) => (part.kind === 'text' ? fix(part.text) : { form: part, write }));
 }
 
 function parseJson(body: string): unknown {
@@ -155,12 +176,23 @@ function appendObject(entries: readonly (readonly [string, unknown])[], path: st
 
 function appendJsonText(text: string, path: string, pieces: Piece[]): void {
   const expression = parseValue(text, `at ${path}`);
-  pieces.push(expression.kind === 'text' ? JSON.stringify(expression.text) : expression);
+  if (expression.kind === 'number') pieces.push({ form: expression, write: writeNumber });
+  else pieces.push('"', ...piecesOf(expression, insideJson, writeInside), '"');
 }
 
-function jsonText(expression: Expression, properties: Properties): string {
-  const text = evaluate(expression, properties);
-  return expression.kind === 'number' && isJsonNumber(text) ? text : JSON.stringify(text);
+function writeNumber(form: Form, properties: Properties, out: Bytes): void {
+  const text = evaluate(form, properties);
+  out.text(isJsonNumber(text) ? text : JSON.stringify(text));
+}
+
+function writeInside(form: Form, properties: Properties, out: Bytes): void {
+  if (isWhole(form) && properties.copy?.(form.name, out)) return;
+  out.text(insideJson(evaluate(form, properties)));
+}
+
+/** A text as it stands between the quotes. */
+function insideJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
 }
 
 // A tag with its attributes, a comment, a CDATA section, or the text up to the next of them.
@@ -181,23 +213,23 @@ function appendTag(markup: string, pieces: Piece[]): void {
   for (const found of markup.matchAll(/=\s*("[^"]*"|'[^']*')/g)) {
     const quoted = found[1]!;
     const start = found.index + found[0].length - quoted.length + 1;
-    pieces.push(markup.slice(from, start), parseXmlValue(quoted.slice(1, -1), 'in an attribute'));
+    pieces.push(markup.slice(from, start), ...xmlValue(quoted.slice(1, -1), 'in an attribute'));
     from = start + quoted.length - 2;
   }
   pieces.push(markup.slice(from));
 }
 
 /** Literal text keeps its own escapes; only an expression is read without them. */
-function parseXmlValue(written: string, where: string): Piece {
+function xmlValue(written: string, where: string): Piece[] {
   const expression = parseValue(unescapeXml(written).trim(), where);
-  if (expression.kind === 'text') return written;
+  if (expression.kind === 'text') return [written];
   if (expression.kind === 'number')
     throw new Refusal('bad_request', `A number expression ${where} has no meaning in XML.`);
-  return expression;
+  return piecesOf(expression, xml, (form, properties, out) => out.text(xml(evaluate(form, properties))));
 }
 
-function xmlText(expression: Expression, properties: Properties): string {
-  return xml(evaluate(expression, properties));
+function writeText(form: Form, properties: Properties, out: Bytes): void {
+  out.text(evaluate(form, properties));
 }
 
 const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };

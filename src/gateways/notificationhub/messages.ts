@@ -1,7 +1,8 @@
 // Sends: to tags, to everybody, to one address, as a test, for later; and what became of them.
 
 import { createHash } from 'node:crypto';
-import { type Aim, aimsAt, directAims, type Message } from '../../hub/aims.ts';
+import type { Aim } from '../../hub/aim-list.ts';
+import { aimsAt, directAims, type Message } from '../../hub/aims.ts';
 import { checkMessage } from '../../hub/message.ts';
 import { pushAims } from '../../hub/push.ts';
 import { readPushPage } from '../../hub/push-page.ts';
@@ -100,8 +101,11 @@ async function testAims(
   const expression = tags === undefined ? undefined : parseTagExpression(tags, noTagLimits);
   const platform = message.kind === 'native' ? message.platform : undefined;
   const range = { after: '', limit: 1_000 };
-  const { devices } = await readPushPage(database, { hub, platform, expression }, range, now());
-  return devices.flatMap((device) => aimsAt(message, expression, device)).slice(0, admin.sendLimits.testDevices);
+  const page = await readPushPage(database, { hub, platform, expression }, range, now());
+  return page
+    .devices()
+    .flatMap((device) => aimsAt(message, expression, device))
+    .slice(0, admin.sendLimits.testDevices);
 }
 
 /** `?test`, `?test=true`. */

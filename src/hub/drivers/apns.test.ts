@@ -5,7 +5,7 @@ import { ApnsDriver, type ApnsOptions } from './apns.ts';
 import { ApnsChannels } from './apns-channels.ts';
 import type { PushSignal } from './driver.ts';
 import { apnsPayload } from './payloads.ts';
-import { movableClock, pushOnce } from './testing.ts';
+import { movableClock, pushOnce, pushOne } from './testing.ts';
 
 const certificate = makeCertificate();
 const alert = JSON.stringify({ aps: { alert: { title: 'Hello', body: 'World' } } });
@@ -52,7 +52,7 @@ async function answerOnce(status: number, reason: string): Promise<void> {
 test('an alert arrives with its headers and is told by its id', async () => {
   const id = '123e4567-e89b-42d3-a456-426614174000';
   const options = { urgency: 'high', ttlSeconds: 60, collapseId: 'order-17' } as const;
-  expect(await pushOnce(driver, device(), alert, options, { id })).toEqual({ kind: 'delivered', providerId: id });
+  expect(await pushOnce(driver, device(), alert, options, { id })).toEqual({ kind: 'delivered' });
   expect(apns.pushes.items[0]).toEqual({
     token: device(),
     channel: undefined,
@@ -251,8 +251,7 @@ test('a broadcast channel is made, used by one push for all, listed and removed'
   expect(await channels.list()).toEqual([channel]);
   expect(await channels.read(channel)).toMatchObject({ 'push-type': 'LiveActivity' });
   const plan = driver.plan({ ttlSeconds: 60, headers: { 'apns-push-type': 'liveactivity' } });
-  const outcome = await new Promise((settle) => driver.broadcast(plan, { address: channel, payload: alert, settle }));
-  expect(outcome).toMatchObject({ kind: 'delivered' });
+  expect(await driver.broadcast(plan, channel, alert)).toEqual({ kind: 'delivered' });
   expect(apns.pushes.items[0]).toMatchObject({ channel, token: undefined });
   await channels.remove(channel);
   await expect(channels.read(channel)).rejects.toThrow('ChannelNotRegistered');
@@ -286,9 +285,7 @@ test('two thousand devices at once, a tenth of them dead, each with its own outc
   const outcomes = await Promise.all(
     Array.from({ length: 2000 }, async (_, i) => {
       const address = device((i % 10 === 0 ? 'dead' : 'cafe') + i.toString(16).padStart(6, '0'));
-      return new Promise<string>((resolve) => {
-        driver.push(plan, { address, payload: alert, settle: (outcome) => resolve(outcome.kind) });
-      });
+      return (await pushOne(driver, plan, { address, payload: alert })).kind;
     }),
   );
   expect(outcomes.filter((kind) => kind === 'gone')).toHaveLength(200);

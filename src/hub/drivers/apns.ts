@@ -5,14 +5,26 @@
 import { createHash } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import { retryAfterMs } from '../../kit/retry-after.ts';
+import { Bytes, copyBytes } from '../bytes.ts';
 import { PushClient } from '../http2/client.ts';
-import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
+import {
+  type Answer,
+  ask,
+  type Calls,
+  field,
+  type Http2Options,
+  type Reply,
+  type RequestHead,
+  type Transport,
+} from '../http2/port.ts';
 import { type ApnsCredentials, ProviderToken } from './apns-token.ts';
 import {
   checkedHeader,
   type Driver,
   type LaneState,
-  type Push,
+  type Outlet,
+  type Pushes,
+  type PushList,
   type PushOptions,
   type PushOutcome,
   type PushSignal,
@@ -62,9 +74,16 @@ const gone = new Set(['Unregistered', 'ExpiredToken', 'DeviceTokenNotForTopic'])
 /** Those that a device shows; the others have no use for a collapse id. */
 const collapsing: ReadonlySet<string> = new Set(['alert', 'background']);
 const tokenPauseMs = 60_000;
+const devicePath = Bytes.of('/3/device/');
+/** By byte: 1 for what a token may consist of. */
+const inTokens = Uint8Array.from({ length: 256 }, (_, byte) => (/[\w+/=-]/.test(String.fromCharCode(byte)) ? 1 : 0));
+const none: readonly string[] = [];
+const delivered: PushOutcome = { kind: 'delivered' };
+const badToken: PushOutcome = { kind: 'gone', cause: 'BadDeviceToken' };
+const tooLarge: PushOutcome = { kind: 'refused', cause: 'PayloadTooLarge' };
 const passed = ['apns-id', 'apns-expiration', 'apns-priority', 'apns-topic', 'apns-push-type', 'apns-collapse-id'];
 
-export class ApnsDriver implements Driver<string, ApnsPlan> {
+export class ApnsDriver implements Driver<ApnsPlan> {
   readonly platform = 'apns';
   readonly #options: ApnsOptions;
   readonly #client: Transport;
@@ -112,14 +131,35 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     return { fields, limit: type === 'voip' ? 5120 : 4096, head: undefined, token: '' };
   }
 
-  push(plan: ApnsPlan, push: Push<string>): boolean {
-    return this.#post(plan, push, `/3/device/${push.address}`, deviceFields(push), plan.limit, true);
+  open(plan: ApnsPlan, pushes: Pushes): Outlet {
+    let calls: ApnsCalls | undefined;
+    const push = (index: number): boolean => {
+      const refused = this.#gate.closed() ?? checkPush(pushes.list, index, plan.limit);
+      if (refused !== undefined) {
+        queueMicrotask(() => pushes.settle(index, refused));
+        return true;
+      }
+      const head = this.#head(plan, this.#token.current());
+      if (calls?.head !== head) calls = this.#callsOf(plan, pushes, head, true);
+      return this.#client.post(calls, index) && this.#gate.trusted;
+    };
+    return { push };
   }
 
-  /** To all devices that follow a channel (iOS 18, Live Activities): one call, whatever their number. `address` is the channel id. */
-  broadcast(plan: ApnsPlan, push: Push<string>): boolean {
-    const fields = ['apns-channel-id', checkedHeader('apns-channel-id', push.address)];
-    return this.#post(plan, push, `/4/broadcasts/apps/${this.#options.credentials.bundleId}`, fields, 5120, true);
+  /** To all devices that follow a channel (iOS 18, Live Activities): one call, whatever their number. Throws Refusal('bad_request'). */
+  async broadcast(plan: ApnsPlan, channel: string, payload: string): Promise<PushOutcome> {
+    const fields = ['apns-channel-id', checkedHeader('apns-channel-id', channel)];
+    const path = `/4/broadcasts/apps/${this.#options.credentials.bundleId}`;
+    if (Buffer.byteLength(payload) > 5120) return { kind: 'refused', cause: 'PayloadTooLarge' };
+    for (let mayRenew = true; ; mayRenew = false) {
+      const closed = this.#gate.closed();
+      if (closed !== undefined) return closed;
+      const head = this.#head(plan, this.#token.current());
+      const { token } = plan;
+      const outcome = this.#outcome(await ask(this.#client, { head, path, fields, body: payload }), token, mayRenew);
+      this.#gate.heard();
+      if (outcome !== 'again') return outcome;
+    }
   }
 
   async whenRoom(): Promise<void> {
@@ -135,36 +175,20 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     return this.#client.close(graceMs);
   }
 
-  #post(
-    plan: ApnsPlan,
-    push: Push<string>,
-    path: string,
-    fields: readonly string[],
-    limit: number,
-    mayRenew: boolean,
-  ): boolean {
-    const refused = this.#gate.closed() ?? checkPush(push, limit);
-    if (refused !== undefined) {
-      queueMicrotask(() => push.settle(refused));
-      return true;
-    }
-    const token = this.#token.current();
-    const settle = (reply: Reply): void => {
-      if (reply.kind === 'answer' && reply.status === 200) this.#delivered(push, reply);
-      else if (mayRenew && isExpired(reply) && this.#token.renew(token))
-        this.#post(plan, push, path, fields, limit, false);
-      else push.settle(this.#judge(reply, mayRenew));
+  #callsOf(plan: ApnsPlan, pushes: Pushes, head: RequestHead, mayRenew: boolean): ApnsCalls {
+    const { token } = plan;
+    return new ApnsCalls(head, pushes, (index, reply) => {
+      const outcome = this.#outcome(reply, token, mayRenew);
+      if (outcome === 'again') this.#postAgain(plan, pushes, index);
+      else if (outcome.kind === 'delivered') pushes.delivered(index);
+      else pushes.settle(index, outcome);
       this.#gate.heard();
-    };
-    const room = this.#client.post({
-      head: this.#head(plan, token),
-      path,
-      fields,
-      body: push.payload,
-      urgent: push.urgent === true,
-      settle,
     });
-    return room && this.#gate.trusted;
+  }
+
+  #postAgain(plan: ApnsPlan, pushes: Pushes, index: number): void {
+    const head = this.#head(plan, this.#token.current());
+    this.#client.post(this.#callsOf(plan, pushes, head, false), index);
   }
 
   #head(plan: ApnsPlan, token: string): RequestHead {
@@ -178,10 +202,15 @@ export class ApnsDriver implements Driver<string, ApnsPlan> {
     return plan.head;
   }
 
-  #delivered(push: Push<string>, answer: Answer): void {
-    this.#proven = true;
-    this.#gate.taken();
-    push.settle({ kind: 'delivered', providerId: push.id ?? field(answer, 'apns-id') });
+  /** `token`: the one that it was pushed with. 'again': there is a newer one, with which it may be repeated. */
+  #outcome(reply: Reply, token: string, mayRenew: boolean): PushOutcome | 'again' {
+    if (reply.kind === 'answer' && reply.status === 200) {
+      this.#proven = true;
+      this.#gate.taken();
+      return delivered;
+    }
+    if (mayRenew && isExpired(reply) && this.#token.renew(token)) return 'again';
+    return this.#judge(reply, mayRenew);
   }
 
   #judge(reply: Reply, mayRenew: boolean): PushOutcome {
@@ -237,17 +266,60 @@ function readFailure(answer: Answer): { readonly reason: string; readonly timest
   }
 }
 
-function checkPush(push: Push<string>, limit: number): PushOutcome | undefined {
+function checkPush(list: PushList, index: number, limit: number): PushOutcome | undefined {
+  const { buffer } = list.bytes;
   // An address goes into the path: what is no token must not get there.
-  if (!/^[\w+/=-]+$/.test(push.address)) return { kind: 'gone', cause: 'BadDeviceToken' };
-  if (push.payload.length * 3 <= limit) return undefined;
-  return Buffer.byteLength(push.payload) > limit ? { kind: 'refused', cause: 'PayloadTooLarge' } : undefined;
+  const end = list.addressEnd(index);
+  for (let i = list.addressStart(index); i < end; i += 1) if (inTokens[buffer[i]!] === 0) return badToken;
+  if (end === list.addressStart(index)) return badToken;
+  return list.payloadEnd(index) - list.payloadStart(index) > limit ? tooLarge : undefined;
 }
 
-function deviceFields(push: Push<string>): readonly string[] {
-  if (push.collapseId === undefined) return push.id === undefined ? [] : ['apns-id', push.id];
-  const fields = ['apns-collapse-id', shortId(push.collapseId, 64)];
-  return push.id === undefined ? fields : ['apns-id', push.id, ...fields];
+/** A push as a call: its address is the end of the path, its payload the body. */
+class ApnsCalls implements Calls {
+  readonly head: RequestHead;
+  readonly urgent: boolean;
+  readonly timeoutMs = undefined;
+  readonly whole = false;
+  readonly #list: PushList;
+  readonly #settle: (index: number, reply: Reply) => void;
+
+  constructor(head: RequestHead, { list, urgent }: Pushes, settle: (index: number, reply: Reply) => void) {
+    this.head = head;
+    this.urgent = urgent;
+    this.#list = list;
+    this.#settle = settle;
+  }
+
+  fields(index: number): readonly string[] {
+    const id = this.#list.id(index);
+    const collapseId = this.#list.collapseId(index);
+    if (id === undefined && collapseId === undefined) return none;
+    const collapse = collapseId === undefined ? none : ['apns-collapse-id', shortId(collapseId, 64)];
+    return id === undefined ? collapse : ['apns-id', id, ...collapse];
+  }
+
+  pathBytes(index: number): number {
+    return devicePath.length + this.#list.addressEnd(index) - this.#list.addressStart(index);
+  }
+
+  writePath(index: number, out: Bytes, at: number): void {
+    const { bytes } = this.#list;
+    copyBytes(devicePath, 0, devicePath.length, out, at);
+    copyBytes(bytes, this.#list.addressStart(index), this.#list.addressEnd(index), out, at + devicePath.length);
+  }
+
+  bodyBytes(index: number): number {
+    return this.#list.payloadEnd(index) - this.#list.payloadStart(index);
+  }
+
+  writeBody(index: number, out: Bytes, at: number): void {
+    copyBytes(this.#list.bytes, this.#list.payloadStart(index), this.#list.payloadEnd(index), out, at);
+  }
+
+  settle(index: number, reply: Reply): void {
+    this.#settle(index, reply);
+  }
 }
 
 function pushTypeOf(text: string): ApnsPushType {

@@ -2,6 +2,7 @@
 // Four drivers implement it (apns, fcm, wns, webpush); payloads are already rendered for the platform when they come here.
 
 import { Refusal } from '../../kit/refusal.ts';
+import type { Bytes } from '../bytes.ts';
 
 /** The words of the hub's REST gateway for the platforms. */
 export type Platform = 'apns' | 'fcmv1' | 'wns' | 'browser';
@@ -17,19 +18,51 @@ export type PushOptions = {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 };
 
-export type Push<Address> = {
-  readonly address: Address;
-  /** The platform's own body: JSON, XML or text. */
-  readonly payload: string;
-  /** A UUID that makes this push recognisable in the service's answers (apns-id). */
-  readonly id?: string | undefined;
+/** What is pushed to whom, by index, as spans of bytes: of a broadcast no push is a text or an object of its own. */
+export type PushList = {
+  readonly length: number;
+  /** Holds addresses and payloads. An address is text, of a browser its subscription as JSON; a payload the platform's own body. */
+  readonly bytes: Bytes;
+  addressStart(index: number): number;
+  addressEnd(index: number): number;
+  payloadStart(index: number): number;
+  payloadEnd(index: number): number;
+  /** Payloads of one form are JSON with the same members; undefined: who knows. */
+  form(index: number): object | undefined;
+  /** A UUID that makes the push recognisable in the service's answers (apns-id). */
+  id(index: number): string | undefined;
   /** Instead of the plan's. */
-  readonly collapseId?: string | undefined;
-  /** Overtakes a running broadcast. */
-  readonly urgent?: boolean | undefined;
-  /** Called once, never from inside `push`. */
+  collapseId(index: number): string | undefined;
+};
+
+/** Pushes that go out together. Of each one is told what it came to, once, never from inside `push`. */
+export type Pushes = {
+  readonly list: PushList;
+  /** They overtake a running broadcast. */
+  readonly urgent: boolean;
+  delivered(index: number): void;
+  settle(index: number, outcome: PushOutcome): void;
+};
+
+/** One of them by itself, for drivers whose pushes cost a hundred times what an object costs. */
+export type Push = {
+  readonly address: string;
+  readonly payload: string;
+  readonly collapseId: string | undefined;
+  readonly urgent: boolean;
   settle(outcome: PushOutcome): void;
 };
+
+export function pushOf(pushes: Pushes, index: number): Push {
+  const { list, urgent } = pushes;
+  return {
+    address: list.bytes.slice(list.addressStart(index), list.addressEnd(index)),
+    payload: list.bytes.slice(list.payloadStart(index), list.payloadEnd(index)),
+    collapseId: list.collapseId(index),
+    urgent,
+    settle: (outcome) => pushes.settle(index, outcome),
+  };
+}
 
 /**
  * `cause`: the service's own word where it gave one, else `lost:...`, `unprocessed:...`, `no_token`.
@@ -38,7 +71,7 @@ export type Push<Address> = {
  * `down`: nothing can be sent now, the devices are innocent. With `alarm` a human must act (credentials).
  */
 export type PushOutcome =
-  | { readonly kind: 'delivered'; readonly providerId: string | undefined }
+  | { readonly kind: 'delivered' }
   | {
       readonly kind: 'retry';
       readonly cause: string;
@@ -83,16 +116,21 @@ export type PushSignal = { readonly platform: Platform; readonly service?: strin
   | { readonly name: 'push.wrong-environment'; readonly cause: string }
 );
 
-export type Driver<Address, Plan> = {
+export type Driver<Plan> = {
   readonly platform: Platform;
   /** Checks and translates the options once. Throws Refusal('bad_request') for what the service would refuse on every device. */
   plan(options: PushOptions): Plan;
-  /** False: the window is full, wait for `whenRoom()` before the next one. */
-  push(plan: Plan, push: Push<Address>): boolean;
+  /** The way out for these pushes. */
+  open(plan: Plan, pushes: Pushes): Outlet;
   whenRoom(): Promise<void>;
   state(): LaneState;
   /** Lets running pushes finish for a moment, then closes every connection. Twice is harmless. */
   close(graceMs?: number): Promise<void>;
+};
+
+export type Outlet = {
+  /** Each index once. False: the window is full, wait for the driver's `whenRoom()` before the next one. */
+  push(index: number): boolean;
 };
 
 /** A header value that cannot break out of its field. */

@@ -6,11 +6,20 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Refusal } from '../../kit/refusal.ts';
 import { retryAfterMs } from '../../kit/retry-after.ts';
+import { Bytes, copyBytes } from '../bytes.ts';
 import { PushClient } from '../http2/client.ts';
-import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
+import {
+  type Answer,
+  type Calls,
+  field,
+  type Http2Options,
+  type Reply,
+  type RequestHead,
+  type Transport,
+} from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { shortId } from './apns.ts';
-import type { Driver, LaneState, Push, PushOptions, PushOutcome, PushSignal } from './driver.ts';
+import type { Driver, LaneState, Outlet, Pushes, PushList, PushOptions, PushOutcome, PushSignal } from './driver.ts';
 import { Gate } from './gate.ts';
 import { readPrivateKey, signToken } from './jwt.ts';
 import { Pace } from './pace.ts';
@@ -48,8 +57,10 @@ const quotaPauseMs = 60_000;
 const unavailablePauseMs = 10_000;
 const maxTtlSeconds = 28 * 86_400;
 const defaultMessagesPerMinute = 600_000;
+const delivered: PushOutcome = { kind: 'delivered' };
+const none: readonly string[] = [];
 
-export class FcmDriver implements Driver<string, FcmPlan> {
+export class FcmDriver implements Driver<FcmPlan> {
   readonly platform = 'fcmv1';
   readonly #options: FcmOptions;
   readonly #client: Transport;
@@ -57,12 +68,10 @@ export class FcmDriver implements Driver<string, FcmPlan> {
   readonly #token: AccessToken;
   readonly #pace: Pace;
   readonly #key: KeyObject;
-  readonly #path: string;
   readonly #now: () => number;
   readonly #emit: (signal: PushSignal) => void;
   #head: { readonly token: string; readonly head: RequestHead } | undefined;
-  /** The message of the last push, cut open where the token goes: a broadcast has the same one for all. */
-  #cut: { readonly plan: FcmPlan; readonly payload: string; readonly rest: string | PushOutcome } | undefined;
+  readonly #path: Bytes;
 
   /** Throws when the key cannot be read. */
   constructor(options: FcmOptions) {
@@ -75,7 +84,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     );
     this.#key = readPrivateKey(options.credentials.private_key, 'rsa');
     this.#token = new AccessToken(() => this.#fetchToken(), this.#now);
-    this.#path = `/v1/projects/${options.credentials.project_id}/messages:send`;
+    this.#path = Bytes.of(`/v1/projects/${options.credentials.project_id}/messages:send`);
     const make = options.makeClient ?? ((settings: Http2Options) => new PushClient(settings));
     const endpoint = options.endpoint ?? { host: authority, port: 443 };
     this.#client = make({ maxConnections: 10, maxStreams: 100, ...endpoint, ...options.connection });
@@ -88,19 +97,26 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     return { android, collapseId: options.collapseId };
   }
 
-  push(plan: FcmPlan, push: Push<string>): boolean {
-    const rest = this.#gate.closed() ?? this.#open(plan, push.payload);
-    if (typeof rest !== 'string') {
-      queueMicrotask(() => push.settle(rest));
-      return true;
-    }
-    const own = push.collapseId === undefined ? rest : cutOpen({ ...plan, collapseId: push.collapseId }, push.payload);
-    const body = `{"message":{"token":${JSON.stringify(push.address)}${String(own)}`;
-    const token = this.#token.current();
-    const inTime = this.#pace.spend();
-    if (token !== undefined) return this.#post(push, body, token, true) && inTime;
-    void this.#postWhenReady(push, body, true);
-    return false;
+  open(plan: FcmPlan, pushes: Pushes): Outlet {
+    const bodies = new FcmBodies(plan, pushes.list);
+    let calls: FcmCalls | undefined;
+    const push = (index: number): boolean => {
+      const refused = this.#gate.closed() ?? bodies.prepare(index);
+      if (refused !== undefined) {
+        queueMicrotask(() => pushes.settle(index, refused));
+        return true;
+      }
+      const token = this.#token.current();
+      const inTime = this.#pace.spend();
+      if (token === undefined) {
+        void this.#postWhenReady(bodies, pushes, index, true);
+        return false;
+      }
+      const head = this.#headOf(token);
+      if (calls?.head !== head) calls = this.#callsOf(token, bodies, pushes, true);
+      return this.#client.post(calls, index) && this.#gate.trusted && inTime;
+    };
+    return { push };
   }
 
   /** Also waits for the access token: what is pushed before it is there is kept, but should be little. */
@@ -124,37 +140,29 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     return this.#client.close(graceMs);
   }
 
-  async #postWhenReady(push: Push<string>, body: string, mayRenew: boolean): Promise<void> {
+  async #postWhenReady(bodies: FcmBodies, pushes: Pushes, index: number, mayRenew: boolean): Promise<void> {
     try {
-      this.#post(push, body, await this.#token.get(), mayRenew);
+      this.#client.post(this.#callsOf(await this.#token.get(), bodies, pushes, mayRenew), index);
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
-      if (error.denied) push.settle(this.#gate.stop('credentials'));
-      else push.settle({ kind: 'down', cause: 'no_token', alarm: false, retryAfterMs: unavailablePauseMs });
+      if (error.denied) pushes.settle(index, this.#gate.stop('credentials'));
+      else pushes.settle(index, { kind: 'down', cause: 'no_token', alarm: false, retryAfterMs: unavailablePauseMs });
       this.#gate.heard();
     }
   }
 
-  #post(push: Push<string>, body: string, token: string, mayRenew: boolean): boolean {
-    const settle = (reply: Reply): void => {
+  #callsOf(token: string, bodies: FcmBodies, pushes: Pushes, mayRenew: boolean): FcmCalls {
+    return new FcmCalls(this.#headOf(token), this.#path, bodies, pushes.urgent, (index, reply) => {
       const outcome = this.#judge(reply);
       if (mayRenew && outcome.kind === 'down' && outcome.cause === 'UNAUTHENTICATED') {
         this.#token.invalidate(token);
-        void this.#postWhenReady(push, body, false);
+        void this.#postWhenReady(bodies, pushes, index, false);
         return;
       }
-      push.settle(outcome.kind === 'down' && outcome.alarm ? this.#gate.stop(outcome.cause) : outcome);
+      if (outcome.kind === 'delivered') pushes.delivered(index);
+      else pushes.settle(index, outcome.kind === 'down' && outcome.alarm ? this.#gate.stop(outcome.cause) : outcome);
       this.#gate.heard();
-    };
-    const room = this.#client.post({
-      head: this.#headOf(token),
-      path: this.#path,
-      fields: [],
-      body,
-      urgent: push.urgent === true,
-      settle,
     });
-    return room && this.#gate.trusted;
   }
 
   #headOf(token: string): RequestHead {
@@ -162,13 +170,6 @@ export class FcmDriver implements Driver<string, FcmPlan> {
     const fields = ['authorization', `Bearer ${token}`, 'content-type', 'application/json; charset=UTF-8'];
     this.#head = { token, head: { method: 'POST', authority, fields, sendsLength: true } };
     return this.#head.head;
-  }
-
-  /** What follows the token in the body, or why the payload is of no use. */
-  #open(plan: FcmPlan, payload: string): string | PushOutcome {
-    if (this.#cut?.payload !== payload || this.#cut.plan !== plan)
-      this.#cut = { plan, payload, rest: cutOpen(plan, payload) };
-    return this.#cut.rest;
   }
 
   #judge(reply: Reply): PushOutcome {
@@ -181,7 +182,7 @@ export class FcmDriver implements Driver<string, FcmPlan> {
       };
     if (reply.status === 200) {
       this.#gate.taken();
-      return { kind: 'delivered', providerId: nameOf(reply) };
+      return delivered;
     }
     if (reply.status !== 401 && reply.status !== 403) this.#gate.open();
     const failure = readFailure(reply);
@@ -242,9 +243,154 @@ function readFailure(answer: Answer): Failure {
   }
 }
 
-/** `{"name": "projects/p/messages/0:..."}`: read by position, a JSON parse per push would cost more than sending it. */
-function nameOf(answer: Answer): string | undefined {
-  return /"name":\s*"([^"]+)"/.exec(answer.body.toString('latin1'))?.[1];
+/**
+ * The bodies of pushes: their messages, with the token of the device in front. What is added to a message, and where, is the same
+ * for all of one form: it is found out with the first.
+ */
+class FcmBodies {
+  readonly #plan: FcmPlan;
+  readonly #list: PushList;
+  /** By the form: what stands behind the members of each message; undefined: each has to be read. */
+  readonly #added = new Map<object, Bytes | undefined>();
+  /** Those that were read, by index. */
+  readonly #own = new Map<number, Bytes>();
+  /** Of the payload that was read last: of a native send it is everybody's. */
+  #rest: { readonly start: number; readonly text: string | PushOutcome } | undefined;
+
+  constructor(plan: FcmPlan, list: PushList) {
+    this.#plan = plan;
+    this.#list = list;
+  }
+
+  /** To be called before a body is asked for. Why it is of no use, if it is. */
+  prepare(index: number): PushOutcome | undefined {
+    if (this.#addedTo(index) !== undefined && isPlain(this.#list, index)) return undefined;
+    const list = this.#list;
+    const rest = this.#restOf(index);
+    if (typeof rest !== 'string') return rest;
+    const address = JSON.stringify(list.bytes.slice(list.addressStart(index), list.addressEnd(index)));
+    this.#own.set(index, Bytes.of(`{"message":{"token":${address}${rest}`));
+    return undefined;
+  }
+
+  /** What follows the token. */
+  #restOf(index: number): string | PushOutcome {
+    const list = this.#list;
+    const start = list.payloadStart(index);
+    if (this.#rest?.start === start) return this.#rest.text;
+    const payload = list.bytes.slice(start, list.payloadEnd(index));
+    const collapseId = list.collapseId(index) ?? this.#plan.collapseId;
+    const text = cutOpen({ ...this.#plan, collapseId }, payload);
+    this.#rest = { start, text };
+    const form = list.form(index);
+    if (form !== undefined && typeof text === 'string' && !this.#added.has(form))
+      this.#added.set(form, addedTo(payload, text));
+    return text;
+  }
+
+  bytesOf(index: number): number {
+    const own = this.#own.get(index);
+    if (own !== undefined) return own.length;
+    const list = this.#list;
+    const message = list.payloadEnd(index) - list.payloadStart(index) - beforeMembers - behindMembers;
+    return (
+      opening.length + list.addressEnd(index) - list.addressStart(index) + 2 + message + this.#addedTo(index)!.length
+    );
+  }
+
+  write(index: number, out: Bytes, at: number): void {
+    const own = this.#own.get(index);
+    if (own !== undefined) copyBytes(own, 0, own.length, out, at);
+    else this.#writePlain(index, out, at);
+  }
+
+  #writePlain(index: number, out: Bytes, at: number): void {
+    const list = this.#list;
+    copyBytes(opening, 0, opening.length, out, at);
+    let end = at + opening.length;
+    copyBytes(list.bytes, list.addressStart(index), list.addressEnd(index), out, end);
+    end += list.addressEnd(index) - list.addressStart(index);
+    copyBytes(between, 0, between.length, out, end);
+    end += between.length;
+    const [from, to] = [list.payloadStart(index) + beforeMembers, list.payloadEnd(index) - behindMembers];
+    copyBytes(list.bytes, from, to, out, end);
+    const added = this.#addedTo(index)!;
+    copyBytes(added, 0, added.length, out, end + to - from);
+  }
+
+  #addedTo(index: number): Bytes | undefined {
+    const form = this.#list.form(index);
+    return form === undefined ? undefined : this.#added.get(form);
+  }
+}
+
+/** Its token is JSON as it is, and it is the plan that says what it replaces. */
+function isPlain(list: PushList, index: number): boolean {
+  if (list.collapseId(index) !== undefined) return false;
+  const { buffer } = list.bytes;
+  const end = list.addressEnd(index);
+  for (let i = list.addressStart(index); i < end; i += 1) {
+    const byte = buffer[i]!;
+    if (byte < 0x20 || byte === 0x22 || byte === 0x5c) return false;
+  }
+  return true;
+}
+
+const opening = Bytes.of('{"message":{"token":"');
+const between = Bytes.of('",');
+/** `{"message":{` and `}}`. */
+const beforeMembers = 12;
+const behindMembers = 2;
+
+/** What comes behind the members of the message in `rest`, if these stand there as they came. */
+function addedTo(payload: string, rest: string): Bytes | undefined {
+  const members = payload.slice(beforeMembers, -behindMembers);
+  const isPlain = payload === `{"message":{${members}}}` && members !== '' && rest.startsWith(`,${members}`);
+  return isPlain ? Bytes.of(rest.slice(1 + members.length)) : undefined;
+}
+
+class FcmCalls implements Calls {
+  readonly head: RequestHead;
+  readonly urgent: boolean;
+  readonly timeoutMs = undefined;
+  readonly whole = false;
+  readonly #path: Bytes;
+  readonly #bodies: FcmBodies;
+  readonly settle: (index: number, reply: Reply) => void;
+
+  constructor(
+    head: RequestHead,
+    path: Bytes,
+    bodies: FcmBodies,
+    urgent: boolean,
+    settle: (index: number, reply: Reply) => void,
+  ) {
+    this.head = head;
+    this.urgent = urgent;
+    this.#path = path;
+    this.#bodies = bodies;
+    this.settle = settle;
+  }
+
+  fields(): readonly string[] {
+    return none;
+  }
+
+  pathBytes(): number {
+    return this.#path.length;
+  }
+
+  writePath(_: number, out: Bytes, at: number): void {
+    copyBytes(this.#path, 0, this.#path.length, out, at);
+  }
+
+  bodyBytes(index: number): number {
+    return this.#bodies.bytesOf(index);
+  }
+
+  writeBody(index: number, out: Bytes, at: number): void {
+    this.#bodies.write(index, out, at);
+  }
 }
 
 /** A payload is `{"message":{...}}` (or a bare `{...}`); what the caller says wins over the neutral options. */

@@ -4,7 +4,7 @@
 import { lookup } from 'node:dns';
 import { Agent, type RequestOptions, request } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import type { Call, Http2Options, Reply, Transport } from '../http2/port.ts';
+import { bodyOf, type Calls, type Http2Options, pathOf, type Reply, type Transport } from '../http2/port.ts';
 import { CallQueue } from '../http2/queue.ts';
 
 export class Http1Client implements Transport {
@@ -26,13 +26,14 @@ export class Http1Client implements Transport {
     this.#agent = new Agent({ keepAlive: true, maxSockets: this.#maxRunning, scheduling: 'lifo' });
   }
 
-  post(call: Call): boolean {
+  post(calls: Calls, index: number): boolean {
     if (this.#closing || this.#waiting.size >= this.#maxWaiting * 2) {
-      queueMicrotask(() => call.settle({ kind: 'unprocessed', cause: this.#closing ? 'closed' : 'queue_full' }));
+      const cause = this.#closing ? 'closed' : 'queue_full';
+      queueMicrotask(() => calls.settle(index, { kind: 'unprocessed', cause }));
       return false;
     }
-    if (this.#running < this.#maxRunning) this.#start(call);
-    else this.#waiting.push(call, 0);
+    if (this.#running < this.#maxRunning) this.#start(calls, index);
+    else this.#waiting.push({ calls, index, deadline: 0 });
     return this.#waiting.size < this.#maxWaiting;
   }
 
@@ -43,7 +44,7 @@ export class Http1Client implements Transport {
 
   async close(graceMs = 5000): Promise<void> {
     this.#closing = true;
-    for (const call of this.#waiting.clear()) call.settle({ kind: 'unprocessed', cause: 'closed' });
+    for (const { calls, index } of this.#waiting.clear()) calls.settle(index, { kind: 'unprocessed', cause: 'closed' });
     this.#admit();
     if (this.#running > 0) {
       const timer = setTimeout(() => this.#agent.destroy(), graceMs);
@@ -55,18 +56,19 @@ export class Http1Client implements Transport {
     this.#agent.destroy();
   }
 
-  #start(call: Call): void {
+  #start(calls: Calls, index: number): void {
     this.#running += 1;
-    send(call, this.#requestOptions(call), this.#options, (reply) => {
+    const body = bodyOf(calls, index);
+    send(body, this.#requestOptions(calls, index, body.length), this.#options, (reply) => {
       this.#running -= 1;
-      call.settle(reply);
+      calls.settle(index, reply);
       this.#next();
     });
   }
 
   #next(): void {
-    const call = this.#waiting.shift();
-    if (call !== undefined) this.#start(call);
+    const next = this.#waiting.shift();
+    if (next !== undefined) this.#start(next.calls, next.index);
     if (this.#waiting.size <= this.#maxWaiting / 2) this.#admit();
     if (this.#running === 0) this.#idle?.();
   }
@@ -75,16 +77,16 @@ export class Http1Client implements Transport {
     for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 
-  #requestOptions(call: Call): RequestOptions {
+  #requestOptions(calls: Calls, index: number, bodyBytes: number): RequestOptions {
     const { host, port, ca, refuseAddress } = this.#options;
     return {
       agent: this.#agent,
       host,
       port,
-      method: call.head.method,
-      path: call.path,
-      headers: headersOf(call),
-      timeout: call.timeoutMs ?? this.#options.timeoutMs ?? 30_000,
+      method: calls.head.method,
+      path: pathOf(calls, index),
+      headers: headersOf(calls, index, bodyBytes),
+      timeout: calls.timeoutMs ?? this.#options.timeoutMs ?? 30_000,
       ...(ca === undefined ? {} : { ca: ca as string | string[] }),
       ...(refuseAddress === undefined ? {} : { lookup: guarded(refuseAddress) }),
     };
@@ -92,7 +94,7 @@ export class Http1Client implements Transport {
 }
 
 function send(
-  call: Call,
+  body: Buffer,
   options: RequestOptions,
   { host, refuseAddress }: Http2Options,
   settle: (reply: Reply) => void,
@@ -133,15 +135,12 @@ function send(
     const cause = error.code ?? error.message;
     once(connected ? { kind: 'lost', cause } : { kind: 'unprocessed', cause: `connect_failed:${cause}` });
   });
-  asked.end(call.body);
+  asked.end(body);
 }
 
-function headersOf(call: Call): Record<string, string> {
-  const headers: Record<string, string> = {
-    host: call.head.authority,
-    'content-length': String(Buffer.byteLength(call.body)),
-  };
-  for (const fields of [call.head.fields, call.fields])
+function headersOf(calls: Calls, index: number, bodyBytes: number): Record<string, string> {
+  const headers: Record<string, string> = { host: calls.head.authority, 'content-length': String(bodyBytes) };
+  for (const fields of [calls.head.fields, calls.fields(index)])
     for (let i = 0; i < fields.length; i += 2) headers[fields[i]!] = fields[i + 1]!;
   return headers;
 }

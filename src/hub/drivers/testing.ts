@@ -1,17 +1,27 @@
 // For the tests of the drivers: one push as a promise.
 
-import type { Driver, Push, PushOptions, PushOutcome } from './driver.ts';
+import { type Target, Targets } from '../targets.ts';
+import type { Driver, PushOptions, PushOutcome } from './driver.ts';
 
-export async function pushOnce<Address, Plan>(
-  driver: Driver<Address, Plan>,
-  address: Address,
+export function pushOnce<Plan>(
+  driver: Driver<Plan>,
+  address: Target['address'],
   payload: string,
   options: PushOptions = {},
-  more: Partial<Push<Address>> = {},
+  more: Partial<Target> & { readonly urgent?: boolean } = {},
 ): Promise<PushOutcome> {
-  const plan = driver.plan(options);
-  return new Promise((settle) => {
-    driver.push(plan, { address, payload, ...more, settle });
+  return pushOne(driver, driver.plan(options), { address, payload, ...more });
+}
+
+export function pushOne<Plan>(
+  driver: Driver<Plan>,
+  plan: Plan,
+  { urgent = false, ...target }: Target & { readonly urgent?: boolean },
+): Promise<PushOutcome> {
+  return new Promise((resolve) => {
+    const delivered = () => resolve({ kind: 'delivered' });
+    const settle = (_: number, outcome: PushOutcome) => resolve(outcome);
+    driver.open(plan, { list: new Targets([target]), urgent, delivered, settle }).push(0);
   });
 }
 

@@ -5,16 +5,27 @@ import { createHash } from 'node:crypto';
 import { Refusal } from '../../kit/refusal.ts';
 import { retryAfterMs } from '../../kit/retry-after.ts';
 import { PushClient } from '../http2/client.ts';
-import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
+import {
+  type Answer,
+  field,
+  type Http2Options,
+  postOne,
+  type Reply,
+  type RequestHead,
+  type Transport,
+} from '../http2/port.ts';
 import { privateAddress } from './address-guard.ts';
 import {
   type Driver,
   type LaneState,
+  type Outlet,
   type Push,
+  type Pushes,
   type PushOptions,
   type PushOutcome,
   type PushSignal,
   platformHeaders,
+  pushOf,
 } from './driver.ts';
 import { maxPlaintextBytes, type RecipientKeys } from './encryption.ts';
 import { Gate } from './gate.ts';
@@ -61,7 +72,7 @@ const provenForMs = 10 * 60_000;
 /** The encryption failed on a key that is good: nothing went out, and the device is not to blame. */
 const notSealed: PushOutcome = { kind: 'retry', cause: 'sealing_failed', retryAfterMs: undefined };
 
-export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
+export class WebPushDriver implements Driver<WebPushPlan> {
   readonly platform = 'browser';
   readonly #options: WebPushOptions;
   readonly #vapid: Vapid;
@@ -95,20 +106,8 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     return { fields, heads: new Map() };
   }
 
-  push(plan: WebPushPlan, push: Push<WebPushAddress>): boolean {
-    const target = parseEndpoint(push.address.endpoint);
-    const refused = target === undefined ? unusable('endpoint') : this.#gate(target.origin).closed();
-    if (target === undefined || refused !== undefined) return settleSoon(push, refused ?? unusable('endpoint'));
-    if (push.payload === '') return this.#post(plan, push, target, nothing);
-    const keys = readKeys(push);
-    if ('kind' in keys) return settleSoon(push, keys);
-    const done = (sealed: Sealed): void => {
-      if (sealed === 'bad key') push.settle(unusable('keys'));
-      else if (sealed === 'failed') push.settle(notSealed);
-      else this.#post(plan, push, target, sealed);
-    };
-    const room = this.#sealer.seal({ text: push.payload, keys, urgent: push.urgent === true, done });
-    return room && this.#crowded === undefined;
+  open(plan: WebPushPlan, pushes: Pushes): Outlet {
+    return { push: (index) => this.#push(plan, pushOf(pushes, index)) };
   }
 
   /** Waits for the encryption and for the service that was full last; others may have room before. */
@@ -131,13 +130,31 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
     await Promise.all([...this.#services.values()].map(({ client }) => client.close(graceMs)));
   }
 
-  #post(plan: WebPushPlan, push: Push<WebPushAddress>, target: Target, body: Buffer): boolean {
+  #push(plan: WebPushPlan, push: Push): boolean {
+    const address = subscriptionOf(push.address);
+    const target = parseEndpoint(address.endpoint);
+    const refused = target === undefined ? unusable('endpoint') : this.#gate(target.origin).closed();
+    if (target === undefined || refused !== undefined) return settleSoon(push, refused ?? unusable('endpoint'));
+    if (push.payload === '') return this.#post(plan, push, target, nothing);
+    const keys = readKeys(push.payload, address);
+    if ('kind' in keys) return settleSoon(push, keys);
+    const done = (sealed: Sealed): void => {
+      if (sealed === 'bad key') push.settle(unusable('keys'));
+      else if (sealed === 'failed') push.settle(notSealed);
+      else this.#post(plan, push, target, sealed);
+    };
+    const room = this.#sealer.seal({ text: push.payload, keys, urgent: push.urgent, done });
+    return room && this.#crowded === undefined;
+  }
+
+  #post(plan: WebPushPlan, push: Push, target: Target, body: Buffer): boolean {
     if (this.#closed) return settleSoon(push, unanswered('unprocessed', 'closed'));
     const service = this.#service(target.origin);
     const fields = push.collapseId === undefined ? [] : ['topic', shortTopic(push.collapseId)];
     const head = this.#head(plan, target.origin, service.host, fields.length > 0);
     const settle = (reply: Reply): void => push.settle(this.#judge(reply, target.origin));
-    const room = service.client.post({ head, path: target.path, fields, body, urgent: push.urgent === true, settle });
+    const call = { head, path: target.path, fields, body, urgent: push.urgent, whole: false, settle };
+    const room = postOne(service.client, call);
     if (!room) this.#crowded = service.client;
     return room;
   }
@@ -230,7 +247,13 @@ export class WebPushDriver implements Driver<WebPushAddress, WebPushPlan> {
   }
 }
 
-function readKeys({ payload, address }: Push<WebPushAddress>): RecipientKeys | PushOutcome {
+function subscriptionOf(address: string): WebPushAddress {
+  // What is registered as an object has the three parts: parseInstallation saw to it.
+  if (address.startsWith('{')) return JSON.parse(address) as WebPushAddress;
+  return { endpoint: address, p256dh: '', auth: '' };
+}
+
+function readKeys(payload: string, address: WebPushAddress): RecipientKeys | PushOutcome {
   const long = payload.length * 3 > maxPlaintextBytes && Buffer.byteLength(payload) > maxPlaintextBytes;
   if (long) return { kind: 'refused', cause: 'PayloadTooLarge' };
   const p256dh = Buffer.from(address.p256dh, 'base64url');
@@ -240,7 +263,7 @@ function readKeys({ payload, address }: Push<WebPushAddress>): RecipientKeys | P
 
 function judgeAnswer(answer: Answer, now: number): PushOutcome {
   const { status } = answer;
-  if (status >= 200 && status < 300) return { kind: 'delivered', providerId: field(answer, 'location') };
+  if (status >= 200 && status < 300) return { kind: 'delivered' };
   if (status === 404 || status === 410) return { kind: 'gone', cause: String(status) };
   if (status >= 500)
     return { kind: 'retry', cause: String(status), retryAfterMs: retryAfterMs(field(answer, 'retry-after'), now) };
@@ -257,7 +280,7 @@ function unusable(what: string): PushOutcome {
   return { kind: 'gone', cause: `bad_${what}` };
 }
 
-function settleSoon(push: Push<WebPushAddress>, outcome: PushOutcome): true {
+function settleSoon(push: Push, outcome: PushOutcome): true {
   queueMicrotask(() => push.settle(outcome));
   return true;
 }

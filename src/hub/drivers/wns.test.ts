@@ -4,6 +4,7 @@ import { WnsStandin } from '../../../test/standins/wns.ts';
 import { freePort } from '../../../test/support/free-port.ts';
 import { makeCertificate } from '../../kit/certificate.ts';
 import { fanOut } from '../fan-out.ts';
+import { Targets } from '../targets.ts';
 import type { PushOutcome, PushSignal } from './driver.ts';
 import { movableClock, pushOnce } from './testing.ts';
 import { WnsDriver, type WnsOptions } from './wns.ts';
@@ -54,7 +55,7 @@ test('a token service that cannot be reached, or breaks off its answer, does not
   for (const at of [await freePort(), port]) {
     await using own = new AsyncDisposableStack();
     const away = own.adopt(start({ tokenUrl: `https://127.0.0.1:${at}/token` }), (each) => each.close(0));
-    const { codes, down } = await fanOut(away, away.plan({ headers }), [target]);
+    const { codes, down } = await fanOut(away, away.plan({ headers }), new Targets([target]));
     expect([[...codes], down]).toMatchObject([[0], { kind: 'down', cause: 'no_token', alarm: false }]);
   }
   broken.close();

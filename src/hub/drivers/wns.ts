@@ -4,17 +4,28 @@
 
 import { Refusal } from '../../kit/refusal.ts';
 import { retryAfterMs } from '../../kit/retry-after.ts';
-import { type Answer, field, type Http2Options, type Reply, type RequestHead, type Transport } from '../http2/port.ts';
+import {
+  type Answer,
+  field,
+  type Http2Options,
+  postOne,
+  type Reply,
+  type RequestHead,
+  type Transport,
+} from '../http2/port.ts';
 import { AccessToken, fetchToken, TokenError } from './access-token.ts';
 import { shortId } from './apns.ts';
 import {
   type Driver,
   type LaneState,
+  type Outlet,
   type Push,
+  type Pushes,
   type PushOptions,
   type PushOutcome,
   type PushSignal,
   platformHeaders,
+  pushOf,
 } from './driver.ts';
 import { Gate } from './gate.ts';
 import { Http1Client } from './http1-client.ts';
@@ -46,7 +57,7 @@ const maxBytes = 5000;
 const throttlePauseMs = 30_000;
 const maxHosts = 32;
 
-export class WnsDriver implements Driver<string, WnsPlan> {
+export class WnsDriver implements Driver<WnsPlan> {
   readonly platform = 'wns';
   readonly #options: WnsOptions;
   readonly #gate: Gate;
@@ -83,18 +94,8 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     return { fields, heads: new Map() };
   }
 
-  push(plan: WnsPlan, push: Push<string>): boolean {
-    const url = this.#channel(push.address);
-    const refused =
-      this.#gate.closed() ?? (url === undefined ? ({ kind: 'gone', cause: 'bad_channel' } as const) : tooLarge(push));
-    if (url === undefined || refused !== undefined) {
-      queueMicrotask(() => push.settle(refused ?? { kind: 'gone', cause: 'bad_channel' }));
-      return true;
-    }
-    const token = this.#token.current();
-    if (token !== undefined) return this.#post(plan, push, url, token, true);
-    void this.#postWhenReady(plan, push, url, true);
-    return false;
+  open(plan: WnsPlan, pushes: Pushes): Outlet {
+    return { push: (index) => this.#push(plan, pushOf(pushes, index)) };
   }
 
   async whenRoom(): Promise<void> {
@@ -113,6 +114,20 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     await Promise.all([...this.#clients.values()].map((client) => client.close(graceMs)));
   }
 
+  #push(plan: WnsPlan, push: Push): boolean {
+    const url = this.#channel(push.address);
+    const refused =
+      this.#gate.closed() ?? (url === undefined ? ({ kind: 'gone', cause: 'bad_channel' } as const) : tooLarge(push));
+    if (url === undefined || refused !== undefined) {
+      queueMicrotask(() => push.settle(refused ?? { kind: 'gone', cause: 'bad_channel' }));
+      return true;
+    }
+    const token = this.#token.current();
+    if (token !== undefined) return this.#post(plan, push, url, token, true);
+    void this.#postWhenReady(plan, push, url, true);
+    return false;
+  }
+
   #channel(address: string): URL | undefined {
     const url = URL.parse(address);
     if (url === null || url.protocol !== 'https:' || url.username !== '') return undefined;
@@ -120,7 +135,7 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     return known || this.#options.allowedHosts?.includes(url.host) ? url : undefined;
   }
 
-  async #postWhenReady(plan: WnsPlan, push: Push<string>, url: URL, mayRenew: boolean): Promise<void> {
+  async #postWhenReady(plan: WnsPlan, push: Push, url: URL, mayRenew: boolean): Promise<void> {
     try {
       this.#post(plan, push, url, await this.#token.get(), mayRenew);
     } catch (error) {
@@ -131,7 +146,7 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     }
   }
 
-  #post(plan: WnsPlan, push: Push<string>, url: URL, token: string, mayRenew: boolean): boolean {
+  #post(plan: WnsPlan, push: Push, url: URL, token: string, mayRenew: boolean): boolean {
     const client = this.#client(url);
     const settle = (reply: Reply): void => {
       if (reply.kind === 'answer' && reply.status === 401 && mayRenew) {
@@ -144,7 +159,7 @@ export class WnsDriver implements Driver<string, WnsPlan> {
     };
     const head = headOf(plan, url.host, token);
     const path = url.pathname + url.search;
-    const room = client.post({ head, path, fields: [], body: push.payload, urgent: push.urgent === true, settle });
+    const room = postOne(client, { head, path, fields: [], body: push.payload, urgent: push.urgent, settle });
     if (!room) this.#crowded = client;
     return room && this.#gate.trusted;
   }
@@ -227,7 +242,7 @@ function judgeTaken(answer: Answer): PushOutcome {
     };
   if (status === 'channelthrottled')
     return { kind: 'retry', cause: 'channelthrottled', retryAfterMs: continueAfterMs(answer) };
-  return { kind: 'delivered', providerId: field(answer, 'x-wns-msg-id') };
+  return { kind: 'delivered' };
 }
 
 function judgeFailure(answer: Answer, now: number): PushOutcome {
@@ -246,6 +261,6 @@ function continueAfterMs(answer: Answer): number | undefined {
   return Number.isNaN(seconds) ? undefined : seconds * 1000;
 }
 
-function tooLarge(push: Push<string>): PushOutcome | undefined {
+function tooLarge(push: Push): PushOutcome | undefined {
   return Buffer.byteLength(push.payload) > maxBytes ? { kind: 'refused', cause: 'PayloadTooLarge' } : undefined;
 }

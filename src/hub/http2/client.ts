@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { connectTls } from './connect.ts';
 import { Connection, type ConnectionEvents, type ConnectionSettings, tickMs } from './connection.ts';
 import { maxWindow } from './frames.ts';
-import type { Call, Http2Options, Transport, Unanswered } from './port.ts';
+import type { Calls, Http2Options, Transport, Unanswered } from './port.ts';
 import { CallQueue } from './queue.ts';
 
 /** What the client needs of one connection; connection.ts is ours, reference.ts is node:http2. */
@@ -23,7 +23,8 @@ export class PushClient implements Transport {
   readonly #makeLink: MakeLink;
   readonly #connections: Link[] = [];
   readonly #waiting = new CallQueue();
-  readonly #resends = new WeakMap<Call, number>();
+  /** How often, by index. */
+  readonly #resends = new WeakMap<Calls, Map<number, number>>();
   readonly #roomWaiters: (() => void)[] = [];
   readonly #ended: (() => void)[] = [];
   readonly #ticker: NodeJS.Timeout;
@@ -52,12 +53,12 @@ export class PushClient implements Transport {
     return this.#connections.length;
   }
 
-  post(call: Call): boolean {
-    if (this.#closing) return this.#refuse(call, 'closed');
-    if (this.#waiting.size >= this.#maxWaiting * 2) return this.#refuse(call, 'queue_full');
+  post(calls: Calls, index: number): boolean {
+    if (this.#closing) return this.#refuse(calls, index, 'closed');
+    if (this.#waiting.size >= this.#maxWaiting * 2) return this.#refuse(calls, index, 'queue_full');
     const connection = this.#waiting.size === 0 ? this.#roomiest() : undefined;
-    if (connection !== undefined) connection.send(call);
-    else this.#enqueue(call);
+    if (connection !== undefined) connection.send(calls, index);
+    else this.#enqueue(calls, index);
     return this.#waiting.size < this.#maxWaiting;
   }
 
@@ -79,14 +80,18 @@ export class PushClient implements Transport {
     return this.close();
   }
 
-  #refuse(call: Call, cause: string): false {
-    queueMicrotask(() => call.settle({ kind: 'unprocessed', cause }));
+  #refuse(calls: Calls, index: number, cause: string): false {
+    queueMicrotask(() => calls.settle(index, { kind: 'unprocessed', cause }));
     return false;
   }
 
-  #enqueue(call: Call): void {
-    this.#waiting.push(call, performance.now() + (call.timeoutMs ?? this.#settings.timeoutMs));
+  #enqueue(calls: Calls, index: number): void {
+    this.#waiting.push({ calls, index, deadline: this.#deadlineOf(calls) });
     this.#grow();
+  }
+
+  #deadlineOf({ timeoutMs = this.#settings.timeoutMs }: Calls): number {
+    return performance.now() + timeoutMs;
   }
 
   /** The first one with room: filling one connection before the next keeps writes large. */
@@ -99,7 +104,10 @@ export class PushClient implements Transport {
     while (this.#waiting.size > 0) {
       const connection = this.#roomiest();
       if (connection === undefined) break;
-      while (this.#waiting.size > 0 && connection.room > 0) connection.send(this.#waiting.shift()!);
+      while (this.#waiting.size > 0 && connection.room > 0) {
+        const { calls, index } = this.#waiting.shift()!;
+        connection.send(calls, index);
+      }
     }
     if (this.#waiting.size > 0) this.#grow();
     if (this.#waiting.size <= this.#maxWaiting / 2) this.#admit();
@@ -155,7 +163,7 @@ export class PushClient implements Transport {
           this.#lost(connection, cause, lost);
           reject(Object.assign(new Error(cause), { code: cause }));
         },
-        unprocessed: (call, cause) => this.#resend(call, cause),
+        unprocessed: (calls, index, cause) => this.#resend(calls, index, cause),
       });
       const timer = setTimeout(
         () => connection.destroy(4, 'settings_timeout'),
@@ -179,24 +187,26 @@ export class PushClient implements Transport {
     this.#tellEnded();
   }
 
-  #resend(call: Call, cause: string): void {
-    const times = (this.#resends.get(call) ?? 0) + 1;
+  #resend(calls: Calls, index: number, cause: string): void {
+    const resends = this.#resends.get(calls) ?? new Map<number, number>();
+    const times = (resends.get(index) ?? 0) + 1;
     if (this.#closing || times > maxResends) {
-      call.settle({ kind: 'unprocessed', cause });
+      calls.settle(index, { kind: 'unprocessed', cause });
       return;
     }
-    this.#resends.set(call, times);
-    this.#waiting.unshift(call, performance.now() + (call.timeoutMs ?? this.#settings.timeoutMs));
+    this.#resends.set(calls, resends.set(index, times));
+    this.#waiting.unshift({ calls, index, deadline: this.#deadlineOf(calls) });
   }
 
   #failWaiting(cause: string): void {
     const reply: Unanswered = { kind: 'unprocessed', cause };
-    for (const call of this.#waiting.clear()) call.settle(reply);
+    for (const { calls, index } of this.#waiting.clear()) calls.settle(index, reply);
     this.#admit();
   }
 
   #tick(): void {
-    for (const call of this.#waiting.expire(performance.now())) call.settle({ kind: 'unprocessed', cause: 'timeout' });
+    for (const { calls, index } of this.#waiting.expire(performance.now()))
+      calls.settle(index, { kind: 'unprocessed', cause: 'timeout' });
     this.#pump();
   }
 

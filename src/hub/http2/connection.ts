@@ -7,6 +7,7 @@
 // Server push is switched off.
 
 import type { Duplex } from 'node:stream';
+import { AnswerReader } from './answer.ts';
 import {
   ConnectionError,
   defaultMaxFrame,
@@ -25,9 +26,9 @@ import {
 import { HpackEncoder } from './hpack-encoder.ts';
 import { headerTableBytes, Incoming, maxHeaderListBytes, type Setting } from './incoming.ts';
 import { Output } from './output.ts';
-import type { Call } from './port.ts';
+import type { Answer, Calls, Reply } from './port.ts';
 import { Sender } from './sender.ts';
-import { Stream } from './stream.ts';
+import { Streams } from './streams.ts';
 
 export type ConnectionSettings = {
   readonly maxStreams: number;
@@ -48,7 +49,7 @@ export type ConnectionEvents = {
   goaway(code: number, debug: string): void;
   closed(cause: string, lost: number): void;
   /** The peer certainly did not process this one. */
-  unprocessed(call: Call, cause: string): void;
+  unprocessed(calls: Calls, index: number, cause: string): void;
 };
 
 /** The coarse clock that time-outs are counted on. */
@@ -56,6 +57,7 @@ export const tickMs = 50;
 const connectionWindow = 4 * 1024 * 1024;
 const errorNames = Object.entries(errorCode);
 const nothing = Buffer.alloc(0);
+const plainAnswer: Answer = { kind: 'answer', status: 200, fields: [], body: nothing };
 
 export class Connection {
   readonly #socket: Duplex;
@@ -64,7 +66,7 @@ export class Connection {
   readonly #output: Output;
   readonly #encoder = new HpackEncoder();
   readonly #sender: Sender;
-  readonly #streams = new Map<number, Stream>();
+  readonly #streams: Streams;
   readonly #incoming: Incoming;
   readonly #ticker: NodeJS.Timeout;
   #state: 'opening' | 'open' | 'draining' | 'closed' = 'opening';
@@ -83,7 +85,8 @@ export class Connection {
     this.#settings = settings;
     this.#events = events;
     this.#output = new Output(socket, () => events.changed());
-    this.#sender = new Sender(this.#output, this.#encoder);
+    this.#streams = new Streams(settings.maxStreams);
+    this.#sender = new Sender(this.#output, this.#encoder, this.#streams);
     this.#incoming = this.#attach();
     this.#greet();
     this.#listen();
@@ -111,14 +114,13 @@ export class Connection {
   }
 
   /** Only when `room` > 0. */
-  send(call: Call): void {
-    const timeoutMs = call.timeoutMs ?? this.#settings.timeoutMs;
-    const deadline = this.#ticks + Math.ceil(timeoutMs / tickMs) + 1;
-    const stream = new Stream(this.#nextId, call, this.#sender.initialWindow, deadline);
-    this.#streams.set(stream.id, stream);
-    this.#nextId += 2;
+  send(calls: Calls, index: number): void {
+    const timeoutMs = calls.timeoutMs ?? this.#settings.timeoutMs;
+    const place = this.#streams.add(this.#nextId, calls, index);
+    this.#streams.deadlines[place] = this.#ticks + Math.ceil(timeoutMs / tickMs) + 1;
+    this.#nextId = this.#streams.nextId(this.#nextId + 2);
     if (this.#nextId > this.#settings.lastStreamId) this.#drain();
-    this.#sender.open(stream);
+    this.#sender.open(place);
   }
 
   /** Lets the running calls finish, then closes; what is still running after `graceMs` is lost. */
@@ -161,6 +163,7 @@ export class Connection {
     return new Incoming({
       knows: (id) => id % 2 === 1 && id < this.#nextId,
       headers: (id, fields, last) => this.#headers(id, fields, last),
+      plain: (id, last) => this.#plain(id, last),
       data: (id, bytes, start, end, last, flowBytes) => this.#data(id, bytes, start, end, last, flowBytes),
       reset: (id, code) => this.#reset(id, code),
       settings: (changes) => this.#peerSettings(changes),
@@ -194,25 +197,56 @@ export class Connection {
     this.#settled();
   }
 
+  /** For most pushes this is all of the answer. */
+  #plain(id: number, last: boolean): boolean {
+    const place = this.#streams.find(id);
+    if (place < 0) return true;
+    const { calls, answers, plain } = this.#streams;
+    if (calls[place]!.whole || answers[place] !== undefined || plain[place] === 1) return false;
+    plain[place] = 1;
+    if (last) this.#finish(place, plainAnswer);
+    return true;
+  }
+
   #headers(id: number, fields: string[], last: boolean): void {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return;
-    const wrong = stream.takeHeaders(fields, last);
-    if (wrong !== undefined) this.#fail(stream, errorCode.protocol, wrong);
-    else if (last) this.#finish(stream);
+    const place = this.#streams.find(id);
+    if (place < 0) return;
+    if (this.#streams.plain[place] === 1) {
+      this.#endPlain(place, last);
+      return;
+    }
+    const wrong = this.#answer(place).takeHeaders(fields, last);
+    if (wrong !== undefined) this.#fail(place, errorCode.protocol, wrong);
+    else if (last) this.#finishRead(place);
   }
 
   #data(id: number, bytes: Buffer, start: number, end: number, last: boolean, flowBytes: number): void {
     this.#receive(flowBytes);
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return;
-    stream.receivedBytes += end - start;
+    const place = this.#streams.find(id);
+    if (place < 0) return;
     const padding = flowBytes - (end - start);
     if (padding > 0) this.#output.append(uint32Frame(frame.windowUpdate, id, padding));
-    const wrong = stream.takeData(bytes, start, end, last, this.#settings.maxAnswerBytes);
+    if (this.#streams.plain[place] === 1) {
+      // Not kept, and the window of the stream ends it.
+      if (last) this.#finish(place, plainAnswer);
+      return;
+    }
+    const wrong = this.#answer(place).takeData(bytes, start, end, last, this.#settings.maxAnswerBytes);
     if (wrong !== undefined)
-      this.#fail(stream, wrong === 'answer_too_large' ? errorCode.cancel : errorCode.protocol, wrong);
-    else if (last) this.#finish(stream);
+      this.#fail(place, wrong === 'answer_too_large' ? errorCode.cancel : errorCode.protocol, wrong);
+    else if (last) this.#finishRead(place);
+  }
+
+  /** Trailers, if anything. */
+  #endPlain(place: number, last: boolean): void {
+    if (last) this.#finish(place, plainAnswer);
+    else this.#fail(place, errorCode.protocol, 'trailers_without_end');
+  }
+
+  #answer(place: number): AnswerReader {
+    const { answers } = this.#streams;
+    answers[place] ??= new AnswerReader();
+    return answers[place];
   }
 
   /** Gives the connection's window back when half of it is used: without this, 1,680 errors of 39 bytes stop a connection for good. */
@@ -223,37 +257,53 @@ export class Connection {
     this.#receiveWindow = connectionWindow;
   }
 
-  #finish(stream: Stream): void {
-    const answer = stream.finish();
-    if (typeof answer === 'string') {
-      this.#fail(stream, errorCode.protocol, answer);
-      return;
-    }
+  #finishRead(place: number): void {
+    const answer = this.#answer(place).finish();
+    if (typeof answer === 'string') this.#fail(place, errorCode.protocol, answer);
+    else this.#finish(place, answer);
+  }
+
+  #finish(place: number, answer: Answer): void {
     // An answer before our body was through: the peer does not want the rest (section 8.1).
-    if (stream.rest !== undefined) this.#output.append(uint32Frame(frame.rstStream, stream.id, errorCode.none));
-    this.#forget(stream);
+    if (this.#sender.isSending(place)) this.#resetStream(place, errorCode.none);
     this.#answered += 1;
-    stream.call.settle(answer);
+    this.#settle(place, answer);
   }
 
   /** Resets a stream whose answer is of no use. The peer has seen the call, so nobody knows whether it took effect. */
-  #fail(stream: Stream, code: number, cause: string): void {
-    this.#output.append(uint32Frame(frame.rstStream, stream.id, code));
-    this.#forget(stream);
-    stream.call.settle({ kind: 'lost', cause });
+  #fail(place: number, code: number, cause: string): void {
+    this.#resetStream(place, code);
+    this.#settle(place, { kind: 'lost', cause });
   }
 
-  #forget(stream: Stream): void {
-    this.#streams.delete(stream.id);
-    if (stream.rest !== undefined) this.#sender.forget(stream);
+  #resetStream(place: number, code: number): void {
+    this.#output.append(uint32Frame(frame.rstStream, this.#streams.idOf(place), code));
+  }
+
+  #settle(place: number, reply: Reply): void {
+    const calls = this.#streams.calls[place]!;
+    const index = this.#streams.indexes[place]!;
+    this.#forget(place);
+    calls.settle(index, reply);
+  }
+
+  #giveBack(place: number, cause: string): void {
+    const calls = this.#streams.calls[place]!;
+    const index = this.#streams.indexes[place]!;
+    this.#forget(place);
+    this.#events.unprocessed(calls, index, cause);
+  }
+
+  #forget(place: number): void {
+    this.#streams.remove(place);
+    this.#sender.forget(place);
   }
 
   #reset(id: number, code: number): void {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return;
-    this.#forget(stream);
-    if (code === errorCode.refusedStream) this.#events.unprocessed(stream.call, 'refused_stream');
-    else stream.call.settle({ kind: 'lost', cause: `reset:${nameOf(code)}` });
+    const place = this.#streams.find(id);
+    if (place < 0) return;
+    if (code === errorCode.refusedStream) this.#giveBack(place, 'refused_stream');
+    else this.#settle(place, { kind: 'lost', cause: `reset:${nameOf(code)}` });
   }
 
   #peerSettings(changes: readonly Setting[]): void {
@@ -270,7 +320,7 @@ export class Connection {
     else if (id === setting.maxConcurrentStreams) this.#peerMaxStreams = value;
     else if (id === setting.initialWindowSize) {
       check(value <= maxWindow, errorCode.flowControl, 'the initial window is too large');
-      this.#sender.resize(value, this.#streams.values());
+      this.#sender.resize(value);
     } else if (id === setting.maxFrameSize) {
       check(value >= defaultMaxFrame && value <= 0xff_ffff, errorCode.protocol, 'the frame size is out of range');
       this.#sender.maxFrame = value;
@@ -282,11 +332,8 @@ export class Connection {
     this.#lastAllowedId = Math.min(this.#lastAllowedId, last);
     this.#drain();
     this.#events.goaway(code, debug);
-    for (const stream of this.#streams.values())
-      if (stream.id > this.#lastAllowedId) {
-        this.#forget(stream);
-        this.#events.unprocessed(stream.call, `goaway:${nameOf(code)}`);
-      }
+    for (const place of this.#streams.places())
+      if (this.#streams.idOf(place) > this.#lastAllowedId) this.#giveBack(place, `goaway:${nameOf(code)}`);
   }
 
   #widened(id: number, increment: number): void {
@@ -294,17 +341,17 @@ export class Connection {
       this.#sender.widen(increment);
       return;
     }
-    const stream = this.#streams.get(id);
-    if (stream === undefined) return;
-    if (increment === 0) this.#fail(stream, errorCode.protocol, 'window_increment');
-    else if (!this.#sender.widenStream(stream, increment)) this.#fail(stream, errorCode.flowControl, 'window_overflow');
+    const place = this.#streams.find(id);
+    if (place < 0) return;
+    if (increment === 0) this.#fail(place, errorCode.protocol, 'window_increment');
+    else if (!this.#sender.widenStream(place, increment)) this.#fail(place, errorCode.flowControl, 'window_overflow');
   }
 
   #tick(): void {
     this.#ticks += 1;
     this.#incoming.calm();
-    for (const stream of this.#streams.values())
-      if (stream.deadline <= this.#ticks) this.#fail(stream, errorCode.cancel, 'timeout');
+    for (const place of this.#streams.places())
+      if (this.#streams.deadlines[place]! <= this.#ticks) this.#fail(place, errorCode.cancel, 'timeout');
     this.#keepAlive();
     this.#settled();
   }
@@ -341,10 +388,9 @@ export class Connection {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearInterval(this.#ticker);
-    const streams = [...this.#streams.values()];
-    this.#streams.clear();
-    for (const stream of streams) stream.call.settle({ kind: 'lost', cause });
-    this.#events.closed(cause, streams.length);
+    const lost = this.#streams.size;
+    for (const place of this.#streams.places()) this.#settle(place, { kind: 'lost', cause });
+    this.#events.closed(cause, lost);
   }
 }
 

@@ -3,11 +3,13 @@
 // the bytes it saves. The provider token is indexed like the rest: it is long and random, so the compression attacks that RFC 7541
 // section 7.1 warns of cannot guess it piece by piece, and sending 200 bytes of it per push would double our traffic.
 
-import type { RequestHead } from './port.ts';
+import type { Bytes } from '../bytes.ts';
+import type { Calls, RequestHead } from './port.ts';
 import { staticCount, staticFieldIndex, staticNameIndex } from './static-table.ts';
 
 const entryOverhead = 32;
 const ourTableLimit = 4096;
+const pathIndex = staticNameIndex.get(':path')!;
 
 type Entry = { readonly number: number; readonly bytes: number; readonly key: string };
 type HeadBlock = {
@@ -15,7 +17,12 @@ type HeadBlock = {
   readonly generation: number;
   readonly pseudo: Buffer;
   readonly regular: Buffer;
+  /** The most bytes of the head, when it has to be written anew. */
+  readonly bound: number;
 };
+
+/** What the encoder asks a call for, beside its own fields. */
+type Encoded = Pick<Calls, 'head' | 'pathBytes' | 'writePath'>;
 
 export class HpackEncoder {
   readonly #entries: Entry[] = [];
@@ -38,30 +45,36 @@ export class HpackEncoder {
   }
 
   /** The most bytes that `write` can need. */
-  bound(head: RequestHead, path: string, fields: readonly string[]): number {
-    return 64 + path.length + fieldsBound(head.fields) + head.authority.length + fieldsBound(fields);
+  bound(calls: Encoded, index: number, fields: readonly string[]): number {
+    const { head } = calls;
+    return 64 + calls.pathBytes(index) + (this.#known(head)?.bound ?? headBound(head)) + fieldsBound(fields);
   }
 
   /** Writes one header block and returns where it ends. The bytes must reach the peer: the table counts on it. */
-  write(out: Buffer, at: number, head: RequestHead, path: string, fields: readonly string[]): number {
-    const known = this.#recent?.head === head ? this.#recent : this.#blocks.get(head);
+  write(out: Bytes, at: number, calls: Encoded, index: number, fields: readonly string[]): number {
+    const known = this.#known(calls.head);
     if (known?.generation !== this.#inserted || this.#lowest !== undefined)
-      return this.#writeAnew(out, at, head, path, fields);
+      return this.#writeAnew(out, at, calls, index, fields);
     this.#recent = known;
-    let end = copy(known.pseudo, out, at);
-    end = writeLiteral(out, end, 0x00, ':path', 4, path);
-    end = copy(known.regular, out, end);
-    return writeFields(out, end, fields);
+    let end = copy(known.pseudo, out.buffer, at);
+    end = writePath(out, end, calls, index);
+    end = copy(known.regular, out.buffer, end);
+    return writeFields(out.buffer, end, fields);
   }
 
-  #writeAnew(out: Buffer, at: number, head: RequestHead, path: string, fields: readonly string[]): number {
+  #known(head: RequestHead): HeadBlock | undefined {
+    return this.#recent?.head === head ? this.#recent : this.#blocks.get(head);
+  }
+
+  #writeAnew(out: Bytes, at: number, calls: Encoded, index: number, fields: readonly string[]): number {
+    const { head } = calls;
     const pseudo = [':method', head.method, ':scheme', 'https', ':authority', head.authority];
-    let end = this.#writeSizeUpdate(out, at);
-    end = this.#insertFields(out, end, pseudo);
-    end = writeLiteral(out, end, 0x00, ':path', 4, path);
-    end = this.#insertFields(out, end, head.fields);
+    let end = this.#writeSizeUpdate(out.buffer, at);
+    end = this.#insertFields(out.buffer, end, pseudo);
+    end = writePath(out, end, calls, index);
+    end = this.#insertFields(out.buffer, end, head.fields);
     this.#remember(head, pseudo);
-    return writeFields(out, end, fields);
+    return writeFields(out.buffer, end, fields);
   }
 
   #writeSizeUpdate(out: Buffer, at: number): number {
@@ -123,6 +136,7 @@ export class HpackEncoder {
       generation: this.#inserted,
       pseudo: this.#references(pseudo),
       regular: this.#references(head.fields),
+      bound: headBound(head),
     };
     this.#blocks.set(head, block);
     this.#recent = block;
@@ -143,6 +157,14 @@ export class HpackEncoder {
     this.#blocks.clear();
     this.#recent = undefined;
   }
+}
+
+function writePath(out: Bytes, at: number, calls: Encoded, index: number): number {
+  const bytes = calls.pathBytes(index);
+  out.buffer[at] = pathIndex;
+  const start = writeInteger(out.buffer, at + 1, 0x00, 7, bytes);
+  calls.writePath(index, out, start);
+  return start + bytes;
 }
 
 /** Fields as literals that enter no table: for what changes with every call. */
@@ -179,6 +201,10 @@ export function writeInteger(out: Buffer, at: number, kind: number, prefixBits: 
   for (; rest >= 0x80; rest >>>= 7) out[end++] = (rest & 0x7f) | 0x80;
   out[end] = rest;
   return end + 1;
+}
+
+function headBound({ authority, fields }: RequestHead): number {
+  return authority.length + fieldsBound(fields);
 }
 
 function fieldsBound(fields: readonly string[]): number {

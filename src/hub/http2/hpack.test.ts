@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Bytes } from '../bytes.ts';
+import { isFieldName } from './answer.ts';
 import { ConnectionError } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { HpackEncoder } from './hpack-encoder.ts';
-import type { RequestHead } from './port.ts';
+import { HpackEncoder, writeFields } from './hpack-encoder.ts';
+import { PlainAnswers } from './plain-answers.ts';
+import { type RequestHead, SingleCall } from './port.ts';
 
 const bytes = (hex: string): Buffer => Buffer.from(hex.replace(/\s/g, ''), 'hex');
 
@@ -155,6 +158,9 @@ const value = fc.oneof(
 );
 const fieldList = fc.array(fc.tuple(name, value), { maxLength: 5 }).map((list) => list.flat());
 
+const callOf = (head: RequestHead, path: string) =>
+  new SingleCall({ head, path, fields: [], body: '', settle: () => {} });
+
 test('whatever heads are written in whatever order, under whatever table sizes, decodes to what was meant', () => {
   const heads = fc.array(fieldList, { minLength: 1, maxLength: 4 });
   const step = fc.record({ head: fc.nat(3), fields: fieldList, limit: fc.option(fc.nat(6000), { freq: 5 }) });
@@ -166,8 +172,9 @@ test('whatever heads are written in whatever order, under whatever table sizes, 
       for (const { head, fields, limit } of steps) {
         if (limit !== null) encoder.limitTable(limit);
         const chosen = made[head % made.length]!;
-        const out = Buffer.alloc(encoder.bound(chosen, '/p', fields));
-        const end = encoder.write(out, 0, chosen, '/p', fields);
+        const call = callOf(chosen, '/p');
+        const out = new Bytes(encoder.bound(call, 0, fields));
+        const end = encoder.write(out, 0, call, 0, fields);
         const expected = [
           ':method',
           'POST',
@@ -180,7 +187,7 @@ test('whatever heads are written in whatever order, under whatever table sizes, 
           ...chosen.fields,
           ...fields,
         ];
-        expect(decode(decoder, out.subarray(0, end))).toEqual(expected);
+        expect(decode(decoder, out.buffer.subarray(0, end))).toEqual(expected);
       }
     }),
     { numRuns: 300 },
@@ -194,18 +201,73 @@ test('the second call of a head is a few bytes', () => {
     authority: 'api.push.apple.com',
     fields: ['authorization', `bearer ${'x'.repeat(200)}`, 'apns-topic', 'a.b'],
   };
-  const out = Buffer.alloc(2000);
-  encoder.write(out, 0, head, '/3/device/1', []);
-  expect(encoder.write(out, 0, head, '/3/device/1', [])).toBe('/3/device/1'.length + 2 + 5);
+  const call = callOf(head, '/3/device/1');
+  const out = new Bytes(2000);
+  encoder.write(out, 0, call, 0, []);
+  expect(encoder.write(out, 0, call, 0, [])).toBe('/3/device/1'.length + 2 + 5);
 });
 
 test('a table that shrank and grew between two blocks is told of both sizes', () => {
   const encoder = new HpackEncoder();
   const plain: RequestHead = { method: 'POST', authority: 'h', fields: [] };
-  const out = Buffer.alloc(200);
+  const out = new Bytes(200);
   encoder.limitTable(100);
   encoder.limitTable(4096);
-  encoder.write(out, 0, plain, '/', []);
+  encoder.write(out, 0, callOf(plain, '/'), 0, []);
   // 100 and 4096 as integers with a prefix of five bits.
-  expect(out.subarray(0, 5)).toEqual(bytes('3f45 3fe1 1f'));
+  expect(out.buffer.subarray(0, 5)).toEqual(bytes('3f45 3fe1 1f'));
+});
+
+test.each([
+  ['the status alone', '88', true],
+  ['a field with an own name', '88 0007 6170 6e73 2d69 6403 616263', true],
+  ['a name in Huffman code', '88 0088 25a849e95ba97d7f 03 616263', true],
+  ['a name in a broken Huffman code', '88 0081 00 03 616263', false],
+  ['a field that must never be indexed', '88 1007 6170 6e73 2d69 6403 616263', true],
+  ['a date and an empty field of the static table', '88 0f12 03 616263 b3', true],
+  ['another status', '8d', false],
+  ['200 as a literal', '0803 323030', false],
+  ['a field for the table', '88 4007 6170 6e73 2d69 6403 616263', false],
+  ['a reference to the table', '88 be', false],
+  ['a change of the size of the table', '20 88', false],
+  ['a status twice', '88 88', false],
+  ['a length that has to agree with the body', '88 0f0d 02 3132', false],
+  ['a field of connections', '88 0f2a 07 6368756e6b6564', false],
+  ['the same by its name', '88 000a 636f6e6e656374696f6e 01 61', false],
+  ['a name in capitals', '88 0004 44617465 01 61', false],
+  ['a name that is cut off', '88 0007 6170', false],
+  ['a value that is cut off', '88 0007 6170 6e73 2d69 6405 616263', false],
+  ['no value', '88 0007 6170 6e73 2d69 64', false],
+  ['an index that is cut off', '88 0f', false],
+])('whether a block need not be decoded: %s', (_, hex, plain) => {
+  const block = bytes(hex);
+  // Something follows it in the same chunk.
+  const chunk = Buffer.concat([block, Buffer.from('88000161')]);
+  const answers = new PlainAnswers();
+  for (let again = 0; again < 2; again += 1) expect(answers.has(chunk, 0, block.length)).toBe(plain);
+});
+
+test('what need not be decoded is what decodes to 200 and good fields, and leaves the table as it is', () => {
+  const fields = fc.array(
+    fc.tuple(
+      fc.constantFrom('apns-id', 'date', 'x-own', 'Bad', 'upgrade', 'vary', ':path'),
+      fc.string({ unit: 'binary-ascii', maxLength: 150 }),
+    ),
+    { maxLength: 4 },
+  );
+  const answers = new PlainAnswers();
+  fc.assert(
+    fc.property(fields, fc.array(fc.nat(255), { maxLength: 6 }), (list, more) => {
+      const block = Buffer.alloc(2000);
+      block[0] = 0x88;
+      let end = writeFields(block, 1, list.flat());
+      for (const byte of more) block[end++] = byte;
+      if (!answers.has(block, 0, end)) return;
+      const decoder = new HpackDecoder(4096, 100_000);
+      const [status, code, ...rest] = decode(decoder, block.subarray(0, end));
+      expect([status, code, decoder.tableBytes]).toEqual([':status', '200', 0]);
+      expect(rest.filter((_, i) => i % 2 === 0).every(isFieldName)).toBe(true);
+    }),
+    { numRuns: 2_000 },
+  );
 });

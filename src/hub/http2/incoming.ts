@@ -13,12 +13,15 @@ import {
   readUint32,
 } from './frames.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
+import { PlainAnswers } from './plain-answers.ts';
 
 /** Told of each checked frame. `last` is END_STREAM. Spans are valid only during the call. */
 export type IncomingEvents = {
   /** Whether we ever opened this stream: a frame on any other is a protocol error. */
   knows(stream: number): boolean;
   headers(stream: number, fields: string[], last: boolean): void;
+  /** An answer 200. False: its fields are wanted, or nothing but `headers` should follow now. */
+  plain(stream: number, last: boolean): boolean;
   /** `flowBytes` counts against the windows: content and padding. */
   data(stream: number, bytes: Buffer, start: number, end: number, last: boolean, flowBytes: number): void;
   reset(stream: number, code: number): void;
@@ -42,6 +45,7 @@ export class Incoming {
   readonly #events: IncomingEvents;
   readonly #reader: FrameReader;
   readonly #decoder = new HpackDecoder(headerTableBytes, maxHeaderListBytes);
+  readonly #plain = new PlainAnswers();
   #idleFrames = 0;
   #greeted = false;
   /** A header block that goes on in CONTINUATION frames; nothing else may come in between. */
@@ -49,7 +53,9 @@ export class Incoming {
 
   constructor(events: IncomingEvents) {
     this.#events = events;
-    this.#reader = new FrameReader((...args) => this.#frame(...args));
+    this.#reader = new FrameReader((type, flags, stream, bytes, start, end) =>
+      this.#frame(type, flags, stream, bytes, start, end),
+    );
   }
 
   /** Throws ConnectionError. */
@@ -97,8 +103,9 @@ export class Incoming {
     this.#headerBlock(block.stream, (block.flags & flag.endStream) !== 0, block.bytes, 0, block.bytes.length);
   }
 
-  /** Decoded for every stream, also those that are gone, or the table would drift. */
+  /** Whatever the table may notice is decoded, also for streams that are gone, or the table would drift. */
   #headerBlock(stream: number, last: boolean, bytes: Buffer, start: number, end: number): void {
+    if (this.#plain.has(bytes, start, end) && this.#events.plain(stream, last)) return;
     const fields: string[] = [];
     this.#decoder.decode(bytes, start, end, fields);
     this.#events.headers(stream, fields, last);

@@ -2,6 +2,7 @@
 // pushes cost a handful of TLS records instead of two thousand writes. Slabs come back when the socket has taken them.
 
 import type { Writable } from 'node:stream';
+import { Bytes } from '../bytes.ts';
 
 const slabBytes = 64 * 1024;
 const maxFreeSlabs = 16;
@@ -9,12 +10,11 @@ const maxFreeSlabs = 16;
 const stalledBytes = 1024 * 1024;
 
 export class Output {
-  /** Write here, from `at` on, what `reserve` has made room for; then move `at`. */
-  slab: Buffer = Buffer.allocUnsafeSlow(slabBytes);
-  at = 0;
+  /** Write here, behind its end, what `reserve` has made room for; then move the end. */
+  slab = new Bytes(slabBytes);
   readonly #socket: Writable;
   readonly #onDrain: () => void;
-  readonly #free: Buffer[] = [];
+  readonly #free: Bytes[] = [];
   #scheduled = false;
   #stalled = false;
   #ended = false;
@@ -31,7 +31,7 @@ export class Output {
   }
 
   reserve(bytes: number): void {
-    if (this.slab.length - this.at < bytes) this.#nextSlab(bytes);
+    if (this.slab.capacity - this.slab.length < bytes) this.#nextSlab(bytes);
     if (this.#scheduled) return;
     this.#scheduled = true;
     // setImmediate and not a microtask: callers that await between pushes still share one write.
@@ -43,12 +43,12 @@ export class Output {
 
   append(bytes: Uint8Array): void {
     this.reserve(bytes.length);
-    this.slab.set(bytes, this.at);
-    this.at += bytes.length;
+    this.slab.buffer.set(bytes, this.slab.length);
+    this.slab.length += bytes.length;
   }
 
   flush(): void {
-    if (this.at > 0) this.#nextSlab(0);
+    if (this.slab.length > 0) this.#nextSlab(0);
   }
 
   /** Sends what is left and closes our side. */
@@ -60,22 +60,21 @@ export class Output {
 
   #nextSlab(bytes: number): void {
     const full = this.slab;
-    if (this.at > 0) this.#write(full);
+    if (full.length > 0) this.#write(full);
     else this.#recycle(full);
-    this.slab =
-      bytes <= slabBytes ? (this.#free.pop() ?? Buffer.allocUnsafeSlow(slabBytes)) : Buffer.allocUnsafeSlow(bytes);
-    this.at = 0;
+    this.slab = bytes <= slabBytes ? (this.#free.pop() ?? new Bytes(slabBytes)) : new Bytes(bytes);
+    this.slab.length = 0;
   }
 
-  #write(full: Buffer): void {
+  #write(full: Bytes): void {
     if (this.#ended || this.#socket.destroyed) return;
     // The callback also comes with an error when the socket dies; the slab is free either way.
-    this.#socket.write(full.subarray(0, this.at), () => this.#recycle(full));
+    this.#socket.write(full.buffer.subarray(0, full.length), () => this.#recycle(full));
     this.#stalled = this.#socket.writableLength > stalledBytes;
   }
 
-  #recycle(slab: Buffer): void {
-    if (slab.length === slabBytes && this.#free.length < maxFreeSlabs) this.#free.push(slab);
+  #recycle(slab: Bytes): void {
+    if (slab.capacity === slabBytes && this.#free.length < maxFreeSlabs) this.#free.push(slab);
   }
 
   #drained(): void {

@@ -2,6 +2,8 @@
 // whether the peer answered, never processed it (safe to send again), or may have processed it (nobody knows).
 // Two implementations: client.ts (ours, frames written directly) and reference.ts (node:http2). One conformance suite runs on both.
 
+import { Bytes } from '../bytes.ts';
+
 /** The part of a request that is the same for many calls: written once per connection, then referred to by index. */
 export type RequestHead = {
   readonly method: 'POST' | 'GET' | 'DELETE' | 'PUT';
@@ -13,16 +15,38 @@ export type RequestHead = {
   readonly sendsLength?: boolean;
 };
 
+/**
+ * Calls that go out together, told apart by their indexes: a broadcast makes nothing per call. What a call consists of is asked
+ * for when its frames are written, which may be once more when the peer certainly did not process it.
+ */
+export type Calls = {
+  readonly head: RequestHead;
+  /** Overtake everything that waits for a stream. */
+  readonly urgent: boolean;
+  readonly timeoutMs: number | undefined;
+  /** Good answers are wanted with their fields and bodies. If not, an answer 200 may come without both. */
+  readonly whole: boolean;
+  /** The fields of this call alone, alternating like those of the head. */
+  fields(index: number): readonly string[];
+  pathBytes(index: number): number;
+  /** Writes the path, of `pathBytes` ASCII characters. */
+  writePath(index: number, out: Bytes, at: number): void;
+  bodyBytes(index: number): number;
+  writeBody(index: number, out: Bytes, at: number): void;
+  /** Called exactly once per call, never from inside `post`. Must not throw. */
+  settle(index: number, reply: Reply): void;
+};
+
+/** One call on its own. */
 export type Call = {
   readonly head: RequestHead;
   readonly path: string;
-  /** The fields of this call alone, alternating like those of the head. */
   readonly fields: readonly string[];
   readonly body: string | Uint8Array;
-  /** Overtakes everything that waits for a stream. */
   readonly urgent?: boolean;
   readonly timeoutMs?: number;
-  /** Called exactly once, never from inside `post`. Must not throw. */
+  /** Default true. */
+  readonly whole?: boolean;
   settle(reply: Reply): void;
 };
 
@@ -44,10 +68,10 @@ export type Reply = Answer | Unanswered;
 
 export type Transport = {
   /**
-   * Hands a call over; its `settle` tells the rest. False means that the window is full: wait for `whenRoom()` before the next one.
-   * A caller that goes on regardless is refused (`unprocessed`, cause `queue_full`) at twice the window.
+   * Hands the call `index` over; its `settle` tells the rest. False means that the window is full: wait for `whenRoom()` before the
+   * next one. A caller that goes on regardless is refused (`unprocessed`, cause `queue_full`) at twice the window.
    */
-  post(call: Call): boolean;
+  post(calls: Calls, index: number): boolean;
   /** Resolves when `post` would return true, or when the client is closed. */
   whenRoom(): Promise<void>;
   /** Lets running calls finish for at most `graceMs` (default 5000), then closes. Waiting calls are `unprocessed`. Twice is harmless. */
@@ -92,9 +116,71 @@ export function field(answer: Answer, name: string): string | undefined {
   return undefined;
 }
 
+/** One call as calls, of which it is the first. */
+export class SingleCall implements Calls {
+  readonly head: RequestHead;
+  readonly urgent: boolean;
+  readonly timeoutMs: number | undefined;
+  readonly whole: boolean;
+  readonly #call: Call;
+  readonly #body: Uint8Array;
+
+  constructor(call: Call) {
+    this.#call = call;
+    this.head = call.head;
+    this.urgent = call.urgent ?? false;
+    this.timeoutMs = call.timeoutMs;
+    this.whole = call.whole ?? true;
+    this.#body = typeof call.body === 'string' ? Buffer.from(call.body) : call.body;
+  }
+
+  fields(): readonly string[] {
+    return this.#call.fields;
+  }
+
+  pathBytes(): number {
+    return this.#call.path.length;
+  }
+
+  writePath(_: number, out: Bytes, at: number): void {
+    out.buffer.write(this.#call.path, at, 'latin1');
+  }
+
+  bodyBytes(): number {
+    return this.#body.length;
+  }
+
+  writeBody(_: number, out: Bytes, at: number): void {
+    out.buffer.set(this.#body, at);
+  }
+
+  settle(_: number, reply: Reply): void {
+    this.#call.settle(reply);
+  }
+}
+
+export function pathOf(calls: Calls, index: number): string {
+  const bytes = calls.pathBytes(index);
+  const out = new Bytes(bytes);
+  calls.writePath(index, out, 0);
+  return out.slice(0, bytes);
+}
+
+export function bodyOf(calls: Calls, index: number): Buffer {
+  const bytes = calls.bodyBytes(index);
+  const out = new Bytes(bytes);
+  calls.writeBody(index, out, 0);
+  return out.buffer.subarray(0, bytes);
+}
+
+/** Hands over one call on its own; see Transport.post. */
+export function postOne(client: Transport, call: Call): boolean {
+  return client.post(new SingleCall(call), 0);
+}
+
 /** One call as a promise: for rare calls (tokens, channels), not for fan-out. */
 export function ask(client: Transport, call: Omit<Call, 'settle'>): Promise<Reply> {
   return new Promise((resolve) => {
-    client.post({ ...call, settle: resolve });
+    postOne(client, { ...call, settle: resolve });
   });
 }

@@ -1,8 +1,8 @@
 // Calls that wait for a stream: urgent ones first, each kind in order of arrival. Arrays with a moving head: shifting is O(1).
 
-import type { Call } from './port.ts';
+import type { Calls } from './port.ts';
 
-type Waiting = { readonly call: Call; readonly deadline: number };
+export type Waiting = { readonly calls: Calls; readonly index: number; readonly deadline: number };
 
 class Fifo {
   #items: (Waiting | undefined)[] = [];
@@ -31,12 +31,12 @@ class Fifo {
   }
 
   /** Takes out and returns what `matches`. */
-  extract(matches: (item: Waiting) => boolean): Call[] {
+  extract(matches: (item: Waiting) => boolean): Waiting[] {
     const items = this.#items.slice(this.#head) as Waiting[];
     if (!items.some(matches)) return [];
     this.#items = items.filter((item) => !matches(item));
     this.#head = 0;
-    return items.filter(matches).map((item) => item.call);
+    return items.filter(matches);
   }
 
   #compact(): void {
@@ -53,25 +53,25 @@ export class CallQueue {
     return this.#urgent.size + this.#normal.size;
   }
 
-  push(call: Call, deadline: number): void {
-    (call.urgent ? this.#urgent : this.#normal).push({ call, deadline });
+  push(item: Waiting): void {
+    (item.calls.urgent ? this.#urgent : this.#normal).push(item);
   }
 
-  unshift(call: Call, deadline: number): void {
-    (call.urgent ? this.#urgent : this.#normal).unshift({ call, deadline });
+  unshift(item: Waiting): void {
+    (item.calls.urgent ? this.#urgent : this.#normal).unshift(item);
   }
 
-  shift(): Call | undefined {
-    return (this.#urgent.shift() ?? this.#normal.shift())?.call;
+  shift(): Waiting | undefined {
+    return this.#urgent.shift() ?? this.#normal.shift();
   }
 
-  expire(now: number): Call[] {
+  expire(now: number): Waiting[] {
     if (this.size === 0) return [];
     const late = (item: Waiting): boolean => item.deadline <= now;
     return [...this.#urgent.extract(late), ...this.#normal.extract(late)];
   }
 
-  clear(): Call[] {
+  clear(): Waiting[] {
     return [...this.#urgent.extract(() => true), ...this.#normal.extract(() => true)];
   }
 }

@@ -12,18 +12,20 @@ import type { Duplex } from 'node:stream';
 import { PushClient } from './client.ts';
 import type { ConnectionEvents, ConnectionSettings } from './connection.ts';
 import { maxWindow } from './frames.ts';
-import type { Call, Http2Options, Reply } from './port.ts';
+import { bodyOf, type Calls, type Http2Options, pathOf, type Reply } from './port.ts';
 
 /** The pool and queue of PushClient over node's connections. */
 export function nodeClient(options: Http2Options): PushClient {
   return new PushClient(options, (...args) => new NodeConnection(...args));
 }
 
+type Running = { readonly calls: Calls; readonly index: number };
+
 class NodeConnection {
   readonly #session: ClientHttp2Session;
   readonly #settings: ConnectionSettings;
   readonly #events: ConnectionEvents;
-  readonly #running = new Map<ClientHttp2Stream, Call>();
+  readonly #running = new Map<ClientHttp2Stream, Running>();
   #state: 'opening' | 'open' | 'draining' | 'closed' = 'opening';
   #lastAllowedId = maxWindow;
   #opened = 0;
@@ -63,14 +65,15 @@ class NodeConnection {
     return this.#answered;
   }
 
-  send(call: Call): void {
-    const stream = this.#session.request(headersOf(call), { endStream: call.body.length === 0 });
-    this.#running.set(stream, call);
+  send(calls: Calls, index: number): void {
+    const body = bodyOf(calls, index);
+    const stream = this.#session.request(headersOf(calls, index, body.length), { endStream: body.length === 0 });
+    this.#running.set(stream, { calls, index });
     this.#opened += 2;
     if (this.#opened + 1 > this.#settings.lastStreamId) this.#drain();
     stream.setEncoding('latin1');
-    this.#collect(stream, call);
-    if (call.body.length > 0) stream.end(call.body);
+    this.#collect(stream, { calls, index });
+    if (body.length > 0) stream.end(body);
   }
 
   close(graceMs: number): void {
@@ -88,7 +91,7 @@ class NodeConnection {
     this.#events.opened();
   }
 
-  #collect(stream: ClientHttp2Stream, call: Call): void {
+  #collect(stream: ClientHttp2Stream, call: Running): void {
     let headers: IncomingHttpHeaders | undefined;
     let trailers: IncomingHttpHeaders = {};
     let cause: string | undefined;
@@ -98,7 +101,7 @@ class NodeConnection {
       cause = why;
       stream.close(constants.NGHTTP2_CANCEL);
     };
-    const timer = setTimeout(() => fail('timeout'), call.timeoutMs ?? this.#settings.timeoutMs);
+    const timer = setTimeout(() => fail('timeout'), call.calls.timeoutMs ?? this.#settings.timeoutMs);
     stream.on('response', (fields) => {
       headers = fields;
     });
@@ -127,13 +130,13 @@ class NodeConnection {
     return stream.rstCode === constants.NGHTTP2_REFUSED_STREAM ? 'refused_stream' : `reset:${stream.rstCode}`;
   }
 
-  #settle(stream: ClientHttp2Stream, call: Call, reply: Reply): void {
+  #settle(stream: ClientHttp2Stream, { calls, index }: Running, reply: Reply): void {
     this.#running.delete(stream);
     if (reply.kind === 'answer') this.#answered += 1;
-    if (reply.kind === 'answer') call.settle(reply);
-    else if (reply.cause === 'refused_stream') this.#events.unprocessed(call, reply.cause);
-    else if ((stream.id ?? maxWindow) > this.#lastAllowedId) this.#events.unprocessed(call, 'goaway');
-    else call.settle(reply);
+    if (reply.kind === 'answer') calls.settle(index, reply);
+    else if (reply.cause === 'refused_stream') this.#events.unprocessed(calls, index, reply.cause);
+    else if ((stream.id ?? maxWindow) > this.#lastAllowedId) this.#events.unprocessed(calls, index, 'goaway');
+    else calls.settle(index, reply);
     if (this.#state === 'draining' && this.#running.size === 0) this.destroy();
     this.#events.changed();
   }
@@ -161,17 +164,17 @@ class NodeConnection {
   }
 }
 
-function headersOf(call: Call): Record<string, string> {
-  const { head } = call;
+function headersOf(calls: Calls, index: number, bodyBytes: number): Record<string, string> {
+  const { head } = calls;
   const headers: Record<string, string> = {
     ':method': head.method,
     ':scheme': 'https',
     ':authority': head.authority,
-    ':path': call.path,
+    ':path': pathOf(calls, index),
   };
-  for (const fields of [head.fields, call.fields])
+  for (const fields of [head.fields, calls.fields(index)])
     for (let i = 0; i < fields.length; i += 2) headers[fields[i]!] = fields[i + 1]!;
-  if (head.sendsLength) headers['content-length'] = String(Buffer.byteLength(call.body));
+  if (head.sendsLength) headers['content-length'] = String(bodyBytes);
   return headers;
 }
 

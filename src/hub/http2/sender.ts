@@ -1,6 +1,7 @@
 // Writes calls as frames: HEADERS (and CONTINUATION when a block is larger than a frame), then DATA as far as flow control lets it.
 // The usual push is one HEADERS and one DATA frame, encoded in place in the output slab without an object in between.
 
+import { Bytes } from '../bytes.ts';
 import {
   ConnectionError,
   defaultMaxFrame,
@@ -14,20 +15,23 @@ import {
 } from './frames.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import type { Output } from './output.ts';
-import type { Stream } from './stream.ts';
+import { bodyOf, type Calls } from './port.ts';
+import type { Streams } from './streams.ts';
 
 export class Sender {
   initialWindow = defaultWindow;
   maxFrame = defaultMaxFrame;
   readonly #output: Output;
   readonly #encoder: HpackEncoder;
-  /** Streams whose body waits for a window, oldest first. */
-  readonly #blocked = new Set<Stream>();
+  readonly #streams: Streams;
+  /** What a window keeps back of bodies, by the place of the stream; oldest first. */
+  readonly #rests = new Map<number, Buffer>();
   #window = defaultWindow;
 
-  constructor(output: Output, encoder: HpackEncoder) {
+  constructor(output: Output, encoder: HpackEncoder, streams: Streams) {
     this.#output = output;
     this.#encoder = encoder;
+    this.#streams = streams;
   }
 
   /** Nothing can be sent on any stream until the peer widens the connection's window. */
@@ -35,123 +39,133 @@ export class Sender {
     return this.#window <= 0;
   }
 
-  open(stream: Stream): void {
-    const { call } = stream;
-    const empty = call.body.length === 0;
-    const fields = call.head.sendsLength
-      ? [...call.fields, 'content-length', String(Buffer.byteLength(call.body))]
-      : call.fields;
-    const bound = this.#encoder.bound(call.head, call.path, fields);
-    if (bound > this.maxFrame) this.#openLarge(stream, fields, bound, empty);
-    else this.#openSmall(stream, fields, bound, empty);
-    if (!empty) this.#startBody(stream);
+  open(place: number): void {
+    const { calls: callsAt, indexes, windows } = this.#streams;
+    const calls = callsAt[place]!;
+    const index = indexes[place]!;
+    const bytes = calls.bodyBytes(index);
+    windows[place] = this.initialWindow;
+    this.#openHead(place, calls, index, bytes);
+    if (bytes > this.#allowance(place)) this.#send(place, bodyOf(calls, index));
+    else if (bytes > 0) this.#writeBody(place, calls, index, bytes);
   }
 
-  forget(stream: Stream): void {
-    this.#blocked.delete(stream);
+  /** A part of the body is still here. */
+  isSending(place: number): boolean {
+    return this.#rests.has(place);
+  }
+
+  forget(place: number): void {
+    this.#rests.delete(place);
   }
 
   /** WINDOW_UPDATE on stream 0. */
   widen(bytes: number): void {
     this.#window += bytes;
     if (this.#window > maxWindow) throw new ConnectionError(errorCode.flowControl, 'the connection window overflows');
-    for (const stream of this.#blocked) {
+    for (const [place, rest] of this.#rests) {
       if (this.exhausted) return;
-      this.#pump(stream);
+      this.#send(place, rest);
     }
   }
 
   /** WINDOW_UPDATE on a stream. False when it overflows: a stream error. */
-  widenStream(stream: Stream, bytes: number): boolean {
-    stream.window += bytes;
-    if (stream.window > maxWindow) return false;
-    if (stream.rest !== undefined) this.#pump(stream);
+  widenStream(place: number, bytes: number): boolean {
+    const window = this.#streams.windows[place]! + bytes;
+    if (window > maxWindow) return false;
+    this.#streams.windows[place] = window;
+    const rest = this.#rests.get(place);
+    if (rest !== undefined) this.#send(place, rest);
     return true;
   }
 
   /** A changed SETTINGS_INITIAL_WINDOW_SIZE moves the window of every open stream by the difference, below zero if need be. */
-  resize(initialWindow: number, streams: Iterable<Stream>): void {
+  resize(initialWindow: number): void {
     const change = initialWindow - this.initialWindow;
     this.initialWindow = initialWindow;
-    for (const stream of streams)
-      if (!this.widenStream(stream, change))
+    for (const place of this.#streams.places())
+      if (!this.widenStream(place, change))
         throw new ConnectionError(errorCode.flowControl, 'a stream window overflows');
   }
 
-  #openSmall(stream: Stream, fields: readonly string[], bound: number, empty: boolean): void {
+  #openHead(place: number, calls: Calls, index: number, bodyBytes: number): void {
+    const own = calls.fields(index);
+    const fields = calls.head.sendsLength ? [...own, 'content-length', String(bodyBytes)] : own;
+    const id = this.#streams.idOf(place);
+    const endStream = bodyBytes === 0 ? flag.endStream : 0;
+    const bound = this.#encoder.bound(calls, index, fields);
+    if (bound > this.maxFrame) {
+      this.#openLarge(id, calls, index, fields, bound, endStream);
+      return;
+    }
     const output = this.#output;
     output.reserve(frameHeaderBytes + bound);
-    const start = output.at + frameHeaderBytes;
-    const end = this.#encoder.write(output.slab, start, stream.call.head, stream.call.path, fields);
-    const flags = empty ? flag.endHeaders | flag.endStream : flag.endHeaders;
-    writeFrameHeader(output.slab, output.at, end - start, frame.headers, flags, stream.id);
-    output.at = end;
+    const { slab } = output;
+    const end = this.#encoder.write(slab, slab.length + frameHeaderBytes, calls, index, fields);
+    const length = end - slab.length - frameHeaderBytes;
+    writeFrameHeader(slab.buffer, slab.length, length, frame.headers, flag.endHeaders | endStream, id);
+    slab.length = end;
   }
 
-  #openLarge(stream: Stream, fields: readonly string[], bound: number, empty: boolean): void {
-    const block = Buffer.allocUnsafe(bound);
-    const length = this.#encoder.write(block, 0, stream.call.head, stream.call.path, fields);
+  #openLarge(
+    id: number,
+    calls: Calls,
+    index: number,
+    fields: readonly string[],
+    bound: number,
+    endStream: number,
+  ): void {
+    const block = new Bytes(bound);
+    const length = this.#encoder.write(block, 0, calls, index, fields);
     for (let at = 0; at < length; at += this.maxFrame) {
-      const piece = block.subarray(at, Math.min(at + this.maxFrame, length));
-      const flags = (at + piece.length === length ? flag.endHeaders : 0) | (at === 0 && empty ? flag.endStream : 0);
-      this.#append(at === 0 ? frame.headers : frame.continuation, flags, stream.id, piece);
+      const piece = block.buffer.subarray(at, Math.min(at + this.maxFrame, length));
+      const flags = (at + piece.length === length ? flag.endHeaders : 0) | (at === 0 ? endStream : 0);
+      this.#append(at === 0 ? frame.headers : frame.continuation, flags, id, piece);
     }
   }
 
-  /** A text body is encoded straight into the slab; it is only copied out again when the windows or the frame size are too small. */
-  #startBody(stream: Stream): void {
-    const { body } = stream.call;
-    if (typeof body !== 'string') {
-      this.#send(stream, Buffer.from(body.buffer, body.byteOffset, body.length));
-      return;
-    }
+  /** In place, where the windows and the frame are large enough for all of it. */
+  #writeBody(place: number, calls: Calls, index: number, bytes: number): void {
     const output = this.#output;
-    output.reserve(frameHeaderBytes + body.length * 3);
-    const start = output.at + frameHeaderBytes;
-    const bytes = output.slab.write(body, start, 'utf8');
-    if (bytes > this.#allowance(stream)) {
-      this.#send(stream, Buffer.from(output.slab.subarray(start, start + bytes)));
-      return;
-    }
-    writeFrameHeader(output.slab, output.at, bytes, frame.data, flag.endStream, stream.id);
-    output.at = start + bytes;
-    this.#spend(stream, bytes);
+    output.reserve(frameHeaderBytes + bytes);
+    const { slab } = output;
+    writeFrameHeader(slab.buffer, slab.length, bytes, frame.data, flag.endStream, this.#streams.idOf(place));
+    calls.writeBody(index, slab, slab.length + frameHeaderBytes);
+    slab.length += frameHeaderBytes + bytes;
+    this.#spend(place, bytes);
   }
 
-  #send(stream: Stream, body: Buffer): void {
-    stream.rest = body;
-    this.#pump(stream);
-  }
-
-  #pump(stream: Stream): void {
-    while (stream.rest !== undefined) {
-      const bytes = Math.min(stream.rest.length, this.#allowance(stream));
+  /** As much of it as the windows allow; the rest waits. */
+  #send(place: number, body: Buffer): void {
+    for (let rest = body; ; ) {
+      const bytes = Math.min(rest.length, this.#allowance(place));
       if (bytes <= 0) {
-        this.#blocked.add(stream);
+        this.#rests.set(place, rest);
         return;
       }
-      const last = bytes === stream.rest.length;
-      this.#append(frame.data, last ? flag.endStream : 0, stream.id, stream.rest.subarray(0, bytes));
-      this.#spend(stream, bytes);
-      stream.rest = last ? undefined : stream.rest.subarray(bytes);
+      const last = bytes === rest.length;
+      this.#append(frame.data, last ? flag.endStream : 0, this.#streams.idOf(place), rest.subarray(0, bytes));
+      this.#spend(place, bytes);
+      if (last) break;
+      rest = rest.subarray(bytes);
     }
-    this.#blocked.delete(stream);
+    this.#rests.delete(place);
   }
 
-  #allowance(stream: Stream): number {
-    return Math.min(this.#window, stream.window, this.maxFrame);
+  #allowance(place: number): number {
+    return Math.min(this.#window, this.#streams.windows[place]!, this.maxFrame);
   }
 
-  #spend(stream: Stream, bytes: number): void {
+  #spend(place: number, bytes: number): void {
     this.#window -= bytes;
-    stream.window -= bytes;
+    this.#streams.windows[place]! -= bytes;
   }
 
   #append(type: number, flags: number, stream: number, payload: Uint8Array): void {
     const output = this.#output;
     output.reserve(frameHeaderBytes + payload.length);
-    writeFrameHeader(output.slab, output.at, payload.length, type, flags, stream);
-    output.slab.set(payload, output.at + frameHeaderBytes);
-    output.at += frameHeaderBytes + payload.length;
+    writeFrameHeader(output.slab.buffer, output.slab.length, payload.length, type, flags, stream);
+    output.slab.length += frameHeaderBytes;
+    output.append(payload);
   }
 }

@@ -13,7 +13,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { makeCertificate } from '../../kit/certificate.ts';
 import { Connection, type ConnectionEvents, type ConnectionSettings } from './connection.ts';
 import { FrameReader, flag, frame, frameOf, maxWindow, preface, settingsFrame } from './frames.ts';
-import type { Call, Reply, RequestHead } from './port.ts';
+import { type Call, type Reply, type RequestHead, SingleCall } from './port.ts';
 
 export const certificate = makeCertificate();
 
@@ -148,7 +148,8 @@ export type Wire = {
   readonly peer: Peer;
   readonly connection: Connection;
   readonly log: string[];
-  readonly unprocessed: Call[];
+  /** The causes. */
+  readonly unprocessed: string[];
   /** Sends a call; its reply as a promise. */
   call(input?: Partial<Omit<Call, 'settle'>>): Promise<Reply>;
   /** The cause with which the connection closed. */
@@ -162,7 +163,7 @@ export async function wire(
 ): Promise<Wire> {
   const [near, far] = copyingPair();
   const log: string[] = [];
-  const unprocessed: Call[] = [];
+  const unprocessed: string[] = [];
   const closed = Promise.withResolvers<string>();
   const opened = Promise.withResolvers<void>();
   const events: ConnectionEvents = {
@@ -173,9 +174,9 @@ export async function wire(
       closed.resolve(cause);
       opened.resolve();
     },
-    unprocessed: (call, cause) => {
-      unprocessed.push(call);
-      call.settle({ kind: 'unprocessed', cause });
+    unprocessed: (calls, index, cause) => {
+      unprocessed.push(cause);
+      calls.settle(index, { kind: 'unprocessed', cause });
     },
   };
   const defaults = {
@@ -194,7 +195,10 @@ export async function wire(
   }
   const call: Wire['call'] = (input = {}) =>
     new Promise((settle) =>
-      connection.send({ head: head('x', 'y'), path: '/p', fields: [], body: 'hello', ...input, settle }),
+      connection.send(
+        new SingleCall({ head: head('x', 'y'), path: '/p', fields: [], body: 'hello', ...input, settle }),
+        0,
+      ),
     );
   return { peer, connection, log, unprocessed, call, closed: closed.promise };
 }
