@@ -138,8 +138,9 @@ it('exports devices, goes on where an export broke off, and imports them elsewhe
     JSON.stringify({ id: `d-${i}`, platform: 'fcmv1', address: `t-${i}`, tags: ['bulk'], label: `No ${i}` }),
   );
   await writeFile(file, [...lines, '{"platform":"fcmv1"}', 'nonsense', ''].join('\n'));
-  const first = await done('device', 'import', file, '--hub', 'other');
-  expect(first).toMatch(
+  const first = await carillon('device', 'import', file, '--hub', 'other');
+  expect(first.status).toBe(1);
+  expect(first.said).toMatch(
     /^1200 of 1202 lines done\nin vain \(line, reason\):\n1201,"The line has no address\."\n1202,"The line is no JSON object/,
   );
   const out = join(folder, 'out.jsonl');

@@ -133,7 +133,7 @@ export const deviceCommands: readonly Command[] = [
     words: 'device import',
     summary: 'Make, change or delete many devices from a file, as `device export` writes it',
     details:
-      'The file is sent in parts and then read by the server as a job, which goes on over restarts. The same command again goes on where it broke off. Lines in vain are listed with their reasons; the others count.',
+      'The file is sent in parts and then read by the server as a job, which goes on over restarts. The same command again goes on where it broke off. Lines in vain are listed with their reasons; the others count, and the exit status is 1.',
     args: [{ name: 'file', sentence: 'One device per line.' }],
     options: {
       ...hubOption,
@@ -227,7 +227,7 @@ async function importDevices(call: Call): Promise<void> {
   }
   if (process.stderr.isTTY) process.stderr.write('\n');
   const reasons = job.failed === 0 ? '' : await (await client.open('GET', filePath(call, job.failedFile!))).text();
-  if (job.state === 'Failed') process.exitCode = 1;
+  if (job.state === 'Failed' || job.failed > 0) process.exitCode = 1;
   call.out.result({ ...job, reasons }, () =>
     [
       job.state === 'Failed'
