@@ -221,7 +221,6 @@ export class ServiceBusDoor {
 
   async #stop(): Promise<void> {
     clearInterval(this.#sweep);
-    this.#deps.epochs.stop();
     const closing = this.#servers.map((server) => new Promise((resolve) => server.close(resolve)));
     for (const peer of this.#peers)
       peer.close({ condition: 'amqp:connection:forced', description: 'The server is stopping.' });
@@ -229,6 +228,7 @@ export class ServiceBusDoor {
     if (this.#sockets.size > 0) await new Promise((resolve) => setTimeout(resolve, 100));
     for (const socket of this.#sockets) socket.destroy();
     await Promise.all(closing);
+    await this.#deps.epochs.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { useDatabase } from '../../../../test/support/database.ts';
+import { eventually } from '../../../../test/support/eventually.ts';
 import { Claims } from './claims.ts';
 import { Epochs } from './epochs.ts';
 
@@ -17,12 +18,13 @@ async function node(id: string, leaseSeconds = 10) {
   const failed = (error: unknown) => {
     throw error;
   };
-  const epochs = new Epochs({ claims: new Claims(database, id), alone: () => true, failed });
+  const claims = new Claims(database, id);
+  const epochs = new Epochs({ claims, alone: () => true, failed });
   onTestFinished(() => epochs.stop());
   const ended: string[] = [];
   const enter = (topic: number, name: string, epoch?: number, group = 'g') =>
     epochs.enter({ topic, part: 0, group }, epoch, ({ message }) => ended.push(`${name}: ${message}`));
-  return { epochs, enter, ended };
+  return { claims, epochs, enter, ended };
 }
 
 let topics = 0;
@@ -90,6 +92,20 @@ it('does not count what a dead node has claimed, nor what an earlier run of a no
   await one.enter(here, 'one again', 1);
   await one.epochs.look();
   expect(one.ended).toEqual([`one: ${by(1)}`]);
+});
+
+it('lets go of a place that was left while the database was away', async () => {
+  const [one, two] = [await node('one'), await node('two')];
+  const here = await topic();
+  const leave = await one.enter(here, 'five', 5);
+  const drop = one.claims.drop.bind(one.claims);
+  const outage = Object.assign(new Error('The connection was lost.'), { code: 'ECONNRESET' });
+  one.claims.drop = () => {
+    one.claims.drop = drop;
+    return Promise.reject(outage);
+  };
+  leave();
+  await eventually(() => two.enter(here, 'plain'), 5_000); // the node's lease, after which nothing counts, is longer
 });
 
 it('of many that come at once to two nodes one stays', async () => {

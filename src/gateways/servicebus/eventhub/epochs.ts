@@ -23,6 +23,8 @@ export class Epochs {
   readonly #places = new Map<string, Readers>();
   /** The last write of each place, so that the row is what memory was last. */
   readonly #writing = new Map<string, Promise<unknown>>();
+  /** Places that were left while the database was away: their rows would keep out everybody at other nodes. */
+  readonly #left = new Map<string, ReaderPlace>();
   readonly #timer: NodeJS.Timeout;
   #looking = false;
 
@@ -63,7 +65,7 @@ export class Epochs {
     return () => {
       readers.all.delete(reader);
       if (readers.all.size === 0 && this.#places.get(key) === readers) this.#places.delete(key);
-      if (epoch !== undefined) this.#inTurn(key, () => this.#dropIdle(place)).catch(this.#deps.failed);
+      if (epoch !== undefined) void this.#giveUp(place);
     };
   }
 
@@ -76,6 +78,18 @@ export class Epochs {
       if (highest !== undefined) return this.#deps.claims.put(place, highest);
       return (await this.#deps.claims.elsewhere([place]))[0]?.epoch;
     });
+  }
+
+  /** Tried again with every look where it fails. */
+  async #giveUp(place: ReaderPlace): Promise<void> {
+    const key = keyOf(place);
+    try {
+      await this.#inTurn(key, () => this.#dropIdle(place));
+      this.#left.delete(key);
+    } catch (error) {
+      this.#left.set(key, place);
+      if (!isOutage(error)) this.#deps.failed(error);
+    }
   }
 
   async #dropIdle(place: ReaderPlace): Promise<void> {
@@ -94,10 +108,11 @@ export class Epochs {
   }
 
   async #lookSafely(): Promise<void> {
-    if (this.#looking || this.#places.size === 0 || this.#deps.alone()) return;
+    if (this.#looking) return;
     this.#looking = true;
     try {
-      await this.look();
+      for (const place of [...this.#left.values()]) await this.#giveUp(place);
+      if (this.#places.size > 0 && !this.#deps.alone()) await this.look();
     } catch (error) {
       if (!isOutage(error)) this.#deps.failed(error);
     } finally {
@@ -116,9 +131,10 @@ export class Epochs {
     }
   }
 
-  /** Nobody is ended any more. May be called twice. */
-  stop(): void {
+  /** Nobody is ended any more; resolves when what readers left behind is written. May be called twice. */
+  async stop(): Promise<void> {
     clearInterval(this.#timer);
+    await Promise.all(this.#writing.values());
   }
 }
 
