@@ -161,7 +161,8 @@ it('exports devices, goes on where an export broke off, and imports them elsewhe
     'update',
   );
   expect(again).toMatchObject({ state: 'Completed', lines: 1_200, failed: 0 });
-  expect(await json('device', 'import', out, '--hub', 'other', '--mode', 'create')).toMatchObject({ failed: 1_200 });
+  const known = await carillon('device', 'import', out, '--hub', 'other', '--mode', 'create', '--json');
+  expect([known.status, JSON.parse(known.said)]).toEqual([1, expect.objectContaining({ failed: 1_200 })]);
   expect(await json('device', 'import', out, '--hub', 'other', '--mode', 'delete')).toMatchObject({ failed: 0 });
   expect(await done('device', 'list', '--hub', 'other')).toBe('(none)\n');
   const folderGiven = await carillon('device', 'import', folder, '--hub', 'other');
