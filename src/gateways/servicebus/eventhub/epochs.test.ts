@@ -94,6 +94,18 @@ it('does not count what a dead node has claimed, nor what an earlier run of a no
   expect(one.ended).toEqual([`one: ${by(1)}`]);
 });
 
+it('gives a place back to the higher level when its node was only taken for dead', async () => {
+  const [one, two] = [await node('one'), await node('two')];
+  const here = await topic();
+  await one.enter(here, 'five', 5);
+  await node('one', -1);
+  await two.enter(here, 'one', 1);
+  await node('one');
+  await one.epochs.look();
+  await two.epochs.look();
+  expect([one.ended, two.ended]).toEqual([[], [`one: ${by(5)}`]]);
+});
+
 it('lets go of a place that was left while the database was away', async () => {
   const [one, two] = [await node('one'), await node('two')];
   const here = await topic();

@@ -120,14 +120,16 @@ export class Epochs {
     }
   }
 
-  /** Ends the readers here whose place was taken by one at another node. */
+  /** Ends the readers here whose place was taken by one at another node; takes it back where that one is of a lower level. */
   async look(): Promise<void> {
     const claims = await this.#deps.claims.elsewhere([...this.#places.values()].map(({ place }) => place));
     for (const claim of claims) {
       const readers = this.#places.get(keyOf(claim));
       if (!readers || this.#writing.has(keyOf(claim))) continue; // who is coming here just now hears for itself
-      for (const reader of readers.all)
-        if ((reader.epoch ?? -1) <= claim.epoch) end(readers, reader, replacedBy(claim.epoch));
+      const highest = highestOf(readers);
+      // Others took this node for dead, and a lower level came in.
+      if (highest !== undefined && highest > claim.epoch) await this.#claim(readers.place, highest);
+      else for (const reader of readers.all) end(readers, reader, replacedBy(claim.epoch));
     }
   }
 
