@@ -4,7 +4,7 @@
 import { Bytes, copyBytes, crc32Of, sameBytes } from './bytes.ts';
 import type { Platform, PushList } from './drivers/driver.ts';
 import type { PushChannel } from './installation.ts';
-import { addressText, channelOf } from './targets.ts';
+import { addressText } from './targets.ts';
 
 /** A push as it is meant. */
 export type Aim = {
@@ -194,11 +194,14 @@ export class AimList {
   }
 
   #aimAt(index: number): Aim {
+    const handle = this.handle(index);
     const address = this.bytes.slice(this.addressStart(index), this.addressEnd(index));
+    // An address that is a text is its own handle, and may look like anything.
+    const isText = this.addressEnd(index) === this.#spans[index * columns + handleEnd];
     return {
       ...this.kindAt(index),
-      address: channelOf(address),
-      handle: this.handle(index),
+      address: isText ? handle : (JSON.parse(address) as PushChannel),
+      handle,
       payload: this.bytes.slice(this.payloadStart(index), this.payloadEnd(index)),
       deviceId: this.deviceId(index),
     };

@@ -36,6 +36,19 @@ test('the vendor’s name for the priority means Apple’s, whose own wins', () 
   expect(headersOf({ headers: { 'x-apns-priority': '5', 'apns-priority': '10' } })).toEqual({ 'apns-priority': '10' });
 });
 
+test.each(['{', '{"endpoint":1}'])('an address that looks like JSON (%s) is what it is', (address) => {
+  const device = deviceOf('fcmv1', apple);
+  const [aim] = aimsAt(message, undefined, { ...device, places: [{ ...device.places[0]!, address, handle: address }] });
+  expect(aim).toMatchObject({ address, handle: address });
+});
+
+test('a subscription is an address of three parts', () => {
+  const address = { endpoint: 'https://push.example/x', p256dh: 'a', auth: 'b' };
+  const device = deviceOf('fcmv1', apple);
+  const place = { ...device.places[0]!, address, handle: address.endpoint };
+  expect(aimsAt(message, undefined, { ...device, places: [place] })).toMatchObject([{ address, handle: place.handle }]);
+});
+
 test('an expiry is of Apple alone', () => {
   const [aim] = aimsOf('fcmv1', { body: '{"message":{"notification":{"title":"$(title)"}}}', expiry: '$(end)' });
   expect(aim).toMatchObject({ payload: '{"message":{"notification":{"title":"Hello"}}}', headers: {} });

@@ -240,7 +240,8 @@ function changeMember(holder: Record<string, unknown>, op: PatchOperation['op'],
   }
 }
 
-function parsedObject(value: unknown): object | undefined {
+/** What a text says that is the JSON of an object. */
+export function parsedObject(value: unknown): object | undefined {
   if (typeof value !== 'string' || !value.trimStart().startsWith('{')) return undefined;
   try {
     return JSON.parse(value) as object;

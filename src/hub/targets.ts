@@ -61,8 +61,3 @@ export class Targets implements PushList {
 export function addressText(address: PushChannel): string {
   return typeof address === 'string' ? address : JSON.stringify(address);
 }
-
-export function channelOf(text: string): PushChannel {
-  // An address that is a text begins like a token or a URL.
-  return text.startsWith('{') ? (JSON.parse(text) as Exclude<PushChannel, string>) : text;
-}

@@ -188,6 +188,8 @@ test('an endpoint or key that cannot be used costs one device, nothing else', as
     { p256dh: Buffer.alloc(65, 4).toString('base64url') },
   ];
   for (const each of broken) expect(await pushOnce(driver, { ...good, ...each }, 'x')).toMatchObject({ kind: 'gone' });
+  for (const text of ['', 'x', '{', '{}', '{"endpoint":1,"p256dh":2,"auth":3}'])
+    expect(await pushOnce(driver, text, 'x')).toEqual({ kind: 'gone', cause: 'bad_endpoint' });
   expect(await pushOnce(driver, good, 'x'.repeat(3994))).toEqual({ kind: 'refused', cause: 'PayloadTooLarge' });
   expect((await pushOnce(driver, good, 'x'.repeat(3993))).kind).toBe('delivered');
 });

@@ -14,6 +14,7 @@ import {
   type RequestHead,
   type Transport,
 } from '../http2/port.ts';
+import { parsedObject } from '../installation.ts';
 import { privateAddress } from './address-guard.ts';
 import {
   type Driver,
@@ -247,9 +248,11 @@ export class WebPushDriver implements Driver<WebPushPlan> {
   }
 }
 
+/** The address of a secondary tile is whatever text its app gave. */
 function subscriptionOf(address: string): WebPushAddress {
-  // What is registered as an object has the three parts: parseInstallation saw to it.
-  if (address.startsWith('{')) return JSON.parse(address) as WebPushAddress;
+  const { endpoint, p256dh, auth } = (parsedObject(address) ?? {}) as Partial<Record<keyof WebPushAddress, unknown>>;
+  if (typeof endpoint === 'string' && typeof p256dh === 'string' && typeof auth === 'string')
+    return { endpoint, p256dh, auth };
   return { endpoint: address, p256dh: '', auth: '' };
 }
 
