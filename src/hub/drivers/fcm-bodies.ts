@@ -116,12 +116,14 @@ function addedTo(payload: string, rest: string): Bytes | undefined {
 
 /** A payload is `{"message":{...}}` (or a bare `{...}`); what the caller says wins over the neutral options. */
 function cutOpen(plan: FcmPlan, payload: string): string | PushOutcome {
-  let envelope: { message?: Record<string, unknown> };
+  let envelope: { message?: Record<string, unknown> } | null;
   try {
     envelope = JSON.parse(payload) as typeof envelope;
   } catch {
     return { kind: 'refused', cause: 'INVALID_PAYLOAD', detail: 'The payload is not JSON.' };
   }
+  if (typeof envelope !== 'object' || envelope === null)
+    return { kind: 'refused', cause: 'INVALID_PAYLOAD', detail: 'The payload is no JSON object.' };
   const { message: inner, ...around } = envelope;
   const message: Record<string, unknown> = inner ?? around;
   const { token: _token, topic: _topic, condition: _condition, ...kept } = message;

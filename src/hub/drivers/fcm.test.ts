@@ -120,7 +120,8 @@ test('a project without such a path is nobody’s device', async () => {
 test('a malformed message is the message’s fault, not the device’s', async () => {
   const numbers = JSON.stringify({ message: { data: { n: 1 } } });
   expect(await pushOnce(driver, 'device-1', numbers)).toMatchObject({ kind: 'refused', cause: 'INVALID_ARGUMENT' });
-  expect(await pushOnce(driver, 'device-1', 'no json')).toMatchObject({ kind: 'refused', cause: 'INVALID_PAYLOAD' });
+  for (const payload of ['no json', 'null', '"text"', '7'])
+    expect(await pushOnce(driver, 'device-1', payload)).toMatchObject({ kind: 'refused', cause: 'INVALID_PAYLOAD' });
 });
 
 test('one access token serves all, is renewed before it ends, and at once when it is revoked', async () => {
