@@ -94,6 +94,22 @@ it('does not count what a dead node has claimed, nor what an earlier run of a no
   expect(one.ended).toEqual([`one: ${by(1)}`]);
 });
 
+it('leaves alone who came while it looked', async () => {
+  const [one, two] = [await node('one'), await node('two')];
+  const here = await topic();
+  await one.enter(here, 'plain');
+  await two.enter(here, 'three', 3);
+  const elsewhere = one.claims.elsewhere.bind(one.claims);
+  one.claims.elsewhere = async (places) => {
+    const seen = await elsewhere(places);
+    await one.enter(here, 'three too', 3);
+    return seen;
+  };
+  await one.epochs.look();
+  await two.epochs.look();
+  expect([one.ended, two.ended]).toEqual([[`plain: ${by(3)}`], [`three: ${by(3)}`]]);
+});
+
 it('gives a place back to the higher level when its node was only taken for dead', async () => {
   const [one, two] = [await node('one'), await node('two')];
   const here = await topic();

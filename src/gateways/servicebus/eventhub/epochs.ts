@@ -23,6 +23,8 @@ export class Epochs {
   readonly #places = new Map<string, Readers>();
   /** The last write of each place, so that the row is what memory was last. */
   readonly #writing = new Map<string, Promise<unknown>>();
+  /** Where somebody came or went since the look began that is under way: what it reads may be older than that. */
+  #touched = new Set<string>();
   /** Places that were left while the database was away: their rows would keep out everybody at other nodes. */
   readonly #left = new Map<string, ReaderPlace>();
   readonly #timer: NodeJS.Timeout;
@@ -98,6 +100,7 @@ export class Epochs {
 
   #inTurn<T>(key: string, write: () => Promise<T>): Promise<T> {
     const writing = (this.#writing.get(key) ?? Promise.resolve()).then(write);
+    this.#touched.add(key);
     const settled = writing
       .catch(() => {}) // told to whoever waits for it
       .finally(() => {
@@ -122,10 +125,12 @@ export class Epochs {
 
   /** Ends the readers here whose place was taken by one at another node; takes it back where that one is of a lower level. */
   async look(): Promise<void> {
+    const touched = new Set(this.#writing.keys());
+    this.#touched = touched;
     const claims = await this.#deps.claims.elsewhere([...this.#places.values()].map(({ place }) => place));
     for (const claim of claims) {
       const readers = this.#places.get(keyOf(claim));
-      if (!readers || this.#writing.has(keyOf(claim))) continue; // who is coming here just now hears for itself
+      if (!readers || touched.has(keyOf(claim))) continue; // who is coming here just now hears for itself
       const highest = highestOf(readers);
       // Others took this node for dead, and a lower level came in.
       if (highest !== undefined && highest > claim.epoch) await this.#claim(readers.place, highest);
