@@ -1,9 +1,9 @@
 // Commands for topics, subscriptions, queues and rules over the HTTP API. The same commands against a namespace of Service
 // Bus: namespace-entities.ts.
 import { type Client, Refused, segment } from './client.ts';
-import { type Argument, type Call, type Command, stringOption, UsageError } from './command.ts';
-import { deleter, getPage, lister, paging, parseJson, shower } from './entities.ts';
-import { settingOptions, settingsGiven } from './entity-settings.ts';
+import { type Argument, type Call, type Command, UsageError } from './command.ts';
+import { deleter, getPage, lister, paging, shower } from './entities.ts';
+import { changesGiven, settingOptions, settingsGiven } from './entity-settings.ts';
 import { filterForApi, readRule, ruleOptions } from './rule-options.ts';
 
 type Row = Record<string, unknown>;
@@ -131,7 +131,7 @@ function filterInWords({ type, expression, parameters, properties, ...fields }: 
 
 function creator(kind: Kind, args: readonly Argument[], path: (call: Call) => string): Command {
   const run = async (call: Call) =>
-    call.out.fields(await (await call.client()).call('PUT', path(call), { body: bodyOf(call) }));
+    call.out.fields(await (await call.client()).call('PUT', path(call), { body: settingsGiven(call, 'api') }));
   const summary = `Make a ${kind}, or change its settings`;
   return { words: `${kind} create`, summary, args, options: settingOptions(kind), run };
 }
@@ -139,8 +139,7 @@ function creator(kind: Kind, args: readonly Argument[], path: (call: Call) => st
 /** As `create`, but never makes what is not there. */
 function updater(kind: Kind, args: readonly Argument[], path: (call: Call) => string): Command {
   const run = async (call: Call) => {
-    const body = bodyOf(call);
-    if (Object.keys(body).length === 0) throw new UsageError('Give a setting to change.');
+    const body = changesGiven(call, 'api');
     const client = await call.client();
     await client.call('GET', path(call));
     call.out.fields(await client.call('PUT', path(call), { body }));
@@ -148,13 +147,6 @@ function updater(kind: Kind, args: readonly Argument[], path: (call: Call) => st
   const summary = `Change settings of a ${kind}`;
   const details = 'What is left out keeps its value.';
   return { words: `${kind} update`, summary, details, args, options: settingOptions(kind), run };
-}
-
-function bodyOf(call: Call): Row {
-  const whole = parseJson(stringOption(call, 'settings') ?? '{}');
-  if (typeof whole !== 'object' || whole === null || Array.isArray(whole))
-    throw new UsageError('--settings is an object, like {"status":"active"}.');
-  return { ...whole, ...settingsGiven(call, 'api') };
 }
 
 async function find(client: Client, path: string): Promise<boolean> {

@@ -95,10 +95,14 @@ export function pairsOption(call: Pick<Call, 'options'>, option: string, shows =
   });
 }
 
-/** `10s`, `500ms`, `5m`, `2h` in milliseconds. */
-export function parseDuration(text: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
-  if (number === undefined || unit === undefined)
-    throw new UsageError(`"${text}" is not a duration such as 500ms, 10s, 5m or 2h.`);
-  return Number(number) * { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit]!;
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `30s`, `5m`, `7d`, or in ISO 8601 as Azure's tools take it: `PT30S`, `P7D`. In milliseconds. */
+export function milliseconds(text: string, flag: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
+  if (number !== undefined) return Math.round(Number(number) * UNITS[unit!]!); // the expression names the units
+  const iso = /^P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/i.exec(text);
+  if (!iso) throw new UsageError(`--${flag} wants a duration such as 30s, 5m, 12h, 7d or PT30S; it is "${text}".`);
+  const [days, hours, minutes, seconds] = iso.slice(1).map((part) => Number(part ?? 0)) as [number, ...number[]];
+  return Math.round((((days * 24 + hours!) * 60 + minutes!) * 60 + seconds!) * 1_000);
 }

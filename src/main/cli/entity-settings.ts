@@ -1,6 +1,8 @@
 // Settings of topics, queues and subscriptions as flags: the same words for the HTTP API, which counts in milliseconds and
 // bytes, and for the client library of Service Bus, which has ISO 8601 durations and names of its own.
-import { type Call, type Option, stringOption, UsageError } from './command.ts';
+import { isRecord } from '../../kit/record.ts';
+import { type Call, milliseconds, type Option, stringOption, UsageError } from './command.ts';
+import { parseJson } from './entities.ts';
 
 type Kind = 'topic' | 'queue' | 'subscription';
 type Value = string | number | boolean | null;
@@ -19,7 +21,6 @@ type Setting = {
 const STATUSES = ['active', 'disabled', 'sendDisabled', 'receiveDisabled'];
 /** What the client library takes for "never". */
 const FOREVER = 'P10675199DT2H48M5.4775807S';
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -162,8 +163,29 @@ export function settingOptions(kind: Kind): Record<string, Option> {
   };
 }
 
-/** The settings that the flags give, by the names of the API or of the client library. */
-export function settingsGiven(call: Call, side: 'api' | 'bus'): Record<string, Value> {
+/**
+ * What --settings and, over it, the flags say, by the names of the API or of the client library. `known`: the names that
+ * --settings may have, for who would pass over others.
+ */
+export function settingsGiven(call: Call, side: 'api' | 'bus', known?: readonly string[]): Record<string, unknown> {
+  const given = parseJson(stringOption(call, 'settings') ?? '{}');
+  if (!isRecord(given)) throw new UsageError('--settings is an object, like {"userMetadata":"of the shop"}.');
+  const unknown = known && Object.keys(given).find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(
+      `--settings: there is no ${unknown}. With --connection-string there are: ${known!.join(', ')}.`,
+    );
+  return { ...given, ...flagsGiven(call, side) };
+}
+
+/** The same for who changes something: there is a setting at least. */
+export function changesGiven(call: Call, side: 'api' | 'bus', known?: readonly string[]): Record<string, unknown> {
+  const given = settingsGiven(call, side, known);
+  if (Object.keys(given).length === 0) throw new UsageError('Give a setting to change.');
+  return given;
+}
+
+function flagsGiven(call: Call, side: 'api' | 'bus'): Record<string, Value> {
   const given: Record<string, Value> = {};
   for (const [flag, setting] of Object.entries(settings)) {
     const text = stringOption(call, flag);
@@ -173,16 +195,6 @@ export function settingsGiven(call: Call, side: 'api' | 'bus'): Record<string, V
     given[known.name] = known.read(text, flag);
   }
   return given;
-}
-
-/** `30s`, `5m`, `7d`, or in ISO 8601 as Azure's tools take it: `PT30S`, `P7D`. In milliseconds. */
-export function milliseconds(text: string, flag: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? [];
-  if (number !== undefined) return Math.round(Number(number) * UNITS[unit!]!); // the expression names the units
-  const iso = /^P(?=.)(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/i.exec(text);
-  if (!iso) throw new UsageError(`--${flag} wants a duration such as 30s, 5m, 12h, 7d or PT30S; it is "${text}".`);
-  const [days, hours, minutes, seconds] = iso.slice(1).map((part) => Number(part ?? 0)) as [number, ...number[]];
-  return Math.round((((days * 24 + hours!) * 60 + minutes!) * 60 + seconds!) * 1_000);
 }
 
 function isoDuration(text: string, flag: string): string {

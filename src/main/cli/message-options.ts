@@ -3,9 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { segment } from './client.ts';
-import { type Call, listOption, type Option, stringOption, UsageError } from './command.ts';
+import { type Call, listOption, milliseconds, type Option, stringOption, UsageError } from './command.ts';
 import { parseJson } from './entities.ts';
-import { milliseconds } from './entity-settings.ts';
 import { scalars } from './rule-options.ts';
 
 type Row = Record<string, unknown>;

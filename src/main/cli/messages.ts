@@ -5,9 +5,8 @@ import { isJsonType } from '../../events/cloudevent.ts';
 import { contentOfAmqp } from '../../gateways/servicebus/amqp/content.ts';
 import { PARTITION_SPAN } from '../../topics/message.ts';
 import { type Client, segment } from './client.ts';
-import { type Call, type Command, type Option, stringOption, UsageError } from './command.ts';
+import { type Call, type Command, milliseconds, type Option, stringOption, UsageError } from './command.ts';
 import { paging } from './entities.ts';
-import { milliseconds } from './entity-settings.ts';
 import {
   apiPath,
   ofOption,

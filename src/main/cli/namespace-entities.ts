@@ -7,15 +7,15 @@ import type {
   SqlRuleAction,
   SqlRuleFilter,
 } from '@azure/service-bus';
-import { type Call, stringOption, UsageError } from './command.ts';
-import { parseJson } from './entities.ts';
-import { settingsGiven } from './entity-settings.ts';
+import { type Call, UsageError } from './command.ts';
+import { changesGiven, settingsGiven } from './entity-settings.ts';
 import { wholeOption } from './message-options.ts';
 import type { Namespace, Run } from './namespace.ts';
 import { filterForBus, readRule } from './rule-options.ts';
 
 type Row = Record<string, unknown>;
 
+// The settings that --settings may have: the client library passes over a name that it does not know.
 const SHARED_SETTINGS = [
   'autoDeleteOnIdle',
   'defaultMessageTimeToLive',
@@ -70,9 +70,9 @@ export const entityRuns: Readonly<Record<string, Run>> = {
     show(call, { ...(await admin.getTopic(topic)), ...(await admin.getTopicRuntimeProperties(topic)) });
   },
   'topic create': async (call, { admin }) =>
-    show(call, await admin.createTopic(namesOf(call).topic, settingsOf(call, TOPIC_SETTINGS))),
+    show(call, await admin.createTopic(namesOf(call).topic, settingsGiven(call, 'bus', TOPIC_SETTINGS))),
   'topic update': async (call, { admin }) => {
-    const given = changesOf(call, TOPIC_SETTINGS);
+    const given = changesGiven(call, 'bus', TOPIC_SETTINGS);
     show(call, await admin.updateTopic(merge(await admin.getTopic(namesOf(call).topic), given)));
   },
   'topic delete': async (call, { admin }) => done(call, await admin.deleteTopic(namesOf(call).topic)),
@@ -89,9 +89,9 @@ export const entityRuns: Readonly<Record<string, Run>> = {
     show(call, { ...(await admin.getQueue(queue)), ...(await admin.getQueueRuntimeProperties(queue)) });
   },
   'queue create': async (call, { admin }) =>
-    show(call, await admin.createQueue(namesOf(call).queue, settingsOf(call, QUEUE_SETTINGS))),
+    show(call, await admin.createQueue(namesOf(call).queue, settingsGiven(call, 'bus', QUEUE_SETTINGS))),
   'queue update': async (call, { admin }) => {
-    const given = changesOf(call, QUEUE_SETTINGS);
+    const given = changesGiven(call, 'bus', QUEUE_SETTINGS);
     show(call, await admin.updateQueue(merge(await admin.getQueue(namesOf(call).queue), given)));
   },
   'queue delete': async (call, { admin }) => done(call, await admin.deleteQueue(namesOf(call).queue)),
@@ -109,10 +109,10 @@ export const entityRuns: Readonly<Record<string, Run>> = {
   },
   'subscription create': async (call, { admin }) => {
     const { topic, subscription } = namesOf(call);
-    show(call, await admin.createSubscription(topic, subscription, settingsOf(call, SUBSCRIPTION_SETTINGS)));
+    show(call, await admin.createSubscription(topic, subscription, settingsGiven(call, 'bus', SUBSCRIPTION_SETTINGS)));
   },
   'subscription update': async (call, { admin }) => {
-    const given = changesOf(call, SUBSCRIPTION_SETTINGS);
+    const given = changesGiven(call, 'bus', SUBSCRIPTION_SETTINGS);
     const { topic, subscription } = namesOf(call);
     show(call, await admin.updateSubscription(merge(await admin.getSubscription(topic, subscription), given)));
   },
@@ -139,22 +139,6 @@ export const entityRuns: Readonly<Record<string, Run>> = {
 /** The command line has asked for those that the command needs. */
 function namesOf({ args }: Call): Record<'topic' | 'queue' | 'subscription' | 'rule', string> {
   return args as ReturnType<typeof namesOf>;
-}
-
-/** Settings as the client library names them: `{"maxDeliveryCount":5}`. It would pass over a name that it does not know. */
-function settingsOf(call: Call, names: readonly string[]): Row {
-  const given = parseJson(stringOption(call, 'settings') ?? '{}');
-  if (typeof given !== 'object' || given === null || Array.isArray(given))
-    throw new UsageError('--settings is an object, like {"status":"Active"}.');
-  const unknown = Object.keys(given).find((name) => !names.includes(name));
-  if (unknown === undefined) return { ...given, ...settingsGiven(call, 'bus') };
-  throw new UsageError(`--settings: there is no ${unknown}. With --connection-string there are: ${names.join(', ')}.`);
-}
-
-function changesOf(call: Call, names: readonly string[]): Row {
-  const given = settingsOf(call, names);
-  if (Object.keys(given).length === 0) throw new UsageError('Give a setting to change.');
-  return given;
 }
 
 /** `known` with what is given; an empty text takes a setting away, as `--forward-to none`. */

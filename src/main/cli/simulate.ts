@@ -2,8 +2,9 @@
 // devices or wishes, they publish what happened. Given the same dice they tell the same story.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { segment } from './client.ts';
-import { type Call, type Command, parseDuration, stringOption, UsageError } from './command.ts';
+import { type Call, type Command, milliseconds, stringOption, UsageError } from './command.ts';
 import { cloudEvent } from './flow.ts';
+import { wholeOption } from './message-options.ts';
 
 export type Dice = () => number;
 
@@ -84,8 +85,8 @@ async function simulate(call: Call): Promise<void> {
   const name = call.args.backend!;
   const backend = backends[name];
   if (!backend) throw new UsageError(`There is no backend "${name}"; there are ${Object.keys(backends).join(', ')}.`);
-  const everyMs = parseDuration(stringOption(call, 'every') ?? '10s');
-  const count = Number(stringOption(call, 'count') ?? Number.POSITIVE_INFINITY);
+  const everyMs = milliseconds(stringOption(call, 'every') ?? '10s', 'every');
+  const count = wholeOption(call, 'count', Number.POSITIVE_INFINITY);
   const client = await call.client();
   for (let sent = 0; sent < count; sent++) {
     if (sent > 0) await sleep(everyMs);
