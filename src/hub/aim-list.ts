@@ -44,8 +44,8 @@ export class AimList {
   readonly kinds: AimKind[] = [];
   #spans = new Int32Array(512 * columns);
   /** Places among `kinds` and `#forms`. */
-  #kinds = new Uint16Array(512);
-  #formOf = new Uint16Array(512);
+  #kinds = new Int32Array(512);
+  #formOf = new Int32Array(512);
   readonly #forms: Form[] = [undefined];
   /** The device that is aimed at. */
   readonly #device = new Int32Array(6);
@@ -183,8 +183,8 @@ export class AimList {
   #sameSpan(one: number, other: number, column: number): boolean {
     const [a, b] = [one * columns + column, other * columns + column];
     const [start, end, from] = [this.#spans[a]!, this.#spans[a + 1]!, this.#spans[b]!];
-    if (start === from) return true;
-    return end - start === this.#spans[b + 1]! - from && sameBytes(this.bytes, start, end, this.bytes, from);
+    if (end - start !== this.#spans[b + 1]! - from) return false;
+    return start === from || sameBytes(this.bytes, start, end, this.bytes, from);
   }
 
   #append(text: string): [start: number, end: number] {
@@ -233,14 +233,14 @@ export class AimList {
   }
 
   #grow(): void {
-    this.#spans = doubled(this.#spans, Int32Array);
-    this.#kinds = doubled(this.#kinds, Uint16Array);
-    this.#formOf = doubled(this.#formOf, Uint16Array);
+    this.#spans = doubled(this.#spans);
+    this.#kinds = doubled(this.#kinds);
+    this.#formOf = doubled(this.#formOf);
   }
 }
 
-function doubled<T extends Int32Array | Uint16Array>(old: T, Column: new (length: number) => T): T {
-  const column = new Column(old.length * 2);
+function doubled(old: Int32Array): Int32Array<ArrayBuffer> {
+  const column = new Int32Array(old.length * 2);
   column.set(old);
   return column;
 }

@@ -71,3 +71,14 @@ test('of two sends that end at different times each has its own', () => {
   expect(headersOf({ expiry: '$(end)' }, later)).toEqual({ 'apns-expiration': '1795345200' });
   expect(headersOf({ expiry: '$(end)' })).toEqual({ 'apns-expiration': '1795341600' });
 });
+
+test('a payload that came out empty is not the one behind it', () => {
+  const headers = { 'X-WNS-Type': 'wns/raw' };
+  const templates = { empty: { body: '$(absent)', headers }, full: { body: '$(title)', headers } };
+  const given = { installationId: 'd', platform: 'wns', pushChannel: 'https://channel.example', templates };
+  const aims = new AimList();
+  const device = aimDeviceOf({ id: 'd', kind: 'installation', installation: parseInstallation(given) });
+  new Aimer(message, undefined).take(device, aims);
+  expect(aims.all().map(({ payload }) => payload)).toEqual(['', 'Hello']);
+  expect([aims.isSame(0, 1), aims.isSame(1, 0), aims.isSame(1, 1)]).toEqual([false, false, true]);
+});
