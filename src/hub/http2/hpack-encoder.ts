@@ -189,7 +189,7 @@ function writeText(out: Buffer, at: number, text: string): number {
   return end + out.write(text, end, 'latin1');
 }
 
-export function writeInteger(out: Buffer, at: number, kind: number, prefixBits: number, value: number): number {
+function writeInteger(out: Buffer, at: number, kind: number, prefixBits: number, value: number): number {
   const mask = (1 << prefixBits) - 1;
   if (value < mask) {
     out[at] = kind | value;
