@@ -9,6 +9,7 @@ import {
   latestEventPosition,
   type ReceivedEventData,
 } from '@azure/event-hubs';
+import rhea from 'rhea';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { RheaClient } from '../support/rhea-client.ts';
@@ -349,6 +350,20 @@ describe('a topic as an event hub', () => {
     await expect(producer.sendBatch([{ body: 3 }])).rejects.toMatchObject({ code: 'MessagingEntityDisabledError' });
     await producer.close();
     await consumer.close();
+  });
+
+  it('refuses an owner level that is no whole number, or below zero', async () => {
+    const address = `${await hub(1)}/ConsumerGroups/$default/Partitions/0`;
+    await using client = await RheaClient.open(bus.server.amqpPort, SAS_KEY);
+    const open = (epoch: unknown) => client.receiver({ source: address, properties: { 'com.microsoft:epoch': epoch } });
+    for (const epoch of [
+      rhea.types.wrap_double(1.5),
+      rhea.types.wrap_double(Number.NaN),
+      rhea.types.wrap_long(-1),
+      'high',
+    ])
+      await expect(open(epoch)).rejects.toThrow('com.microsoft:argument-error');
+    await open(rhea.types.wrap_long(1));
   });
 
   it('keeps what a publisher sends together, under its name as the key', async () => {

@@ -65,10 +65,10 @@ function checkOpen(entity: Entity): void {
 function epochOf(properties: ReadonlyMap<string, AmqpValue>): number | undefined {
   const epoch = properties.get(EPOCH);
   if (epoch === undefined || epoch === null) return undefined;
-  if ((typeof epoch === 'number' || typeof epoch === 'bigint') && epoch >= 0)
+  if ((typeof epoch === 'bigint' || Number.isInteger(epoch)) && Number(epoch) >= 0)
     return Math.min(Number(epoch), Number.MAX_SAFE_INTEGER);
   const condition = 'com.microsoft:argument-error';
-  throw new Refusal('bad_request', 'The epoch of a receiver is a number that is not negative.', { condition });
+  throw new Refusal('bad_request', 'The epoch of a receiver is a whole number that is not negative.', { condition });
 }
 
 async function endOf(broker: Broker, topic: string, part: number): Promise<SeenEnd | undefined> {
