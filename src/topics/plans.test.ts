@@ -157,7 +157,9 @@ describe('plans', () => {
     }
     await client.end();
     expect(bad).toEqual([]);
-    expect([...caught.keys()]).toEqual(expect.arrayContaining(HOT));
+    // The statement for a block with its ids is there once for each slot of time.
+    const kinds = [...caught.keys()].map((name) => name.replace(/\.\d+$/, ''));
+    expect(kinds).toEqual(expect.arrayContaining(HOT));
     expect(caught.size).toBeGreaterThan(40);
   });
 });
@@ -184,6 +186,7 @@ const OTHERS = [
 const HOT = [
   'topics.append',
   'topics.append.one',
+  'topics.append.one-ids',
   'topics.append.ids',
   'topics.dedup.find',
   'topics.progress',

@@ -36,13 +36,13 @@ export type Head = { readonly topic: number; readonly part: number; readonly nex
 /** The SQLSTATE of `refuse_flush()`. */
 export const OUT_OF_DATE = 'CA001';
 
+const OF_GENERATION = 'g as (select gen from log_head where gen = $8 for share)';
+
 const APPEND = `
   d as (
     select * from unnest($1::int[], $2::smallint[], $3::bigint[], $4::bigint[], $5::int[], $6::bytea[], $7::bytea[])
       as d(topic, part, version, first_seq, count, tally, body)
-  ), g as (
-    select gen from log_head where gen = $8 for share
-  ), known as (
+  ), ${OF_GENERATION}, known as (
     select count(*) as n from d join topic t on t.id = d.topic and t.version = d.version, g
   ), b as (
     insert into block (gen, topic, part, first_seq, count, enqueued_at, nonce, tally, body)
@@ -50,19 +50,16 @@ const APPEND = `
   )`;
 const CHECK = '(select n from known) = cardinality($1::int[])';
 
+const INSERT_ONE = `
+  insert into block (gen, topic, part, first_seq, count, enqueued_at, nonce, tally, body)
+  select g.gen, t.id, $2::smallint, $4::bigint, $5::int, $9::timestamptz, $10::bytea, $6::bytea, $7::bytea
+    from g, topic t
+   where t.id = $1 and t.version = $3
+  returning 1 as ok`;
+
 // One block is what nearly every flush is. Without arrays and their unpacking PostgreSQL copies its 100 KB four times less.
 // Nothing is written, and no row comes back, when something is out of date.
-const APPEND_BLOCK = statement(
-  'topics.append.one',
-  `with g as (
-     select gen from log_head where gen = $8 for share
-   )
-   insert into block (gen, topic, part, first_seq, count, enqueued_at, nonce, tally, body)
-   select g.gen, t.id, $2::smallint, $4::bigint, $5::int, $9::timestamptz, $10::bytea, $6::bytea, $7::bytea
-     from g, topic t
-    where t.id = $1 and t.version = $3
-   returning 1 as ok`,
-);
+const APPEND_BLOCK = statement('topics.append.one', `with ${OF_GENERATION} ${INSERT_ONE}`);
 
 // The same with its ids, which are all of one slice of time; with the names of their two partitions, so that PostgreSQL does not
 // prepare for all twelve. A flush of few messages takes 0.3 to 0.5 ms less than with the statement for any number of blocks.
@@ -71,14 +68,7 @@ const APPEND_BLOCK_WITH_IDS = CLASSES.flatMap((_, index) =>
     const [slot, before] = [index * 3 + turn, index * 3 + ((turn + 2) % 3)];
     return statement(
       `topics.append.one-ids.${slot}`,
-      `with g as (
-         select gen from log_head where gen = $8 for share
-       ), b as (
-         insert into block (gen, topic, part, first_seq, count, enqueued_at, nonce, tally, body)
-         select g.gen, t.id, $2::smallint, $4::bigint, $5::int, $9::timestamptz, $10::bytea, $6::bytea, $7::bytea
-           from g, topic t
-          where t.id = $1 and t.version = $3
-         returning 1
+      `with ${OF_GENERATION}, b as (${INSERT_ONE}
        ), x as (
          insert into dedup_${slot} as known (slot, topic, part, id, slice, sequence, at)
          select ${slot}, $1::int, $2::smallint, u.id, $13::int, u.sequence, $14::timestamptz
@@ -213,8 +203,8 @@ export class Appender {
   }
 }
 
-async function insertOne(sql: Sql, { gen, now, nonce }: Flush, block: BlockRow): Promise<void> {
-  const written = await sql.query(APPEND_BLOCK, blockValues({ gen, now, nonce }, block));
+async function insertOne(sql: Sql, flush: Flush, block: BlockRow): Promise<void> {
+  const written = await sql.query(APPEND_BLOCK, blockValues(flush, block));
   if (written.length === 0) throw Object.assign(new Error('the flush is out of date'), { code: OUT_OF_DATE });
 }
 
@@ -231,7 +221,7 @@ async function insertOneWithIds(sql: Sql, flush: Flush, block: BlockRow): Promis
   await sql.query(APPEND_BLOCK_WITH_IDS[slot]!, values);
 }
 
-function blockValues({ gen, now, nonce }: Pick<Flush, 'gen' | 'now' | 'nonce'>, block: BlockRow): unknown[] {
+function blockValues({ gen, now, nonce }: Flush, block: BlockRow): unknown[] {
   const { topic, part, version, first, count, tally, body } = block;
   return [topic, part, version, first, count, tally, body, gen, now, nonce];
 }
