@@ -25,7 +25,7 @@ export class Block {
   readonly #messages: (Message | undefined)[];
   #held = false;
   /** How many records each subscription selects, by its bit. */
-  #tally: Map<number, number> | undefined;
+  #tally: ReadonlyMap<number, number> | undefined;
 
   constructor(
     place: { topic: string; partition: number; first: number; enqueuedAt: Date },
@@ -41,6 +41,7 @@ export class Block {
     this.shortestLifeMs = index.shortestLifeMs;
     this.#offsets = index.offsets;
     this.#copies = index.copies;
+    this.#tally = index.tally;
     this.#messages = new Array<Message | undefined>(index.offsets.length);
   }
 
@@ -94,6 +95,8 @@ export type BlockIndex = {
   readonly copies: ReadonlySet<number> | undefined;
   /** Milliseconds; undefined: not known, or nothing in it expires. */
   readonly shortestLifeMs?: number | undefined;
+  /** How many of the records each subscription selects, by its bit, if it was counted. */
+  readonly tally?: ReadonlyMap<number, number>;
 };
 
 function indexRecords(body: Buffer): BlockIndex {
@@ -154,8 +157,9 @@ export class BlockWriter {
 
   finish(): { body: Buffer; tally: Buffer; index: BlockIndex } {
     const shortestLifeMs = this.#shortestLifeMs === Infinity ? undefined : this.#shortestLifeMs;
-    const index = { offsets: this.#offsets, bits: this.#bits, copies: this.#copies, shortestLifeMs };
-    return { body: this.#out.finish(), tally: encodeTally(this.#bits), index };
+    const tally = countEach(this.#bits);
+    const index = { offsets: this.#offsets, bits: this.#bits, copies: this.#copies, shortestLifeMs, tally };
+    return { body: this.#out.finish(), tally: encodeTally(tally), index };
   }
 }
 
@@ -172,9 +176,9 @@ function countEach(all: readonly Bits[]): Map<number, number> {
 }
 
 /** The same in binary: pairs of bit and count. */
-function encodeTally(all: readonly Bits[]): Buffer {
+function encodeTally(tally: ReadonlyMap<number, number>): Buffer {
   const out = new Writer(16);
-  for (const [bit, count] of countEach(all)) {
+  for (const [bit, count] of tally) {
     out.varint(bit);
     out.varint(count);
   }

@@ -36,8 +36,9 @@ describe('block', () => {
       fc.property(some, (records) => {
         const writer = new BlockWriter(16);
         for (const [each, bits] of records) writer.add(each, { bits: bitsOf(bits) });
-        const { body, tally } = writer.finish();
-        const block = new Block({ topic: 't', partition: 0, first: 5, enqueuedAt: new Date(1) }, body);
+        const { body, tally, index } = writer.finish();
+        const place = { topic: 't', partition: 0, first: 5, enqueuedAt: new Date(1) };
+        const block = new Block(place, body);
         expect(block.count).toBe(records.length);
         const counts = new Map<number, number>();
         for (const [i, [each, bits]] of records.entries()) {
@@ -50,7 +51,8 @@ describe('block', () => {
           for (const bit of bits) counts.set(bit, (counts.get(bit) ?? 0) + 1);
         }
         expect(new Map([...decodeTally(tally)].sort())).toEqual(new Map([...counts].sort()));
-        for (let bit = 0; bit < 71; bit++) expect(block.selectedBy(bit)).toBe(counts.get(bit) ?? 0);
+        for (const each of [block, new Block(place, body, index)])
+          for (let bit = 0; bit < 71; bit++) expect(each.selectedBy(bit)).toBe(counts.get(bit) ?? 0);
       }),
     );
   });
