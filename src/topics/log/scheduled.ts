@@ -2,6 +2,7 @@
 // due they enter the log as if they had just been sent, with a new number and a new enqueued time. Any node may move
 // them: the deletion of the row and the append are one transaction.
 
+import { Alarm } from '../../kit/alarm.ts';
 import { byteaArray, int4Array, int8Array } from '../../kit/arrays.ts';
 import { type Database, type Sql, statement } from '../../kit/database.ts';
 import { Refusal } from '../../kit/refusal.ts';
@@ -115,8 +116,7 @@ type Deps = {
 /** Moves what is due. Sleeps until the next one is. */
 export class Scheduler {
   readonly #deps: Deps;
-  #timer: NodeJS.Timeout | undefined;
-  #wakeAt = Infinity;
+  readonly #alarm = new Alarm(() => this.#wake());
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -136,22 +136,14 @@ export class Scheduler {
 
   /** Something is due at `at` (milliseconds). */
   note(at: number): void {
-    if (this.#stopped || at >= this.#wakeAt || at === Infinity) return;
-    clearTimeout(this.#timer);
-    this.#wakeAt = at;
-    const wait = Math.min(Math.max(at - Date.now(), 0), 2 ** 31 - 1);
-    this.#timer = setTimeout(() => this.#wake(), wait).unref();
+    this.#alarm.set(at);
   }
 
-  /** The clock was set: what is due now may not have been a moment ago. */
   clockSet(): void {
-    const at = this.#wakeAt;
-    this.#wakeAt = Infinity;
-    this.note(at);
+    this.#alarm.clockSet();
   }
 
   #wake(): void {
-    this.#wakeAt = Infinity;
     this.#running ??= this.#move()
       .catch((error: unknown) => {
         if (!isOutage(error)) this.#deps.emit({ name: 'topics.task_failed', task: 'move scheduled messages', error });
@@ -191,7 +183,7 @@ export class Scheduler {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#alarm.stop();
     await this.#running;
   }
 }

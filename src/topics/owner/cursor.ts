@@ -7,6 +7,7 @@
 // `next` is the first sequence that was not looked at; `outstanding` holds, in sequence order, what was taken and is not
 // done. Everything below `next` that is not outstanding is done or was not selected. That is all the state there is;
 // progress.ts appends what changes, recovery (recover.ts) brings it back. What consumers decide is in settle.ts.
+import { Alarm } from '../../kit/alarm.ts';
 import { Refusal } from '../../kit/refusal.ts';
 import type { SubscriptionEntry } from '../entities/catalogue.ts';
 import { hasBit } from '../log/bits.ts';
@@ -51,8 +52,7 @@ export class Cursor {
   readonly #closing = new AbortController();
   #current: Block | undefined;
   #loading: Promise<void> | undefined;
-  #expiryTimer: NodeJS.Timeout | undefined;
-  #expiryAt = Infinity;
+  readonly #expiry = new Alarm(() => this.#sweepExpired(), 5);
   readonly #old = new OldView();
 
   constructor(
@@ -327,23 +327,15 @@ export class Cursor {
 
   /** Something expires at `at`: looks then, even if nobody receives. */
   watchExpiry(at: number): void {
-    if (at >= this.#expiryAt || at === Infinity) return;
-    clearTimeout(this.#expiryTimer);
-    this.#expiryAt = at;
-    const wait = Math.min(Math.max(at - Date.now(), 0) + 5, 2 ** 31 - 1);
-    this.#expiryTimer = setTimeout(() => this.#sweepExpired(), wait).unref();
+    this.#expiry.set(at);
   }
 
-  /** The clock was set: what expires next may do so sooner or later than it seemed. */
   clockSet(): void {
-    const at = this.#expiryAt;
-    this.#expiryAt = Infinity;
-    this.watchExpiry(at);
+    this.#expiry.clockSet();
   }
 
   /** Takes what is expired at the front. What is behind a message that lives longer is found when it is reached. */
   #sweepExpired(): void {
-    this.#expiryAt = Infinity;
     const now = Date.now();
     const desk = this.sessions ? undefined : this.desk;
     for (let entry = desk?.peekReady() ?? this.#peekNext(); entry; entry = desk?.peekReady() ?? this.#peekNext()) {
@@ -397,7 +389,7 @@ export class Cursor {
   /** The partition is not this node's any more: those who wait get nothing, locks are lost. */
   close(): void {
     this.#closing.abort();
-    clearTimeout(this.#expiryTimer);
+    this.#expiry.stop();
     for (const desk of this.#desks) desk.close();
     this.sessions?.close();
   }

@@ -319,8 +319,7 @@ export class Owners {
     for (const [i, cursor] of moved.entries()) this.#reported.set(cursor, floors[i]!);
   }
 
-  /** A block of this node's publisher is durable. */
-  /** False: this node does not own the partition. */
+  /** A block of this node's publisher is durable. False: this node does not own the partition. */
   handOver(topic: TopicEntry, block: Block): boolean {
     const partition = this.find(topic.id, block.partition);
     partition?.append(block);
