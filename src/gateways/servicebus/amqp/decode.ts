@@ -2,7 +2,7 @@
 // 64-bit numbers as buffers; the door needs one property here, one annotation there, and the rest of the message
 // byte for byte as it came.
 import { Refusal } from '../../../kit/refusal.ts';
-import { readText } from '../../../kit/short-text.ts';
+import { readText } from './short-text.ts';
 
 /** A symbol keeps its kind, because a string in its place means something else on the wire. */
 export class AmqpSymbol {
