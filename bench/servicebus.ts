@@ -16,7 +16,7 @@ const ROUNDS = 10;
 /** How long each is warmed up: V8 compiles for thousands of batches, on the same processors. */
 const WARM_UP_MS = 8_000;
 const BATCH = 100;
-const IN_FLIGHT = [1, 2, 4, 8];
+const IN_FLIGHT = [1, 4, 8, 16, 32];
 const RECEIVE = 250;
 const LATENCIES = 300;
 
@@ -177,6 +177,11 @@ function print({ door, stored, memory }: Record<'door' | 'stored' | 'memory', Fi
     );
   }
   const [d, m] = [door.receive, memory.receive];
+  const most = ({ send }: Figures) => Math.max(...[...send.values()].map(median));
+  const shareOfMost = Math.round((most(door) / most(memory)) * 100);
+  console.log(
+    `the most of each: door ${Math.round(most(door))}/s, memory ${Math.round(most(memory))}/s: ${shareOfMost} %`,
+  );
   console.log(`receive ${RECEIVE} + complete each: door ${rate(d)}, memory ${rate(m)}: ${share(d, m)}`);
   for (const [name, { latency }] of Object.entries({ door, memory }))
     console.log(

@@ -97,7 +97,7 @@ export function planFlush(requests: readonly Request[], state: PlanState): Plan 
   if (scheduled.length > 0) within.push((sql) => insertScheduled(sql, scheduled, state.now));
   const flush = {
     gen: state.gen,
-    nonce: randomBytes(12),
+    nonce: nextNonce(),
     now: state.now,
     seenAt: state.seenAt,
     blocks: blocks.map((b) => b.row),
@@ -105,6 +105,18 @@ export function planFlush(requests: readonly Request[], state: PlanState): Plan 
     within,
   };
   return { flush, blocks, answers, ids, scheduled };
+}
+
+// What tells a flush from every other: the life of this process, and its count. Random bytes for each cost a fiftieth of
+// what a flush takes in node.
+const LIFE = randomBytes(8);
+let flushes = 0;
+
+function nextNonce(): Buffer {
+  const nonce = Buffer.allocUnsafe(12);
+  LIFE.copy(nonce);
+  nonce.writeUInt32BE(flushes++ % 2 ** 32, 8);
+  return nonce;
 }
 
 function planOne(draft: Draft, request: Request): Receipt[] {
