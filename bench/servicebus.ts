@@ -12,7 +12,7 @@ import { ServerProcess } from '../test/support/server-process.ts';
 import { connectionString, SAS_KEY } from '../test/support/service-bus.ts';
 import { openStore, startPeer } from './servicebus-peer.ts';
 
-const ROUNDS = 10;
+const ROUNDS = 20;
 /** How long each is warmed up: V8 compiles for thousands of batches, on the same processors. */
 const WARM_UP_MS = 8_000;
 const BATCH = 100;
