@@ -8,18 +8,19 @@ import { text } from 'node:stream/consumers';
 import { Refusal } from '../kit/refusal.ts';
 import { shortPath } from './socket-path.ts';
 
-export type Holder = { readonly pid: number; readonly url: string | undefined };
+export type Holder = { readonly pid: number; readonly url: string | undefined; readonly amqpPort?: number | undefined };
 
 export class FolderLock {
   readonly #server: Server;
   readonly #path: string;
   #url: string | undefined;
+  #amqpPort: number | undefined;
 
   private constructor(path: string) {
     this.#path = path;
     this.#server = createServer((socket) => {
       socket.on('error', () => {}); // the asker went away
-      socket.end(JSON.stringify({ pid: process.pid, url: this.#url } satisfies Holder));
+      socket.end(JSON.stringify({ pid: process.pid, url: this.#url, amqpPort: this.#amqpPort } satisfies Holder));
     });
     this.#server.unref();
   }
@@ -42,9 +43,10 @@ export class FolderLock {
     return lock;
   }
 
-  /** Tells askers where the server listens. */
-  announce(url: string): void {
+  /** Tells askers where the server listens, for HTTP and for Service Bus clients. */
+  announce(url: string, amqpPort: number): void {
     this.#url = url;
+    this.#amqpPort = amqpPort;
   }
 
   async release(): Promise<void> {

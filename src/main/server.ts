@@ -104,7 +104,7 @@ export class CarillonServer {
     // Last but the database and the lock: nothing is claimed any more. If it fails, the next run finds nothing to take back.
     stack.defer(() => endRun(database, run).catch(() => {}));
     const rooms = await startRooms({ settings, config, keys, database, signals, stack, folder, run });
-    lock.announce(rooms.url);
+    lock.announce(rooms.url, rooms.serviceBus.port);
     return new CarillonServer(stack.move(), { ...rooms, folder });
   }
 

@@ -217,11 +217,18 @@ describe('the command line', () => {
   });
 
   it('prints the connection string of the Service Bus door', async () => {
-    const env = { CARILLON_AMQP_PORT: '5999' };
-    const { said } = await carillon(['key', 'connection-string'], { env });
+    const said = await done('key', 'connection-string');
     expect(said).toMatch(
-      /^Endpoint=sb:\/\/localhost:5999;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=\S{43}=;/,
+      /^Endpoint=sb:\/\/localhost:\d+;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=\S{43}=;/,
     );
+    expect(server.output).toContain(said.trim());
+  });
+
+  it('does not give the key of this server for another one that does not answer', async () => {
+    const env = { CARILLON_AMQP_PORT: String(await freePort()) };
+    const { status, said, complaint } = await carillon(['key', 'connection-string', '--url', server.url], { env });
+    expect([status, said]).toEqual([3, '']);
+    expect(complaint).toContain(`No server answers at http://127.0.0.1:${env.CARILLON_AMQP_PORT}`);
   });
 
   it('lists and redrives dead letters, which are none', async () => {

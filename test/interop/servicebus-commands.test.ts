@@ -180,11 +180,7 @@ describe('the command line and Service Bus', () => {
   });
 
   it('makes new keys of the namespace and prints the connection string with either', async () => {
-    const env = {
-      CARILLON_DATA_DIR: bus.server.dataDir,
-      CARILLON_ADMIN_KEY: ADMIN_KEY,
-      CARILLON_AMQP_PORT: String(bus.server.amqpPort),
-    };
+    const env = { CARILLON_DATA_DIR: bus.server.dataDir, CARILLON_ADMIN_KEY: ADMIN_KEY };
     const print = async (...args: string[]) => (await run(['key', ...args], env)).said.trim();
     expect((await run(['key', 'connection-string', '--secondary'], env)).complaint).toMatch(/regenerate secondary/);
     const made = await print('regenerate', 'secondary');

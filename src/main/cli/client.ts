@@ -92,6 +92,8 @@ async function problemOf(response: Response): Promise<Record<string, unknown>> {
 
 export type Found = {
   readonly url: string;
+  /** Where the server of the data folder listens for Service Bus clients; unknown of a server whose address was said. */
+  readonly amqpPort: number | undefined;
   readonly key: string | undefined;
   /** The address was said, not found. */
   readonly given: boolean;
@@ -104,7 +106,8 @@ export async function findServer(call: Pick<Call, 'options' | 'env'>): Promise<F
   const given = readEnvironment({ ...clientTable, dataDir: settingsTable.dataDir, port: settingsTable.port }, call.env);
   const folder = resolve(stringOption(call, 'data-dir') ?? given.dataDir);
   const said = stringOption(call, 'url') ?? given.url;
-  const url = said ?? (await findHolder(folder))?.url ?? `http://127.0.0.1:${given.port}`;
+  const holder = said === undefined ? await findHolder(folder) : undefined;
+  const url = said ?? holder?.url ?? `http://127.0.0.1:${given.port}`;
   const preset = readEnvironment({ adminKey: settingsTable.adminKey }, call.env).adminKey;
   const file = join(folder, ADMIN_KEY_FILE);
   const kept = await readFile(file, 'utf8').catch(() => undefined);
@@ -115,7 +118,7 @@ export async function findServer(call: Pick<Call, 'options' | 'env'>): Promise<F
     [file, kept?.trim()],
   ] as const;
   const [keyFrom, key] = keys.find(([, each]) => each !== undefined) ?? [file, undefined];
-  return { url: url.replace(/\/+$/, ''), key, given: said !== undefined, keyFrom };
+  return { url: url.replace(/\/+$/, ''), amqpPort: holder?.amqpPort, key, given: said !== undefined, keyFrom };
 }
 
 /** A path segment. */

@@ -7,7 +7,7 @@ import { Refusal } from '../../kit/refusal.ts';
 import { SAS_KEY_FILE } from '../keys.ts';
 import { readEnvironment } from '../settings.ts';
 import { settingsTable } from '../settings-table.ts';
-import { Client, findServer, Unreachable } from './client.ts';
+import { Client, type Found, findServer, Unreachable } from './client.ts';
 import { type Call, type Command, stringOption, UsageError } from './command.ts';
 
 type Keys = { readonly primary: string; readonly secondary?: string };
@@ -20,7 +20,7 @@ export const connectionStringCommand: Command = {
   options: { secondary: { type: 'boolean', sentence: 'With the secondary key instead of the primary one.' } },
   run: async (call) => {
     const keys = await askDoor(call, 'GET', '').catch((error: unknown) => {
-      if (error instanceof Unreachable && !call.options.secondary) return keptKeys(call);
+      if (error instanceof Unreachable && !call.options.secondary) return keptKeys(call, error);
       throw error;
     });
     await print(call, call.options.secondary ? keys.secondary : keys.primary);
@@ -42,27 +42,29 @@ export const regenerateCommand: Command = {
 
 async function print(call: Call, key: string | undefined): Promise<void> {
   if (key === undefined) throw new Refusal('not_found', 'There is no secondary key: carillon key regenerate secondary');
-  const given = readEnvironment({ amqpPort }, call.env);
   const { connectionString } = await import('../../gateways/servicebus/connection-string.ts');
-  const text = connectionString(await hostOf(call), given.amqpPort, key);
+  const { hostname, port } = doorOf(call, await findServer(call));
+  const text = connectionString(['127.0.0.1', '[::1]'].includes(hostname) ? 'localhost' : hostname, port, key);
   call.out.result({ connectionString: text }, () => text);
 }
 
-async function hostOf(call: Call): Promise<string> {
-  const { hostname } = new URL((await findServer(call)).url);
-  return ['127.0.0.1', '[::1]'].includes(hostname) ? 'localhost' : hostname;
+/** Where Service Bus clients are served. Of a server that does not run here only the settings tell the port. */
+function doorOf(call: Call, { url, amqpPort: told }: Found): { readonly hostname: string; readonly port: number } {
+  return { hostname: new URL(url).hostname, port: told ?? readEnvironment({ amqpPort }, call.env).amqpPort };
 }
 
 /** The administration of Service Bus clients answers on their port, in plain HTTP too. */
 async function askDoor(call: Call, method: string, path: string): Promise<Keys> {
-  const { url, key } = await findServer(call);
-  const given = readEnvironment({ amqpPort }, call.env);
-  return new Client(`http://${new URL(url).hostname}:${given.amqpPort}`, key).call<Keys>(method, `/$keys${path}`);
+  const server = await findServer(call);
+  const { hostname, port } = doorOf(call, server);
+  return new Client(`http://${hostname}:${port}`, server.key).call<Keys>(method, `/$keys${path}`);
 }
 
-async function keptKeys(call: Call): Promise<Keys> {
+async function keptKeys(call: Call, unreachable: Unreachable): Promise<Keys> {
   const given = readEnvironment({ sasKey, dataDir }, call.env);
-  return { primary: given.sasKey ?? (await keptKey(call, given.dataDir)) };
+  if (given.sasKey !== undefined) return { primary: given.sasKey };
+  if ((await findServer(call)).given) throw unreachable; // The folder here is that of another server.
+  return { primary: await keptKey(call, given.dataDir) };
 }
 
 async function keptKey(call: Call, dataDir: string): Promise<string> {
