@@ -1,15 +1,12 @@
 // What needs two nodes: entities and keys that another one made a moment ago.
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { begunAt, openDoor, ROOT_KEY } from '../../../test/support/amqp-door.ts';
 import { say, useBrokers } from '../../../test/support/broker.ts';
 import { useDatabase } from '../../../test/support/database.ts';
 import { eventually } from '../../../test/support/eventually.ts';
 import {
   ATTACH,
   attach,
-  BEGIN,
   DETACH,
   DISPOSITION,
   FLOW,
@@ -23,35 +20,18 @@ import { Access } from '../../access/access.ts';
 import type { Broker } from '../../topics/broker.ts';
 import { createTopic } from '../../topics/entities/admin.ts';
 import * as to from './amqp/encode.ts';
-import { ServiceBusDoor } from './door.ts';
-
-const KEY = Buffer.alloc(32, 'k').toString('base64');
 
 describe('a door beside others', () => {
   const { database } = useDatabase();
   const { start, freshName } = useBrokers(database);
 
-  async function open(broker: Broker, stack: AsyncDisposableStack): Promise<ServiceBusDoor> {
-    const folder = await mkdtemp(join(tmpdir(), 'carillon-door-'));
-    stack.defer(() => rm(folder, { recursive: true }));
-    const access = await Access.start({ database, presets: [] });
-    const options = { broker, database, access, emit: () => {}, rootKey: KEY, secret: 'the same for all', folder };
-    return stack.use(await ServiceBusDoor.start({ ...options, host: '127.0.0.1', port: 0 }));
-  }
-
-  async function begun(door: ServiceBusDoor, key = KEY): Promise<RawClient> {
-    const client = await RawClient.signedIn(door.port, key);
-    client.write(openAndBegin());
-    await client.until(() => client.of(BEGIN).length > 0);
-    expect(client.of(BEGIN)).toHaveLength(1);
-    return client;
-  }
+  const open = (broker: Broker, stack: AsyncDisposableStack) => openDoor({ database, broker }, stack);
 
   it('finds an entity that another node has made, though nobody has told it yet', async () => {
     await using stack = new AsyncDisposableStack();
     const broker = await start();
     const door = await open(broker, stack);
-    await using client = await begun(door);
+    await using client = await begunAt(door);
     const [sent, received] = [freshName('queue'), freshName('queue')];
     // Written as another node writes it, without the hint that goes round afterwards.
     for (const name of [sent, received]) await createTopic(database, name, 'queue', {});
@@ -81,8 +61,8 @@ describe('a door beside others', () => {
       expect(answer.status).toBe(200);
       return (await answer.json()) as { primary: string };
     });
-    await eventually(async () => (await begun(two, primary))[Symbol.asyncDispose]());
-    const refused = await RawClient.signedIn(two.port, KEY);
+    await eventually(async () => (await begunAt(two, primary))[Symbol.asyncDispose]());
+    const refused = await RawClient.signedIn(two.port, ROOT_KEY);
     refused.write(openAndBegin());
     await eventually(() => expect(refused.closed).toBe(true));
   });
