@@ -130,9 +130,17 @@ export class Outflow<M> {
 /** Is aborted when the client's link, its session or its connection is gone. */
 export function closing(link: WireLink): AbortController {
   const closed = new AbortController();
-  link.on('sender_close', () => closed.abort());
-  link.session.on('session_close', () => closed.abort());
-  link.connection.on('disconnected', () => closed.abort());
+  const end = () => closed.abort();
+  const { session, connection } = link;
+  for (const many of [session, connection]) many.setMaxListeners(0); // Each link of theirs listens.
+  link.on('sender_close', end);
+  session.on('session_close', end);
+  connection.on('disconnected', end);
+  // A connection may see any number of links come and go.
+  closed.signal.addEventListener('abort', () => {
+    session.removeListener('session_close', end);
+    connection.removeListener('disconnected', end);
+  });
   return closed;
 }
 

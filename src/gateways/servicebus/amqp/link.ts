@@ -71,6 +71,8 @@ export type WireConnection = InternalConnection & {
   output(): void;
   is_open(): boolean;
   on(event: string, listener: (...args: never[]) => void): void;
+  removeListener(event: string, listener: (...args: never[]) => void): void;
+  setMaxListeners(most: number): void;
 };
 
 /** Source and target go back exactly as they came: Python compares them. Its properties must be a map. */

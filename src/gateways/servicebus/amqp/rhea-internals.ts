@@ -73,6 +73,8 @@ export type InternalSession = {
   readonly outgoing: Outgoing;
   readonly connection: InternalConnection;
   on(event: string, listener: () => void): void;
+  removeListener(event: string, listener: () => void): void;
+  setMaxListeners(most: number): void;
   create_sender(name: string): InternalLink;
   create_receiver(name: string): InternalLink;
   output(frame: unknown, payload?: Buffer): void;
