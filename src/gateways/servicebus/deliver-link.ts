@@ -127,7 +127,10 @@ class Delivery {
     hook(this.#link as never, {
       onDisposition: (delivery, state, settled) => settling.heard(delivery, state, settled),
     });
-    this.#closed.signal.addEventListener('abort', () => this.#end(entity));
+    this.#closed.signal.addEventListener('abort', () => {
+      settling.flush(); // A client that waits for no answer may settle and close in one breath.
+      this.#end(entity);
+    });
     if (this.#receiver.sessionId !== undefined) this.#watchSession();
     this.#outflow.start();
   }

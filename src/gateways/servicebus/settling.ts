@@ -40,10 +40,11 @@ export class Settling {
   }
 
   #gather(said: Said): void {
-    if (this.#said.push(said) === 1) setImmediate(() => this.#flush());
+    if (this.#said.push(said) === 1) setImmediate(() => this.flush());
   }
 
-  #flush(): void {
+  /** Settles what was said so far. Its locks are taken at once, so that the end of a session comes too late for them. */
+  flush(): void {
     const all = this.#said;
     this.#said = [];
     const completed = all.filter(({ verdict }) => verdict === COMPLETE);
