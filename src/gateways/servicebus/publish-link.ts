@@ -40,8 +40,8 @@ export function servePublishing(link: WireLink, deps: PublishDeps): void {
 
 async function take(context: LinkContext, deps: PublishDeps, limit: number): Promise<void> {
   const { delivery } = context;
-  const transaction = transactionOf(context);
   try {
+    const transaction = transactionOf(context);
     if (isOversize(delivery) || context.message.length > limit) throw tooLarge(limit);
     const { topic, subscription } = deps.entity();
     const messages = deps.place ? readMessages(context).map(deps.place) : readMessages(context);
