@@ -19,8 +19,6 @@ export class Access {
   readonly #ring: KeyRing;
   readonly #sessions: Sessions;
   readonly #now: () => Date;
-  /** The names of preset keys whose secret was another one until this start. */
-  replaced: readonly string[] = [];
 
   private constructor({ database, freshForMs = 1000, now }: AccessOptions) {
     this.#database = database;
@@ -32,7 +30,7 @@ export class Access {
   /** Writes the preset keys and reads all of them. There is nothing to stop. */
   static async start(options: AccessOptions): Promise<Access> {
     const access = new Access(options);
-    access.replaced = await keys.putPresets(options.database, options.presets, access.#now());
+    await keys.putPresets(options.database, options.presets, access.#now());
     await access.#ring.refresh();
     return access;
   }

@@ -94,29 +94,11 @@ const PUT_PRESET = statement(
    where (access_key.primary_hash, access_key.grants) is distinct from (excluded.primary_hash, excluded.grants)`,
 );
 
-const OTHER_SECRET = statement(
-  'access/key-other-preset',
-  'select id from access_key where id = $1 and primary_hash <> $2',
-);
-
-/** The names of the preset keys that have another secret in the database. */
-export async function otherPresets(sql: Sql, presets: readonly PresetKey[]): Promise<string[]> {
-  const found = await Promise.all(
-    presets.map(({ name, secret }) => sql.query(OTHER_SECRET, [`key_preset_${name}`, hashSecret(secret)])),
-  );
-  return presets.flatMap(({ name }, index) => (found[index]!.length > 0 ? [name] : []));
-}
-
-/**
- * Brings the preset keys to what the settings say; those that the settings no longer name end. Returns the names of
- * those that had another secret until now.
- */
-export async function putPresets(sql: Sql, presets: readonly PresetKey[], now: Date): Promise<string[]> {
+/** Brings the preset keys to what the settings say; those that the settings no longer name end. */
+export async function putPresets(sql: Sql, presets: readonly PresetKey[], now: Date): Promise<void> {
   const ids = presets.map((preset) => `key_preset_${preset.name}`);
   await sql.query('delete from access_key where preset and id <> all($1)', [ids]);
-  const replaced = await otherPresets(sql, presets);
   for (const [index, { name, secret, grants }] of presets.entries()) {
     await sql.query(PUT_PRESET, [ids[index], name, hashSecret(secret), JSON.stringify(grants), now]);
   }
-  return replaced;
 }

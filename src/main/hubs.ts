@@ -1,5 +1,4 @@
 // The wiring of notification hubs: from the settings and keys to the hubs, their senders, their jobs and their door.
-import { createHmac } from 'node:crypto';
 import { deviceLine } from '../gateways/http/device-line.ts';
 import type { HttpDeps } from '../gateways/http/server.ts';
 import { notificationHubDoor } from '../gateways/notificationhub/door.ts';
@@ -9,7 +8,7 @@ import { HubWatch } from '../hub/hub-status.ts';
 import { ensureHub } from '../hub/hubs.ts';
 import { HubJobs } from '../hub/job-worker.ts';
 import { HubLanes } from '../hub/lanes.ts';
-import { defaultRules, type HubRule, listenRuleName } from '../hub/rules.ts';
+import { defaultRules, type HubRule } from '../hub/rules.ts';
 import { HubSender } from '../hub/sender.ts';
 import type { SendLimits } from '../hub/sends.ts';
 import type { TagLimits } from '../hub/tags.ts';
@@ -57,7 +56,14 @@ export async function startHubs({ settings, config, keys, database, signals, sta
   const forms = { device: deviceLine(tagLimits), registration: registrationLine(tagLimits) };
   const jobs = stack.use(HubJobs.start({ database, forms, emit, now, run: run.number }));
   const admin = { database, key, subject, tagLimits, sendLimits: sendLimitsOf(settings), now };
-  return { lanes, sender, jobs, admin, watch, rules: rulesOf(settings, keys) };
+  return {
+    lanes,
+    sender,
+    jobs,
+    admin,
+    watch,
+    rules: defaultRules({ fullKey: keys.sasKey, listenKey: keys.hubListenKey }),
+  };
 }
 
 /** What HTTP serves of them. */
@@ -98,10 +104,4 @@ function sendLimitsOf(settings: Settings): SendLimits {
     testDevices: settings.hubTestDevices,
     daysAhead: settings.hubDaysAhead,
   };
-}
-
-/** Apps carry the Listen key. Where the operator set one key for all, it is that one, as `CARILLON_SAS_KEY` promises. */
-function rulesOf({ sasKey, hubListenKey }: Settings, keys: OwnKeys): HubRule[] {
-  const derived = () => createHmac('sha256', keys.sasKey).update(listenRuleName).digest('base64');
-  return defaultRules({ fullKey: keys.sasKey, listenKey: hubListenKey ?? sasKey ?? derived() });
 }

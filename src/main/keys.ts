@@ -1,6 +1,6 @@
 // The keys that a server has from the start. A key that the settings do not give is made once and kept in the data
 // folder, in a file that only its owner reads; the database holds hashes.
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freshId } from '../kit/ids.ts';
@@ -9,24 +9,33 @@ import type { Settings } from './settings-table.ts';
 export const ADMIN_KEY_FILE = 'admin-key';
 export const SAS_KEY_FILE = 'sas-key';
 
-export type OwnKeys = {
-  readonly adminKey: string;
-  readonly sasKey: string;
-  readonly linkKey: string;
+/** The Listen key is derived under this name; another one would end the keys that apps carry. */
+const LISTEN_RULE = 'DefaultListenSharedAccessSignature';
+
+/** What all nodes of a database must have the same of, by the settings. What one made, the others could not check or open. */
+export const SHARED_KEYS = ['adminKey', 'sasKey', 'hubListenKey', 'linkKey'] as const;
+export type SharedKey = (typeof SHARED_KEYS)[number];
+
+export type OwnKeys = Readonly<Record<SharedKey, string>> & {
+  /** Those that no setting gave: nodes on other data folders have others. */
+  readonly made: readonly SharedKey[];
   /** Names this node among those that share a database. */
   readonly nodeId: string;
 };
 
-export async function ownKeys(
-  settings: Pick<Settings, 'adminKey' | 'sasKey' | 'linkKey'>,
-  folder: string,
-): Promise<OwnKeys> {
+export async function ownKeys(settings: Pick<Settings, SharedKey>, folder: string): Promise<OwnKeys> {
   const kept = (name: string, make: () => string) => keptKey(join(folder, name), make);
+  // Service Bus clients expect the form of the original: 32 bytes in base 64.
+  const sasKey = settings.sasKey ?? (await kept(SAS_KEY_FILE, () => random('base64')));
+  // Apps carry it. Where the operator set one key for all, it is that one, as `CARILLON_SAS_KEY` promises.
+  const givenListenKey = settings.hubListenKey ?? settings.sasKey;
+  const given = { ...settings, hubListenKey: givenListenKey };
   return {
     adminKey: settings.adminKey ?? (await kept(ADMIN_KEY_FILE, () => `crl_admin_${random('base64url')}`)),
-    // Service Bus clients expect the form of the original: 32 bytes in base 64.
-    sasKey: settings.sasKey ?? (await kept(SAS_KEY_FILE, () => random('base64'))),
+    sasKey,
+    hubListenKey: givenListenKey ?? createHmac('sha256', sasKey).update(LISTEN_RULE).digest('base64'),
     linkKey: settings.linkKey ?? (await kept('link-key', () => random('base64url'))),
+    made: SHARED_KEYS.filter((key) => given[key] === undefined),
     nodeId: await kept('node-id', () => freshId('node')),
   };
 }

@@ -17,7 +17,7 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'pages.built': 'info',
   'pages.failed': 'error',
   'server.take-back-failed': 'warn',
-  'server.admin-key-replaced': 'error',
+  'server.keys-differ': 'error',
   'http.failed': 'error',
   'handler.refused': 'warn',
   'handler.walk-failed': 'warn',

@@ -1,7 +1,7 @@
 // The wiring: every room built once, in the order in which they need each other, and stopped in the reverse order.
 import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Access } from '../access/access.ts';
+import { Access } from '../access/access.ts';
 import { conversationPolicy } from '../assistant/channel.ts';
 import type { Decisions } from '../assistant/decisions/decisions.ts';
 import type { AnswerKeys } from '../assistant/decisions/link.ts';
@@ -30,7 +30,6 @@ import { Refusal } from '../kit/refusal.ts';
 import { beginRun, endRun, type Run, takeBack } from '../kit/run.ts';
 import type { Emit, Signals } from '../kit/signals.ts';
 import { Broker } from '../topics/broker.ts';
-import { startAccess } from './admin-key.ts';
 import { openDecisions } from './answers.ts';
 import { Assistant } from './assistant.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
@@ -43,6 +42,7 @@ import { Metrics } from './metrics.ts';
 import { ensurePages, pagesFolder } from './pages.ts';
 import { openBroadcasts, openProactive, type Proactive } from './proactive.ts';
 import type { Settings } from './settings-table.ts';
+import { joinNodes } from './shared-keys.ts';
 import { openDatabase } from './storage.ts';
 import { version } from './version.ts';
 
@@ -118,6 +118,7 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   const { settings, config, database, signals, stack, run } = wiring;
   const { emit } = signals;
   stack.use(new Housekeeping(database, settings, emit));
+  await joinNodes(wiring);
   const access = await startAccess(wiring);
   registerBodyFormat('amqp', contentOfAmqp);
   const broker = await startBroker(wiring);
@@ -155,6 +156,11 @@ async function startRooms(wiring: Wiring): Promise<Rooms> {
   ready = true;
   const connection = hubConnectionString(settings.host, http.tlsPort!, hubs.rules[0]!);
   return { access, url: http.url, serviceBus, assistant, hubConnectionString: connection };
+}
+
+function startAccess({ keys, database }: Wiring): Promise<Access> {
+  const grants = [{ right: 'manage', entity: '*' }] as const;
+  return Access.start({ database, presets: [{ name: 'admin', secret: keys.adminKey, grants }] });
 }
 
 /** What an earlier run of this node held when it died is due again. A long outbox takes a while: nobody waits for it. */

@@ -101,7 +101,8 @@ test(
 test(
   'one of two nodes is killed: the other takes its leg over',
   async () => {
-    const env = { CARILLON_DATABASE_URL: shared.url, CARILLON_LINK_KEY: randomBytes(32).toString('hex') };
+    const key = randomBytes(32).toString('hex');
+    const env = { CARILLON_DATABASE_URL: shared.url, CARILLON_LINK_KEY: key, CARILLON_SAS_KEY: key };
     await using first = await ServerProcess.start({ config: configFile, env });
     const send = await broadcast(shared.database);
     await reached(0.05 + dice() * 0.2);

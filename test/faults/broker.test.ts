@@ -213,7 +213,8 @@ describe('two nodes on one database', () => {
     const name = `nodes_${process.pid}`;
     const admin = new Database({ url: urlOf(folder, 'postgres'), poolSize: 1 });
     await admin.query(`create database ${name}`);
-    const env = { CARILLON_DATABASE_URL: urlOf(folder, name), CARILLON_LINK_KEY: 'the-same-on-both-nodes' };
+    const same = 'the-same-on-both-nodes';
+    const env = { CARILLON_DATABASE_URL: urlOf(folder, name), CARILLON_LINK_KEY: same, CARILLON_SAS_KEY: same };
     try {
       await using one = await ServerProcess.start({ env });
       await using two = await ServerProcess.start({ env });

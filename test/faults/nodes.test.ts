@@ -16,11 +16,14 @@ describe('a second node on the PostgreSQL of the first', () => {
   let two: ServerProcess;
   const env = { CARILLON_LINK_KEY: randomBytes(32).toString('hex'), CARILLON_SAS_KEY: SAS_KEY };
 
+  const beside = () => {
+    const socket = encodeURIComponent(join(one.dataDir, 'socket'));
+    return { ...env, CARILLON_DATABASE_URL: `postgres://postgres@/carillon?host=${socket}` };
+  };
+
   beforeAll(async () => {
     one = await ServerProcess.start({ env });
-    const socket = encodeURIComponent(join(one.dataDir, 'socket'));
-    const url = `postgres://postgres@/carillon?host=${socket}`;
-    two = await ServerProcess.start({ env: { ...env, CARILLON_DATABASE_URL: url } });
+    two = await ServerProcess.start({ env: beside() });
   });
   afterAll(async () => {
     await two?.[Symbol.asyncDispose]();
@@ -83,31 +86,46 @@ describe('a second node on the PostgreSQL of the first', () => {
     await Promise.all(consumers.map((consumer) => consumer.close()));
   });
 
-  it('says so when it has another admin key, and nothing when it has the same', async () => {
-    expect(two.output).not.toContain('server.admin-key-replaced');
-    const socket = encodeURIComponent(join(one.dataDir, 'socket'));
-    const url = `postgres://postgres@/carillon?host=${socket}`;
-    const other = { ...env, CARILLON_DATABASE_URL: url, CARILLON_ADMIN_KEY: 'another-admin-key-0123' };
+  it('says which keys it has others of and who has theirs, and nothing when it has the same', async () => {
+    expect(one.output + two.output).not.toContain('server.keys-differ');
+    const others = { CARILLON_ADMIN_KEY: 'another-admin-key-0123', CARILLON_SAS_KEY: 'another-access-key-0123' };
     {
-      await using three = await ServerProcess.start({ env: other });
-      expect(three.output).toMatch(/"level":"error".*Give all nodes .*CARILLON_ADMIN_KEY.*server.admin-key-replaced/);
+      await using three = await ServerProcess.start({ env: { ...beside(), ...others } });
+      expect(differences(three)).toEqual([
+        {
+          level: 'error',
+          settings: ['CARILLON_ADMIN_KEY', 'CARILLON_SAS_KEY', 'CARILLON_HUB_LISTEN_KEY'],
+          nodes: expect.toSatisfy((nodes: string[]) => nodes.length === 2 && nodes.every((node) => AT.test(node))),
+          remedy: expect.stringMatching(/^Give all nodes .* CARILLON_ADMIN_KEY, CARILLON_SAS_KEY and CARILLON_HUB_/),
+        },
+      ]);
       expect((await one.fetch('GET', '/v1/topics')).status).toBe(401);
     }
-    // Nobody chose this one: it ends nothing, and the node does not start.
-    const made = {
-      ...{ PATH: process.env.PATH, CARILLON_PORT: '0', CARILLON_AMQP_PORT: '0', CARILLON_AMQP_HTTP_PORT: '0' },
-      ...{ ...env, CARILLON_DATABASE_URL: url, CARILLON_DATA_DIR: join(two.dataDir, 'made') },
-    };
-    const start = promisify(execFile)(process.execPath, ['src/main/cli.ts', 'start'], { env: made });
-    await expect(start).rejects.toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/has another admin key\. Give all nodes .*CARILLON_ADMIN_KEY/),
-    });
     await two.end();
     await two.start(); // its key counts again
-    expect(two.output).toContain('server.admin-key-replaced');
+    expect(differences(two)).toEqual([]);
     const headers = { authorization: `Bearer ${ADMIN_KEY}` };
     await eventually(async () => expect((await fetch(`${one.url}/v1/topics`, { headers })).status).toBe(200));
+  });
+
+  it.each([
+    ['CARILLON_ADMIN_KEY', 'CARILLON_ADMIN_KEY'],
+    ['CARILLON_SAS_KEY', 'CARILLON_SAS_KEY and CARILLON_HUB_LISTEN_KEY'],
+    ['CARILLON_LINK_KEY', 'CARILLON_LINK_KEY'],
+  ])('does not start, and ends nothing, where nobody chose its %s', async (missing, named) => {
+    const made = {
+      ...{ PATH: process.env.PATH, CARILLON_PORT: '0', CARILLON_AMQP_PORT: '0', CARILLON_AMQP_HTTP_PORT: '0' },
+      ...{ CARILLON_TLS_PORT: '0', CARILLON_ADMIN_KEY: ADMIN_KEY, CARILLON_DATA_DIR: join(two.dataDir, 'made') },
+      ...{ ...beside(), [missing]: undefined },
+    };
+    const start = promisify(execFile)(process.execPath, ['src/main/cli.ts', 'start'], { env: made, timeout: 30_000 });
+    await expect(start).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        new RegExp(`\\(node_.* at .*\\) have another ${named}\\. Give all nodes .*${named}:`),
+      ),
+    });
+    expect((await one.fetch('GET', '/v1/topics')).status).toBe(200);
   });
 
   it('goes on at once with an import of devices that it was at when it was killed', async () => {
@@ -133,4 +151,32 @@ describe('a second node on the PostgreSQL of the first', () => {
     await eventually(async () => expect((await look()).lines).toBeGreaterThan(before), 30_000);
     await eventually(async () => expect(await look()).toMatchObject({ state: 'Completed', lines: 60_000 }), 60_000);
   });
+
+  it('takes another shared access key node by node: the last one that starts with it has nothing to say', async () => {
+    const next = 'bmV4dC1zaGFyZWQtYWNjZXNzLWtleS0wMTIzNDU2Nzg5';
+    await two.end();
+    await using second = await ServerProcess.start({
+      dataDir: two.dataDir,
+      env: { ...beside(), CARILLON_SAS_KEY: next },
+    });
+    expect(differences(second)).toMatchObject([
+      { settings: ['CARILLON_SAS_KEY', 'CARILLON_HUB_LISTEN_KEY'], nodes: [expect.stringMatching(AT)] },
+    ]);
+    await one.end();
+    await using first = await ServerProcess.start({ dataDir: one.dataDir, env: { ...env, CARILLON_SAS_KEY: next } });
+    expect(differences(first)).toEqual([]);
+    await eventually(async () => expect(await first.call('GET', '/v1/stats')).toMatchObject({ alone: false }));
+  });
 });
+
+/** Of an entry of `nodes`: who it is, and where. */
+const AT = /^node_\w+ at 127\.0\.0\.1:\d+$/;
+
+/** What a node has logged of keys that differ. */
+function differences({ output }: ServerProcess): Record<string, unknown>[] {
+  const lines = output.split('\n').filter((line) => line.includes('server.keys-differ'));
+  return lines.map((line) => {
+    const { time: _, msg: __, ...fields } = JSON.parse(line) as Record<string, unknown>;
+    return fields;
+  });
+}

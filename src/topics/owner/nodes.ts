@@ -35,11 +35,12 @@ const FINGERPRINT = statement(
   'select count(*) as count, coalesce(sum(version), 0) as versions, coalesce(max(id), 0) as last from topic',
 );
 
-const ANY_OTHER = statement('topics.nodes.any-other', `select n.id from node n where n.id <> $1 and ${ALIVE} limit 1`);
-
-/** Whether a node with another id is alive on this database. */
-export async function isNodeBeside(sql: Sql, nodeId: string): Promise<boolean> {
-  return (await sql.query(ANY_OTHER, [nodeId])).length > 0;
+/** The random bytes of this database that its nodes prove to each other that they know. Made by whoever asks first. */
+export async function linkSecret(sql: Sql): Promise<Buffer> {
+  let [row] = await sql.query<{ secret: Buffer }>(SECRET, [randomBytes(32)]);
+  // Two nodes made it at once: the one that lost reads the other's.
+  if (!row) [row] = await sql.query<{ secret: Buffer }>(SECRET, [randomBytes(32)]);
+  return row!.secret;
 }
 
 type OwnerRow = { part: number; node: string; epoch: number; address: string | null };
@@ -75,10 +76,7 @@ export class Nodes {
 
   static async start(deps: Deps, place: LinkPlace | undefined): Promise<Nodes> {
     const { database, catalogue, owners } = deps;
-    let [row] = await database.query<{ secret: Buffer }>(SECRET, [randomBytes(32)]);
-    // Two nodes made it at once: the one that lost reads the other's.
-    if (!row) [row] = await database.query<{ secret: Buffer }>(SECRET, [randomBytes(32)]);
-    const { secret } = row!;
+    const secret = await linkSecret(database);
     const grown = (topic: number, part: number) =>
       void owners
         .find(topic, part)

@@ -15,7 +15,7 @@ import type { Cursor, CursorDeps } from './cursor.ts';
 import { type MemoryBudget, Partition } from './partition.ts';
 import { openCursors, readPasts } from './recover.ts';
 
-const LEASE_MS = 5_000;
+export const LEASE_MS = 5_000;
 const RENEW_MS = 1_500;
 /** How long consumers may take to settle what they hold of a partition that moves, and how often they may take longer. */
 const CALM_MS = 3_000;
