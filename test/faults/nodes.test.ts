@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { EventHubConsumerClient, earliestEventPosition } from '@azure/event-hubs';
+import { ServiceBusClient } from '@azure/service-bus';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QueueClient } from '../support/broker-client.ts';
 import { eventually } from '../support/eventually.ts';
@@ -154,6 +155,19 @@ describe('a second node on the PostgreSQL of the first', () => {
 
   it('takes another shared access key node by node: the last one that starts with it has nothing to say', async () => {
     const next = 'bmV4dC1zaGFyZWQtYWNjZXNzLWtleS0wMTIzNDU2Nzg5';
+    // Clients that have moved to the secondary key are served all the time.
+    const headers = { authorization: `Bearer ${ADMIN_KEY}` };
+    const url = `http://127.0.0.1:${one.amqpPort}/$keys/secondary`;
+    const { secondary } = (await (await fetch(url, { method: 'PUT', headers })).json()) as { secondary: string };
+    await one.call('PUT', '/v1/topics/rolled', {});
+    const send = async (node: ServerProcess, key: string) => {
+      const client = new ServiceBusClient(connectionString(node.amqpPort, key), { retryOptions: QUICK });
+      try {
+        await client.createSender('rolled').sendMessages({ body: 'x' });
+      } finally {
+        await client.close();
+      }
+    };
     await two.end();
     await using second = await ServerProcess.start({
       dataDir: two.dataDir,
@@ -162,10 +176,15 @@ describe('a second node on the PostgreSQL of the first', () => {
     expect(differences(second)).toMatchObject([
       { settings: ['CARILLON_SAS_KEY', 'CARILLON_HUB_LISTEN_KEY'], nodes: [expect.stringMatching(AT)] },
     ]);
+    await send(second, next);
+    await send(second, secondary);
+    await expect(send(second, SAS_KEY)).rejects.toMatchObject({ code: 'UnauthorizedAccess' });
+    for (const key of [SAS_KEY, secondary]) await send(one, key);
     await one.end();
     await using first = await ServerProcess.start({ dataDir: one.dataDir, env: { ...env, CARILLON_SAS_KEY: next } });
     expect(differences(first)).toEqual([]);
     await eventually(async () => expect(await first.call('GET', '/v1/stats')).toMatchObject({ alone: false }));
+    for (const key of [next, secondary]) await send(first, key);
   });
 });
 
