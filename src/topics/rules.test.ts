@@ -48,4 +48,32 @@ describe('rules', () => {
     });
     expect(broker.subscription(topic, 'big').rules).toEqual([]);
   });
+
+  it('take every message, whatever an action makes of its copy', async () => {
+    const broker = await start();
+    const topic = freshName();
+    await broker.createTopic(topic);
+    const actions = {
+      nameless: 'SET sys.MessageId = NULL',
+      past: 'SET sys.TimeToLive = -5',
+      vast: 'SET sys.TimeToLive = 1e300',
+      long: 'SET sys.TimeToLive = NULL',
+      short: 'SET sys.TimeToLive = 90000',
+    };
+    for (const [name, action] of Object.entries(actions))
+      await broker.createSubscription(topic, name, {}, [{ name: 'r', filter: { type: 'true' }, action }]);
+    await broker.createSubscription(topic, 'plain');
+    const [sent] = await broker.publish(topic, [say('1', { timeToLiveMs: 60_000 })]);
+    const at = (name: string) => broker.receiver(`${topic}/Subscriptions/${name}`);
+    expect((await at('plain').receive()).map(text)).toEqual(['1']);
+    for (const name of ['nameless', 'past', 'vast']) {
+      const [dead] = await at(`${name}/$DeadLetterQueue`).receive({ waitMs: 10_000 });
+      expect(dead).toMatchObject({ deadLetterDescription: expect.stringMatching(/^Rule r: .*(MessageId|TimeToLive)/) });
+    }
+    const expiries = await Promise.all(['long', 'short'].map(async (name) => (await at(name).peek())[0]!.message));
+    expect(expiries.map(({ timeToLiveMs, expiresAt }) => [timeToLiveMs, expiresAt?.getTime()])).toEqual([
+      [undefined, undefined],
+      [90_000, sent!.enqueuedAt.getTime() + 90_000],
+    ]);
+  });
 });

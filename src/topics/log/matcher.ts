@@ -9,7 +9,7 @@ import type { SubscriptionEntry, TopicEntry } from '../entities/catalogue.ts';
 import { CORRELATION_FIELDS, type CorrelationFilter, type Rule } from '../entities/rule.ts';
 import { type Action, compileAction } from '../filter/action.ts';
 import { CorrelationIndex } from '../filter/correlation.ts';
-import type { FilterFault } from '../filter/fault.ts';
+import { FilterFault } from '../filter/fault.ts';
 import { compileFilter } from '../filter/filter.ts';
 import { FilterIndex } from '../filter/filter-index.ts';
 import type { Lookup } from '../filter/lookup.ts';
@@ -148,7 +148,16 @@ function copyOf<M extends Sample>(target: Target, action: Action, message: M, lo
     else fields[fieldOf(folded) ?? name] = value === null ? undefined : value;
   });
   if (fault) return faulty(target, fault, message);
-  return [{ bit: target.bit, message: { ...message, ...fields, properties } }];
+  const changed = { ...message, ...fields, properties };
+  const unfit = unfitFor(changed);
+  return unfit ? faulty(target, unfit, message) : [{ bit: target.bit, message: changed }];
+}
+
+/** What a copy cannot be written with, whatever its sender was allowed to write. */
+function unfitFor({ messageId, timeToLiveMs }: Partial<Sample>): FilterFault | undefined {
+  if (messageId === undefined) return new FilterFault('types_differ', 'A message cannot be without a MessageId', 0);
+  if (timeToLiveMs === undefined || (Number.isSafeInteger(timeToLiveMs) && timeToLiveMs > 0)) return undefined;
+  return new FilterFault('types_differ', 'TimeToLive is a positive whole number of milliseconds', 0);
 }
 
 /** Property names are case-insensitive: the spelling that is there stays. */

@@ -205,11 +205,12 @@ function duplicateOf({ topic, part, numbers }: Target, { messageId }: Outgoing, 
 function writeRecords(target: Target, message: Outgoing, matchers: Matchers): void {
   const { topic, writer } = target;
   const match = matchers.of(topic).match(message);
-  const lifetimeMs = shortest(message.timeToLiveMs, topic.settings.defaultTimeToLiveMs);
+  const lifetimeOf = ({ timeToLiveMs }: Outgoing) => shortest(timeToLiveMs, topic.settings.defaultTimeToLiveMs);
   const { hops, originalSequence } = message;
-  writer.add(message, { bits: match.bits, lifetimeMs, hops, originalSequence });
+  writer.add(message, { bits: match.bits, lifetimeMs: lifetimeOf(message), hops, originalSequence });
   for (const { bit, message: changed, fault } of match.copies) {
-    writer.add(changed, { bits: bitsOf([bit]), lifetimeMs, copy: true, hops, originalSequence, fault });
+    const extras = { bits: bitsOf([bit]), lifetimeMs: lifetimeOf(changed), copy: true, hops, originalSequence, fault };
+    writer.add(changed, extras);
   }
 }
 
