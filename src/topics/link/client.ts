@@ -167,8 +167,8 @@ export class RemoteSeat implements Seat {
     return this.#call('peek', [from, max, session]);
   }
 
-  receiveDeferred(sequences: readonly number[], destructive: boolean, session?: SessionGrant): Promise<Handed[]> {
-    return this.#call('receiveDeferred', [sequences, destructive, session]);
+  receiveDeferred(sequences: readonly number[], session?: SessionGrant): Promise<Handed[]> {
+    return this.#call('receiveDeferred', [sequences, session]);
   }
 
   acceptSession(id: string | undefined, waitMs: number, signal?: AbortSignal): Promise<SessionGrant | undefined> {

@@ -260,7 +260,7 @@ describe('receiver', () => {
     const broker = await start();
     const name = await queue(broker);
     await broker.publish(name, [say('1')]);
-    await broker.updateTopic(name, { status: 'receiveDisabled' });
+    await broker.updateTopic(name, { settings: { status: 'receiveDisabled' } });
     await expect(broker.receiver(name).receive()).rejects.toMatchObject({ code: 'entity_disabled' });
     expect(() => broker.receiver('nothing')).toThrow(/no topic/);
   });
@@ -280,6 +280,50 @@ describe('receiver', () => {
     expect(new Set(got.map((message) => message.partition)).size).toBe(3);
     await receiver.complete(got);
     expect(await broker.counts(name)).toMatchObject({ active: 0 });
+  });
+
+  const keyed = (count: number) => Array.from({ length: count }, (_, i) => say(`${i}`, { partitionKey: `${i}` }));
+
+  it.each([
+    ['peekLock', { active: 30, locked: 1 }],
+    ['receiveAndDelete', { active: 29, locked: 0 }],
+  ] as const)('hands out no more than is asked for, though all partitions have something (%s)', async (mode, left) => {
+    const broker = await start();
+    const name = freshName();
+    await broker.createQueue(name, { partitions: 3 });
+    const waiting = broker.receiver(name, { mode }).receive({ max: 1, waitMs: 10_000 });
+    await broker.publish(name, keyed(30));
+    expect(await waiting).toHaveLength(1);
+    expect(await broker.counts(name)).toMatchObject(left);
+  });
+
+  it('locks no deferred message where another that is asked for is missing', async () => {
+    const broker = await start();
+    const name = freshName();
+    await broker.createQueue(name, { partitions: 3 });
+    await broker.publish(name, keyed(30));
+    const receiver = broker.receiver(name);
+    const all = await receiver.receive({ max: 30 });
+    const one = all[0]!;
+    const other = all.find(({ partition }) => partition !== one.partition)!;
+    await receiver.defer(one);
+    const asked = receiver.receiveDeferred([one.sequence, other.sequence]);
+    await expect(asked).rejects.toMatchObject({ code: 'message_not_found' });
+    expect(await receiver.receiveDeferred([one.sequence])).toMatchObject([{ deliveryCount: 1 }]);
+  });
+
+  it('hands out later what it could not delete', async () => {
+    const broker = await start();
+    const name = await queue(broker);
+    await shortLocks(broker, name, 200);
+    await broker.publish(name, [say('1')]);
+    await database.query(`create function fill() returns trigger language plpgsql as
+      $$ begin raise exception 'full' using errcode = '53100'; end $$`);
+    await database.query('create trigger fill before insert on progress for each row execute function fill()');
+    const receiver = broker.receiver(name, { mode: 'receiveAndDelete' });
+    await expect(receiver.receive()).rejects.toMatchObject({ code: 'storage_full' });
+    await database.query('drop trigger fill on progress');
+    expect((await receiver.receive({ waitMs: 10_000 })).map(text)).toEqual(['1']);
   });
 
   it('does not keep whoever will not wait behind those who do', async () => {

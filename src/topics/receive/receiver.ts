@@ -136,14 +136,17 @@ export class Receiver {
     return this.#waitAtAll(turn, options);
   }
 
-  /** Whoever is first ends the others' wait; a message that came at the same moment is handed out as well. */
+  /**
+   * Whoever is first ends the others' wait. Messages may come to several at the same moment: they are locked, and what is
+   * too many is given back before anything is deleted.
+   */
   async #waitAtAll(seats: readonly Seat[], options: SeatOptions): Promise<Received[]> {
     const first = new AbortController();
     const signal = AbortSignal.any([options.signal, first.signal]);
     const waits = await Promise.allSettled(
       seats.map(async (seat) => {
         try {
-          const handed = await seat.receive({ ...options, signal });
+          const handed = await seat.receive({ ...options, destructive: false, signal });
           if (handed.length > 0) first.abort();
           return handed.map((each) => this.#received(seat, each));
         } catch (error) {
@@ -152,10 +155,14 @@ export class Receiver {
         }
       }),
     );
-    const received = waits.flatMap((wait) => (wait.status === 'fulfilled' ? wait.value : []));
+    const locked = waits.flatMap((wait) => (wait.status === 'fulfilled' ? wait.value : []));
     const failed = waits.find((wait) => wait.status === 'rejected');
-    if (failed && received.length === 0) throw failed.reason;
-    return received;
+    if (failed && locked.length === 0) throw failed.reason;
+    const received = locked.slice(0, options.max);
+    if (locked.length > received.length) await this.trySettle(locked.slice(options.max), UNCOUNTED);
+    if (!options.destructive) return received;
+    const deleted = await this.trySettle(received, { kind: 'complete' });
+    return received.filter((_, i) => deleted[i]);
   }
 
   #received(seat: Seat, { message, attempt, until }: Handed): Received {
@@ -176,7 +183,7 @@ export class Receiver {
 
   /** Gives the messages back as if they had not been delivered. */
   release(messages: Locked | readonly Locked[]): Promise<void> {
-    return this.#settle(messages, { kind: 'abandon', counted: false });
+    return this.#settle(messages, UNCOUNTED);
   }
 
   /** Puts the messages aside; they come only to `receiveDeferred`. */
@@ -306,15 +313,20 @@ export class Receiver {
 
   /** Deferred messages by number. Throws `message_not_found` unless all of them are deferred and free. */
   async receiveDeferred(sequences: readonly number[]): Promise<Received[]> {
-    const destructive = this.mode === 'receiveAndDelete';
     const seats = await this.#deps.seats();
     const received: Received[] = [];
-    for (const [part, numbers] of Map.groupBy(sequences, partitionOf)) {
-      const seat = seats.find((each) => each.part === part);
-      if (!seat) throw new Refusal('message_not_found', `There is no message ${numbers[0]}.`);
-      const handed = await seat.receiveDeferred(numbers, destructive, this.#session?.grant);
-      received.push(...handed.map((each) => this.#received(seat, each)));
+    try {
+      for (const [part, numbers] of Map.groupBy(sequences, partitionOf)) {
+        const seat = seats.find((each) => each.part === part);
+        if (!seat) throw new Refusal('message_not_found', `There is no message ${numbers[0]}.`);
+        const handed = await seat.receiveDeferred(numbers, this.#session?.grant);
+        received.push(...handed.map((each) => this.#received(seat, each)));
+      }
+    } catch (error) {
+      await this.trySettle(received, UNCOUNTED).catch(() => {}); // Their locks run out.
+      throw error;
     }
+    if (this.mode === 'receiveAndDelete') await this.complete(received);
     return received;
   }
 
@@ -365,6 +377,8 @@ export class Receiver {
     return this.close();
   }
 }
+
+const UNCOUNTED: Settlement = { kind: 'abandon', counted: false };
 
 function belongs(token: Token | undefined, seat: Seat): boolean {
   return token !== undefined && token.part === seat.part && token.epoch === (seat.epoch & 0xffff);

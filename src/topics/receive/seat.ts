@@ -13,7 +13,7 @@ import { peekDead, peekLiving } from './peek.ts';
 import { purge } from './purge.ts';
 import { type DeadSelection, redrivePage } from './redrive.ts';
 import type { SessionLock } from './sessions.ts';
-import { completion, finished, type Recorder, type Settlement, settle } from './settle.ts';
+import { type Recorder, type Settlement, settle } from './settle.ts';
 
 /** A message with the lock under which it was handed out. `until`: the time of day, as the owner's clock shows it. */
 export type Handed = { readonly message: Message; readonly attempt: number; readonly until: number };
@@ -53,7 +53,7 @@ export interface Seat {
   /** One answer per hold: the new end of the lock, or 0 when it is lost. */
   renew(holds: readonly Hold[]): Promise<number[]>;
   peek(from: number, max: number, session?: string): Promise<Peeked[]>;
-  receiveDeferred(sequences: readonly number[], destructive: boolean, session?: SessionGrant): Promise<Handed[]>;
+  receiveDeferred(sequences: readonly number[], session?: SessionGrant): Promise<Handed[]>;
   acceptSession(id: string | undefined, waitMs: number, signal?: AbortSignal): Promise<SessionGrant | undefined>;
   /** 0 when the lock is lost. */
   renewSession(grant: SessionGrant): Promise<number>;
@@ -88,11 +88,12 @@ export class LocalSeat implements Seat {
     const lock = options.session && this.#lockOf(options.session);
     const desk = this.#desk(lock);
     const { max, waitMs, signal, destructive } = options;
-    // A session's lock covers its messages; what is received and deleted is never locked.
-    const lockMs = lock || destructive ? Infinity : this.#cursor.subscription.settings.lockDurationMs;
+    // A session's lock covers its messages.
+    const lockMs = lock ? Infinity : this.#cursor.subscription.settings.lockDurationMs;
     const entries = await desk.receive({ max, waitMs, lockMs, signal });
     if (entries.length === 0) return [];
-    if (destructive) await this.#complete(entries);
+    // If they cannot be deleted now they come again when their locks have run out.
+    if (destructive) await settle(this.#cursor, entries, { kind: 'complete' });
     this.#tell(entries.length);
     return entries.map((entry) => handed(entry, lock));
   }
@@ -103,11 +104,6 @@ export class LocalSeat implements Seat {
     if (lock) return lock.session.desk;
     if (this.#cursor.sessions) throw new Refusal('bad_request', 'The entity requires sessions: accept one first.');
     return this.#cursor.desk;
-  }
-
-  async #complete(entries: readonly Entry[]): Promise<void> {
-    await this.#cursor.record(completion(entries));
-    finished(this.#cursor, entries);
   }
 
   #tell(count: number): void {
@@ -161,7 +157,7 @@ export class LocalSeat implements Seat {
       : peekDead(this.#cursor, this.#kind, from, max);
   }
 
-  async receiveDeferred(sequences: readonly number[], destructive: boolean, session?: SessionGrant): Promise<Handed[]> {
+  async receiveDeferred(sequences: readonly number[], session?: SessionGrant): Promise<Handed[]> {
     const cursor = this.#cursor;
     const lock = session && this.#lockOf(session);
     const free = sequences.filter((sequence) => !cursor.deferredLocked.has(sequence));
@@ -173,9 +169,8 @@ export class LocalSeat implements Seat {
     }
     for (const entry of ours) {
       cursor.deferredLocked.set(entry.sequence, entry);
-      cursor.desk.lock(entry, lock || destructive ? Infinity : cursor.subscription.settings.lockDurationMs);
+      cursor.desk.lock(entry, lock ? Infinity : cursor.subscription.settings.lockDurationMs);
     }
-    if (destructive) await this.#complete(ours);
     return ours.map((entry) => handed(entry, lock));
   }
 

@@ -81,10 +81,6 @@ async function receiveDeferred(context: ManagementContext, body: Fields): Promis
   const destructive = body.whole('receiver-settle-mode', 1) === RECEIVE_AND_DELETE;
   const receiver = receiverFor(context, body);
   const received = await receiver.receiveDeferred(sequences);
-  if (received.length < sequences.length) {
-    await receiver.release(received); // All of them or none: the client hears of none.
-    throw new Refusal('message_not_found', 'A message is missing, or not deferred.');
-  }
   if (destructive) await receiver.complete(received);
   const partitioned = await isPartitioned(context.records, context.entity().topic);
   const all = received.map((message) => ({
