@@ -344,7 +344,7 @@ describe('broker', () => {
     await expect(broker.consume(name, 'nobody', {}, async () => {})).rejects.toMatchObject({
       code: 'subscription_not_found',
     });
-    await broker.updateTopic(name, { status: 'sendDisabled' });
+    await broker.updateTopic(name, { settings: { status: 'sendDisabled' } });
     await expect(broker.publish(name, [say('x')])).rejects.toMatchObject({ code: 'entity_disabled' });
     await broker.deleteTopic(name);
     expect(() => broker.topic(name)).toThrow(/no topic/);

@@ -201,6 +201,10 @@ export class Broker {
     return this.#parts.entities.updateTopic(...given);
   }
 
+  updateQueue(...given: Parameters<Entities['updateQueue']>): ReturnType<Entities['updateQueue']> {
+    return this.#parts.entities.updateQueue(...given);
+  }
+
   deleteTopic(...given: Parameters<Entities['deleteTopic']>): ReturnType<Entities['deleteTopic']> {
     return this.#parts.entities.deleteTopic(...given);
   }

@@ -130,6 +130,15 @@ describe('the command line', () => {
     );
     expect(changed).toMatchObject({ requiresSession: true, forwardDeadLettersTo: null, userMetadata: 'of a test' });
     expect(await json('queue', 'show', 'work')).toMatchObject({ active: 0, userMetadata: 'of a test' });
+    for (const verb of ['create', 'update']) {
+      const flip = await carillon(['queue', verb, 'work', '--requires-session', 'false', '--metadata', 'flipped']);
+      expect(flip).toMatchObject({
+        status: 1,
+        complaint: expect.stringMatching(/requiresSession .* make another queue/),
+      });
+    }
+    const again = await json('queue', 'create', 'work', '--requires-session', 'true', '--max-delivery-count', '4');
+    expect(again).toMatchObject({ requiresSession: true, maxDeliveryCount: 4, userMetadata: 'of a test' });
     await done('queue', 'delete', 'work');
     expect((await carillon(['queue', 'show', 'work'])).status).toBe(1);
   });

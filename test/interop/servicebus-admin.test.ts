@@ -79,9 +79,15 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     expect(inside).toMatchObject({ maxSizeBytes: 32_768 * 1024 * 1024 });
     const changed = await bus.admin.updateQueue({ ...known, lockDuration: 'PT45S', status: 'SendDisabled' });
     expect(changed).toMatchObject({ ...same, lockDuration: 'PT45S', status: 'SendDisabled' });
-    await expect(bus.admin.updateQueue({ ...known, requiresSession: false })).rejects.toMatchObject({
-      statusCode: 400,
-    });
+    for (const [change, words] of [
+      [{ requiresSession: false, lockDuration: 'PT1M' }, /RequiresSession of .* is true, .* make another queue/],
+      [{ requiresDuplicateDetection: false }, /'RequiresDuplicateDetection' cannot be changed/],
+      [{ enablePartitioning: false }, /'EnablePartitioning' cannot be changed/],
+    ] as const) {
+      const refused = bus.admin.updateQueue({ ...known, ...change, userMetadata: 'other' });
+      await expect(refused).rejects.toMatchObject({ statusCode: 400, message: expect.stringMatching(words) });
+    }
+    expect(await bus.admin.getQueue(queue)).toMatchObject({ ...same, lockDuration: 'PT45S', status: 'SendDisabled' });
     await expect(bus.admin.updateQueue({ ...known, maxMessageSizeInKilobytes: 5 })).rejects.toThrow(
       /between 1024 and 102400/,
     );
@@ -100,6 +106,10 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     expect(await bus.admin.updateSubscription({ ...subscription, maxDeliveryCount: 3 })).toMatchObject({
       maxDeliveryCount: 3,
     });
+    await expect(
+      bus.admin.updateSubscription({ ...subscription, requiresSession: true, maxDeliveryCount: 4 }),
+    ).rejects.toMatchObject({ statusCode: 400, message: expect.stringMatching(/RequiresSession of .* is false/) });
+    expect(await bus.admin.getSubscription(topic, 's')).toMatchObject({ requiresSession: false, maxDeliveryCount: 3 });
     await bus.admin.deleteSubscription(topic, 's');
     expect(await bus.admin.subscriptionExists(topic, 's')).toBe(false);
     await bus.admin.deleteTopic(topic);

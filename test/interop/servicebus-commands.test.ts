@@ -76,6 +76,36 @@ describe('the command line and Service Bus', () => {
     expect(await rule('list')).toMatchObject({ items: [{ name: '$Default' }, { name: 'joined' }] });
   });
 
+  it('makes what is not there and changes what is, as over HTTP', async () => {
+    const create = (...args: string[]) => json(args[0]!, 'create', ...args.slice(1));
+    await create('topic', 'twice', '--metadata', 'one');
+    expect(await create('topic', 'twice', '--time-to-live', '1h')).toMatchObject({
+      userMetadata: 'one',
+      defaultMessageTimeToLive: 'PT1H',
+    });
+    await create('subscription', 'twice', 's', '--metadata', 'one');
+    expect(await create('subscription', 'twice', 's', '--max-delivery-count', '4')).toMatchObject({
+      userMetadata: 'one',
+      maxDeliveryCount: 4,
+    });
+    await create('queue', 'twice-queue', '--forward-to', 'twice');
+    expect(await create('queue', 'twice-queue', '--forward-to', 'none')).not.toHaveProperty('forwardTo');
+    expect(await create('queue', 'twice-queue')).toMatchObject({ name: 'twice-queue', requiresSession: false });
+    const refused = (...args: string[]) => run([...args, '--connection-string', bus.connectionString]);
+    const flip = await refused('queue', 'create', 'twice-queue', '--requires-session', 'true');
+    expect(flip).toMatchObject({
+      status: 1,
+      complaint: expect.stringMatching(/RequiresSession .* make another queue/),
+    });
+    const first = '{"defaultRuleOptions":{"name":"first","filter":{"subject":"x"}},"maxDeliveryCount":5}';
+    const late = await refused('subscription', 'create', 'twice', 's', '--settings', first);
+    expect(late).toMatchObject({ status: 2, complaint: expect.stringContaining('carillon rule') });
+    expect(await bus.admin.getSubscription('twice', 's')).toMatchObject({ maxDeliveryCount: 4 });
+    const otherKind = await refused('queue', 'create', 'twice');
+    expect(otherKind).toMatchObject({ status: 1, complaint: expect.stringContaining('exists already, as a topic') });
+    expect((await refused('subscription', 'create', 'nowhere', 's')).complaint).toContain('could not be found');
+  });
+
   it('sends into sessions and for later, looks, takes and settles', async () => {
     const { queue } = await bus.queue({ requiresSession: true });
     const at = ['--queue', queue];

@@ -46,7 +46,17 @@ describe('topics', () => {
     expect((await put('x', { nope: 1 })).json.errors).toEqual([{ field: 'nope', problem: 'is not known here' }]);
     expect((await put('x', { partitions: 1000 })).json.errors[0].field).toBe('partitions');
     expect((await put('x', { duplicateDetectionWindowMs: 1 })).json.code).toBe('invalid_setting');
-    expect((await put('hr', { partitions: 7 })).json.code).toBe('conflict');
+  });
+
+  it('refuse another number of partitions than they were made with, and change nothing', async () => {
+    for (const path of ['/v1/topics/parted', '/v1/queues/parted-queue']) {
+      const put = (json: object) => http.call(path, { method: 'PUT', json });
+      expect((await put({ partitions: 2 })).status).toBe(201);
+      const { json } = await put({ partitions: 7, userMetadata: 'seven' });
+      expect(json).toMatchObject({ status: 409, code: 'conflict', setting: 'partitions' });
+      expect(json.detail).toMatch(/partitions of .* is 2, .* make another/);
+      expect((await put({ partitions: 2 })).json).toMatchObject({ partitions: 2, userMetadata: '' });
+    }
   });
 
   it('and queues share their names: each is refused the name of the other, and nothing changes', async () => {
@@ -62,6 +72,16 @@ describe('topics', () => {
     // What is only read is not there under the other path.
     expect((await http.call('/v1/topics/shared-name')).json.code).toBe('topic_not_found');
     expect((await http.call('/v1/queues/shared-name', { method: 'DELETE' })).status).toBe(204);
+  });
+
+  it('and the settings of queues change together or not at all', async () => {
+    const put = (json: object) => http.call('/v1/queues/whole', { method: 'PUT', json });
+    await put({});
+    expect((await put({ status: 'disabled', forwardTo: 'nowhere' })).json.code).toBe('topic_not_found');
+    expect((await put({ status: 'disabled', lockDurationMs: 1 })).json.code).toBe('invalid_setting');
+    expect((await http.call('/v1/queues/whole')).json).toMatchObject({ status: 'active', lockDurationMs: 60_000 });
+    const both = await put({ userMetadata: 'both', lockDurationMs: 5_000 });
+    expect(both.json).toMatchObject({ userMetadata: 'both', lockDurationMs: 5_000 });
   });
 
   it('a list shows what the key may listen to', async () => {
@@ -93,6 +113,30 @@ describe('subscriptions', () => {
     expect((await http.call(path)).json.items).toMatchObject([{ name: 'audit' }]);
     expect((await http.call(`${path}/audit`, { method: 'DELETE' })).status).toBe(204);
     expect((await http.call(`${path}/audit`)).json.code).toBe('subscription_not_found');
+  });
+
+  it('are refused as a whole when one of their rules is not valid', async () => {
+    const put = (json: object) => http.call(`${path}/whole`, { method: 'PUT', json });
+    await put({ userMetadata: 'before', rules: { a: { filter: 'x = 1' } } });
+    expect((await put({ userMetadata: 'after', rules: { b: { filter: 'x =' } } })).status).toBe(400);
+    expect((await http.call(`${path}/whole`)).json).toMatchObject({ userMetadata: 'before', rules: ['a'] });
+    const changed = await put({ userMetadata: 'after', rules: { b: { filter: 'x = 2' } } });
+    expect(changed.json).toMatchObject({ userMetadata: 'after', rules: ['b'] });
+  });
+
+  it('and queues keep with sessions or without, as they were made, and change nothing when it is asked', async () => {
+    for (const [one, kind] of [
+      [`${path}/sessions`, 'subscription'],
+      ['/v1/queues/sessions', 'queue'],
+    ] as const) {
+      const put = (json: object) => http.call(one, { method: 'PUT', json });
+      expect((await put({ requiresSession: true })).status).toBe(201);
+      const { json } = await put({ requiresSession: false, maxDeliveryCount: 3, status: 'disabled' });
+      expect(json).toMatchObject({ status: 409, code: 'conflict', setting: 'requiresSession' });
+      expect(json.detail).toMatch(new RegExp(`requiresSession .* is true, .* make another ${kind}`));
+      const same = await put({ requiresSession: true });
+      expect(same.json).toMatchObject({ requiresSession: true, maxDeliveryCount: 10, status: 'active' });
+    }
   });
 
   it('take the messages that a rule matches', async () => {

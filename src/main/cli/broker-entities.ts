@@ -133,7 +133,8 @@ function creator(kind: Kind, args: readonly Argument[], path: (call: Call) => st
   const run = async (call: Call) =>
     call.out.fields(await (await call.client()).call('PUT', path(call), { body: settingsGiven(call, 'api') }));
   const summary = `Make a ${kind}, or change its settings`;
-  return { words: `${kind} create`, summary, args, options: settingOptions(kind), run };
+  const details = 'If it is there, what is left out keeps its value.';
+  return { words: `${kind} create`, summary, details, args, options: settingOptions(kind), run };
 }
 
 /** As `create`, but never makes what is not there. */

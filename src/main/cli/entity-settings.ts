@@ -46,7 +46,7 @@ const settings: Readonly<Record<string, Setting>> = {
   'requires-session': {
     on: receiving,
     shows: 'true|false',
-    sentence: 'Whether messages are received by session. In a namespace only when it is made.',
+    sentence: 'Whether messages are received by session; only when it is made.',
     api: { name: 'requiresSession', read: truth },
     bus: { name: 'requiresSession', read: truth },
   },

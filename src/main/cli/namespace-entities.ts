@@ -50,12 +50,19 @@ const QUEUE_SETTINGS = [
   ...HOLDING_SETTINGS,
   ...RECEIVING_SETTINGS,
 ] as const satisfies readonly (keyof CreateQueueOptions)[];
-const SUBSCRIPTION_SETTINGS = [
+const SUBSCRIPTION_CHANGES = [
   ...SHARED_SETTINGS,
   ...RECEIVING_SETTINGS,
   'deadLetteringOnFilterEvaluationExceptions',
+] as const satisfies readonly (keyof CreateSubscriptionOptions)[];
+const SUBSCRIPTION_SETTINGS = [
+  ...SUBSCRIPTION_CHANGES,
   'defaultRuleOptions',
 ] as const satisfies readonly (keyof CreateSubscriptionOptions)[];
+
+const IS_THERE = 409;
+const RULE_OF_NEW =
+  'defaultRuleOptions is for a new subscription, and this one is there: carillon rule changes its rules.';
 
 export const entityRuns: Readonly<Record<string, Run>> = {
   'topic list': (call, { admin }) =>
@@ -69,8 +76,15 @@ export const entityRuns: Readonly<Record<string, Run>> = {
     const { topic } = namesOf(call);
     show(call, { ...(await admin.getTopic(topic)), ...(await admin.getTopicRuntimeProperties(topic)) });
   },
-  'topic create': async (call, { admin }) =>
-    show(call, await admin.createTopic(namesOf(call).topic, settingsGiven(call, 'bus', TOPIC_SETTINGS))),
+  'topic create': async (call, { admin }) => {
+    const { topic } = namesOf(call);
+    const given = settingsGiven(call, 'bus', TOPIC_SETTINGS);
+    await makeOrChange(call, given, {
+      make: () => admin.createTopic(topic, given),
+      find: () => admin.getTopic(topic),
+      change: (known) => admin.updateTopic(known),
+    });
+  },
   'topic update': async (call, { admin }) => {
     const given = changesGiven(call, 'bus', TOPIC_SETTINGS);
     show(call, await admin.updateTopic(merge(await admin.getTopic(namesOf(call).topic), given)));
@@ -88,8 +102,15 @@ export const entityRuns: Readonly<Record<string, Run>> = {
     const { queue } = namesOf(call);
     show(call, { ...(await admin.getQueue(queue)), ...(await admin.getQueueRuntimeProperties(queue)) });
   },
-  'queue create': async (call, { admin }) =>
-    show(call, await admin.createQueue(namesOf(call).queue, settingsGiven(call, 'bus', QUEUE_SETTINGS))),
+  'queue create': async (call, { admin }) => {
+    const { queue } = namesOf(call);
+    const given = settingsGiven(call, 'bus', QUEUE_SETTINGS);
+    await makeOrChange(call, given, {
+      make: () => admin.createQueue(queue, given),
+      find: () => admin.getQueue(queue),
+      change: (known) => admin.updateQueue(known),
+    });
+  },
   'queue update': async (call, { admin }) => {
     const given = changesGiven(call, 'bus', QUEUE_SETTINGS);
     show(call, await admin.updateQueue(merge(await admin.getQueue(namesOf(call).queue), given)));
@@ -109,10 +130,18 @@ export const entityRuns: Readonly<Record<string, Run>> = {
   },
   'subscription create': async (call, { admin }) => {
     const { topic, subscription } = namesOf(call);
-    show(call, await admin.createSubscription(topic, subscription, settingsGiven(call, 'bus', SUBSCRIPTION_SETTINGS)));
+    const given = settingsGiven(call, 'bus', SUBSCRIPTION_SETTINGS);
+    await makeOrChange(call, given, {
+      make: () => admin.createSubscription(topic, subscription, given),
+      find: () => admin.getSubscription(topic, subscription),
+      change: (known) => {
+        if (Object.hasOwn(given, 'defaultRuleOptions')) throw new UsageError(RULE_OF_NEW);
+        return admin.updateSubscription(known);
+      },
+    });
   },
   'subscription update': async (call, { admin }) => {
-    const given = changesGiven(call, 'bus', SUBSCRIPTION_SETTINGS);
+    const given = changesGiven(call, 'bus', SUBSCRIPTION_CHANGES);
     const { topic, subscription } = namesOf(call);
     show(call, await admin.updateSubscription(merge(await admin.getSubscription(topic, subscription), given)));
   },
@@ -139,6 +168,24 @@ export const entityRuns: Readonly<Record<string, Run>> = {
 /** The command line has asked for those that the command needs. */
 function namesOf({ args }: Call): Record<'topic' | 'queue' | 'subscription' | 'rule', string> {
   return args as ReturnType<typeof namesOf>;
+}
+
+type Ways<T> = {
+  readonly make: () => Promise<T>;
+  readonly find: () => Promise<T>;
+  readonly change: (known: T) => Promise<T>;
+};
+
+/** As a PUT over HTTP: what is there already keeps what is not given. */
+async function makeOrChange<T extends object>(call: Call, given: Row, { make, find, change }: Ways<T>): Promise<void> {
+  const made = await make().catch(async (refused: Error & { readonly statusCode?: unknown }) => {
+    if (refused.statusCode !== IS_THERE) throw refused;
+    const known = await find().catch(() => {
+      throw refused; // The name belongs to something else.
+    });
+    return change(merge(known, given));
+  });
+  show(call, made);
 }
 
 /** `known` with what is given; an empty text takes a setting away, as `--forward-to none`. */

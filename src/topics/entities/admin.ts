@@ -22,6 +22,7 @@ export type NewTopic = {
   readonly settings?: Partial<TopicSettings> | undefined;
   readonly partitions?: number | undefined;
 };
+export type NewQueue = NewTopic & { readonly queue?: Partial<SubscriptionSettings> | undefined };
 
 const INSERT_TOPIC = statement(
   'topics.admin.create',
@@ -73,7 +74,7 @@ export async function createTopic(
   database: Database,
   name: string,
   kind: 'topic' | 'queue',
-  given: NewTopic & { readonly queue?: Partial<SubscriptionSettings> | undefined },
+  given: NewQueue,
 ): Promise<number> {
   checkEntityName(name);
   const settings = mergeSettings(topicDefaults, given.settings ?? {});
@@ -210,15 +211,34 @@ const DELETE_RULE = statement(
 );
 const DELETE_RULES = statement('topics.admin.unrule.all', 'delete from rule where subscription = $1 returning name');
 
+/** With rules: those take the place of all that the subscription has. */
 export async function updateSubscription(
   database: Database,
   topicId: number,
   id: number,
   settings: SubscriptionSettings,
+  limits: TopicLimits,
+  rules?: readonly Rule[],
 ): Promise<void> {
   await database.transaction(async (tx) => {
-    await bump(tx, topicId, id);
+    const moved = await bump(tx, topicId, id);
     await tx.query(UPDATE_SUBSCRIPTION, [id, settings, new Date()]);
+    if (rules) await putRules(tx, moved, id, rules, limits);
+  });
+}
+
+/** The settings that a queue has as a topic, and those of its subscription. */
+export async function updateQueue(
+  database: Database,
+  topicId: number,
+  subscription: number,
+  settings: TopicSettings,
+  queue: SubscriptionSettings,
+): Promise<void> {
+  await database.transaction(async (tx) => {
+    await bump(tx, topicId, subscription);
+    await tx.query(UPDATE_TOPIC, [topicId, settings]);
+    await tx.query(UPDATE_SUBSCRIPTION, [subscription, queue, new Date()]);
   });
 }
 
@@ -270,14 +290,15 @@ export async function replaceRules(
   rules: readonly Rule[],
   limits: TopicLimits,
 ): Promise<void> {
-  await database.transaction(async (tx) => {
-    const moved = await bump(tx, topicId);
-    const gone = await tx.query<{ name: string }>(DELETE_RULES, [subscription]);
-    const names = gone.map(({ name }) => name);
-    await note(tx, moved, subscription, names);
-    await insertRules(tx, subscription, rules, moved.version, new Date());
-    await checkRuleCounts(tx, topicId, limits);
-  });
+  await database.transaction(async (tx) => putRules(tx, await bump(tx, topicId), subscription, rules, limits));
+}
+
+async function putRules(tx: Tx, moved: Moved, subscription: number, rules: readonly Rule[], limits: TopicLimits) {
+  const gone = await tx.query<{ name: string }>(DELETE_RULES, [subscription]);
+  const names = gone.map(({ name }) => name);
+  await note(tx, moved, subscription, names);
+  await insertRules(tx, subscription, rules, moved.version, new Date());
+  await checkRuleCounts(tx, moved.topic, limits);
 }
 
 async function refuseTaken<T>(words: string, work: () => Promise<T>): Promise<T> {

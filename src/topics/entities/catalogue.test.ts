@@ -39,10 +39,11 @@ describe('the catalogue', () => {
     const changes: Record<string, () => Promise<unknown>> = {
       make: () => broker.createSubscription(topic, 'more'),
       change: () => broker.updateSubscription(topic, 's1', { maxDeliveryCount: 3 }),
+      both: () => broker.updateSubscription(topic, 's1', { maxDeliveryCount: 4 }, [rule('other')]),
       add: () => broker.addRule(topic, 's0', rule('more')),
       remove: () => broker.removeRule(topic, 's0', 'r7'),
       delete: () => broker.deleteSubscription(topic, 's2'),
-      settings: () => broker.updateTopic(topic, { defaultTimeToLiveMs: 60_000 }),
+      settings: () => broker.updateTopic(topic, { settings: { defaultTimeToLiveMs: 60_000 } }),
     };
     for (const [what, change] of Object.entries(changes)) {
       await change();

@@ -46,6 +46,46 @@ describe('entities', () => {
     expect(await restarted.countScheduled(name)).toBe(0);
   });
 
+  it('stay with sessions or without, and keep their messages, whoever wants to change that', async () => {
+    const [broker, other] = [await start(), await start()];
+    const name = await queue(broker, { requiresSession: true });
+    await broker.publish(name, [say('1', { sessionId: 'a' })]);
+    const change = { settings: { userMetadata: 'x' }, queue: { requiresSession: false, maxDeliveryCount: 2 } };
+    await eventually(async () => {
+      await other.refresh();
+      await expect(other.updateQueue(name, change)).rejects.toMatchObject({ code: 'conflict' });
+    });
+    await expect(broker.updateQueue(name, change)).rejects.toThrow(/requiresSession of "queue.*" is true/);
+    expect(broker.topic(name).settings.userMetadata).toBe('');
+    await broker.updateQueue(name, { queue: { requiresSession: true, maxDeliveryCount: 2 } });
+    const session = await broker.acceptSession(name, { waitMs: 5_000 });
+    expect((await session!.receive()).map(text)).toEqual(['1']);
+    const topic = freshName();
+    await broker.createTopic(topic, { partitions: 2 });
+    await broker.createSubscription(topic, 's');
+    const toSessions = broker.updateSubscription(topic, 's', { requiresSession: true });
+    await expect(toSessions).rejects.toMatchObject({ code: 'conflict', details: { setting: 'requiresSession' } });
+    await expect(broker.ensureSubscription(topic, 's', { requiresSession: true })).rejects.toThrow(/make another/);
+    await expect(broker.updateTopic(topic, { partitions: 3 })).rejects.toThrow(/partitions of .* is 2/);
+    expect((await broker.updateTopic(topic, { partitions: 2, settings: { userMetadata: 'y' } })).partitions).toBe(2);
+  });
+
+  it('detect duplicates or not as they are told at any time; what came while they did not is not remembered', async () => {
+    const broker = await start();
+    const name = await queue(broker);
+    const send = async (messageId: string) =>
+      (await broker.publish(name, [say(messageId, { messageId })]))[0]!.duplicate;
+    const detect = (duplicateDetection: boolean) => broker.updateQueue(name, { settings: { duplicateDetection } });
+    expect([await send('a'), await send('a')]).toEqual([false, false]);
+    await detect(true);
+    expect([await send('a'), await send('a')]).toEqual([false, true]);
+    await detect(false);
+    expect([await send('a'), await send('b')]).toEqual([false, false]);
+    await detect(true);
+    expect([await send('a'), await send('b')]).toEqual([true, false]);
+    expect((await broker.receiver(name).receive({ max: 9 })).map(text)).toEqual(['a', 'a', 'a', 'a', 'b', 'b']);
+  });
+
   it('forward messages and dead letters, each once', async () => {
     const broker = await start();
     const target = await queue(broker);
@@ -78,11 +118,11 @@ describe('entities', () => {
     const broker = await start();
     const a = await queue(broker);
     const b = await queue(broker, { forwardTo: a });
-    await broker.updateSubscription(a, '$queue', { forwardTo: b });
+    await broker.updateQueue(a, { queue: { forwardTo: b } });
     await broker.publish(a, [say('round')]);
     const all = async () => (await broker.counts(a)).deadLettered + (await broker.counts(b)).deadLettered;
     await eventually(async () => expect(await all()).toBe(1));
-    await broker.updateSubscription(b, '$queue', { forwardTo: null });
+    await broker.updateQueue(b, { queue: { forwardTo: null } });
     await broker.deleteTopic(b);
     await broker.publish(a, [say('lost')]);
     await eventually(async () => expect(await broker.counts(a)).toMatchObject({ transferDeadLettered: 1, active: 0 }));

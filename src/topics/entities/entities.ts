@@ -7,11 +7,18 @@ import type { Owners } from '../owner/owners.ts';
 import { type ReplayFrom, rewind } from '../owner/replay.ts';
 import type { Forwarders } from '../receive/forward.ts';
 import * as admin from './admin.ts';
-import { type Catalogue, type SubscriptionEntry, subscriptionOf, type TopicEntry } from './catalogue.ts';
+import {
+  type Catalogue,
+  QUEUE_SUBSCRIPTION,
+  type SubscriptionEntry,
+  subscriptionOf,
+  type TopicEntry,
+} from './catalogue.ts';
+import { keepPartitions, keepSessions } from './fixed.ts';
 import type { TopicLimits } from './limits.ts';
 import { findEntity } from './path.ts';
 import { DEFAULT_RULE, type Rule } from './rule.ts';
-import { mergeSettings, type SubscriptionSettings, subscriptionDefaults, type TopicSettings } from './settings.ts';
+import { mergeSettings, type SubscriptionSettings, subscriptionDefaults } from './settings.ts';
 
 const RULES_AT_ONCE = 2_000;
 
@@ -36,10 +43,7 @@ export class Entities {
     return this.#opened(id);
   }
 
-  async createQueue(
-    name: string,
-    given: admin.NewTopic & { readonly queue?: Partial<SubscriptionSettings> } = {},
-  ): Promise<TopicEntry> {
+  async createQueue(name: string, given: admin.NewQueue = {}): Promise<TopicEntry> {
     this.#checkForwarding(name, mergeSettings(subscriptionDefaults, given.queue ?? {}));
     const id = await admin.createTopic(this.#deps.database, name, 'queue', given);
     return this.#opened(id);
@@ -64,7 +68,7 @@ export class Entities {
     }
     const settings = given.settings ?? {};
     if (sameSettings(known.settings, settings)) return known;
-    return this.updateTopic(name, settings);
+    return this.updateTopic(name, { settings });
   }
 
   /** Also finds a topic that another node made just now. */
@@ -74,9 +78,22 @@ export class Entities {
     return catalogue.find(name);
   }
 
-  async updateTopic(name: string, given: Partial<TopicSettings>): Promise<TopicEntry> {
+  /** What is left out keeps its value. Refuses with `conflict` what cannot be changed (fixed.ts). */
+  async updateTopic(name: string, given: admin.NewTopic): Promise<TopicEntry> {
     const entry = this.topic(name);
-    await admin.updateTopic(this.#deps.database, entry.id, mergeSettings(entry.settings, given));
+    keepPartitions(entry, given.partitions);
+    await admin.updateTopic(this.#deps.database, entry.id, mergeSettings(entry.settings, given.settings ?? {}));
+    return (await this.changed(entry.id))!;
+  }
+
+  /** The same for a queue: both kinds of its settings, or none. */
+  async updateQueue(name: string, given: admin.NewQueue): Promise<TopicEntry> {
+    const entry = this.topic(name);
+    keepPartitions(entry, given.partitions);
+    const { id, settings } = subscriptionOf(entry, QUEUE_SUBSCRIPTION);
+    const queue = this.#merged(entry.name, 'queue', settings, given.queue ?? {});
+    const merged = mergeSettings(entry.settings, given.settings ?? {});
+    await admin.updateQueue(this.#deps.database, entry.id, id, merged, queue);
     return (await this.changed(entry.id))!;
   }
 
@@ -138,17 +155,31 @@ export class Entities {
     }
   }
 
+  /** As `updateTopic`. Rules, if they are given, come in the place of all that there are, with the settings or not at all. */
   async updateSubscription(
     topic: string,
     name: string,
     given: Partial<SubscriptionSettings>,
+    rules?: readonly Rule[],
   ): Promise<SubscriptionEntry> {
-    const entry = this.topic(topic);
-    const { id, settings } = subscriptionOf(entry, name);
-    const merged = mergeSettings(settings, given);
-    this.#checkForwarding(entry.kind === 'queue' ? entry.name : `${entry.name}/Subscriptions/${name}`, merged);
-    await admin.updateSubscription(this.#deps.database, entry.id, id, merged);
+    const entry = this.#topicOnly(topic);
+    const { id, name: known, settings } = subscriptionOf(entry, name);
+    const merged = this.#merged(`${entry.name}/Subscriptions/${known}`, 'subscription', settings, given);
+    await admin.updateSubscription(this.#deps.database, entry.id, id, merged, this.#deps.limits, rules);
     return subscriptionOf((await this.changed(entry.id))!, name);
+  }
+
+  /** `before` with what is given, if that can be. */
+  #merged(
+    path: string,
+    kind: 'queue' | 'subscription',
+    before: SubscriptionSettings,
+    given: Partial<SubscriptionSettings>,
+  ): SubscriptionSettings {
+    const after = mergeSettings(before, given);
+    keepSessions(path, kind, before, after);
+    this.#checkForwarding(path, after);
+    return after;
   }
 
   async deleteSubscription(topic: string, name: string): Promise<void> {

@@ -67,7 +67,7 @@ describe('a transaction', () => {
   it('changes nothing when an entity refuses, and leaves the locks as they were', async () => {
     const broker = await start();
     const [from, to, closed] = await queues(broker, 3);
-    await broker.updateTopic(closed, { status: 'sendDisabled' });
+    await broker.updateTopic(closed, { settings: { status: 'sendDisabled' } });
     await broker.publish(from, [say('1')]);
     const receiver = broker.receiver(from);
     const [one] = await receiver.receive();

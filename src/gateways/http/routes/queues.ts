@@ -3,14 +3,14 @@ import { Type } from 'typebox';
 import { isAllowed } from '../../../access/rights.ts';
 import { Refusal } from '../../../kit/refusal.ts';
 import type { Broker } from '../../../topics/broker.ts';
-import { QUEUE_SUBSCRIPTION, type TopicEntry } from '../../../topics/entities/catalogue.ts';
-import type { SubscriptionSettings, TopicSettings } from '../../../topics/entities/settings.ts';
+import type { NewQueue } from '../../../topics/entities/admin.ts';
+import type { TopicEntry } from '../../../topics/entities/catalogue.ts';
 import type { App } from '../app.ts';
 import { decodeCursor, encodeCursor } from '../cursor.ts';
 import { onQueue, QueueParams } from '../entity-paths.ts';
 import { PageOf, PageQuery, responses, Time } from '../schemas.ts';
 import { counts, subscriptionSettings } from './subscriptions.ts';
-import { optional, refuseOtherKind, sameName, scheduled, type TopicDeps, topicSettings } from './topics.ts';
+import { optional, Partitions, refuseOtherKind, sameName, scheduled, type TopicDeps, topicSettings } from './topics.ts';
 
 /** Of the settings that both have, a queue uses the topic's. */
 const OF_SUBSCRIPTION = [
@@ -37,7 +37,7 @@ const QueueView = Type.Object({
 const QueueInput = Type.Object(
   {
     ...optional({ ...topicSettings, ...ownSettings }),
-    partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
+    partitions: Partitions,
   },
   { additionalProperties: false, examples: [{ lockDurationMs: 30_000, maxDeliveryCount: 5 }] },
 );
@@ -62,8 +62,9 @@ export function queueRoutes(app: App, { broker }: TopicDeps): void {
       const known = broker.listTopics({ limit: Number.MAX_SAFE_INTEGER }).items.find(sameName(params.queue));
       const isNew = known === undefined;
       if (known) refuseOtherKind(known, 'queue');
-      await (isNew ? create : update)(broker, params.queue, body);
-      return reply.code(isNew ? 201 : 200).send(await view(broker, queueOf(broker, params.queue)));
+      const given = split(body);
+      const entry = await (isNew ? broker.createQueue(params.queue, given) : broker.updateQueue(params.queue, given));
+      return reply.code(isNew ? 201 : 200).send(await view(broker, entry));
     },
   );
   app.delete(
@@ -82,32 +83,13 @@ function queueOf(broker: Broker, name: string): TopicEntry {
   return entry;
 }
 
-type Given = {
-  readonly settings: Partial<TopicSettings>;
-  readonly queue: Partial<SubscriptionSettings>;
-  readonly partitions?: number;
-};
-
 /** `body` fits QueueInput, so each part has the settings of its type. */
-function split(body: Readonly<Record<string, unknown>>): Given {
+function split(body: Readonly<Record<string, unknown>>): NewQueue {
   const { partitions, ...rest } = body as { partitions?: number };
   const isOwn = ([name]: [string, unknown]) => (OF_SUBSCRIPTION as readonly string[]).includes(name);
   const queue = Object.fromEntries(Object.entries(rest).filter(isOwn));
   const settings = Object.fromEntries(Object.entries(rest).filter((entry) => !isOwn(entry)));
-  return { settings, queue, ...(partitions === undefined ? {} : { partitions }) };
-}
-
-async function create(broker: Broker, name: string, body: Readonly<Record<string, unknown>>): Promise<void> {
-  await broker.createQueue(name, split(body));
-}
-
-async function update(broker: Broker, name: string, body: Readonly<Record<string, unknown>>): Promise<void> {
-  const entry = queueOf(broker, name);
-  const { settings, queue, partitions } = split(body);
-  if (partitions !== undefined && partitions !== entry.partitions)
-    throw new Refusal('conflict', `"${entry.name}" has ${entry.partitions} partitions; that cannot be changed.`);
-  if (Object.keys(settings).length > 0) await broker.updateTopic(name, settings);
-  if (Object.keys(queue).length > 0) await broker.updateSubscription(name, QUEUE_SUBSCRIPTION, queue);
+  return { settings, queue, partitions };
 }
 
 async function view(broker: Broker, { name, partitions, settings, subscriptions, createdAt, updatedAt }: TopicEntry) {

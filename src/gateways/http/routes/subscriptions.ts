@@ -20,7 +20,7 @@ const Millis = Type.Integer({ minimum: 0, description: 'In milliseconds.' });
 export const subscriptionSettings = {
   lockDurationMs: Type.Integer({ description: 'How long a received message is locked, in milliseconds.' }),
   maxDeliveryCount: Type.Integer({ description: 'After so many deliveries in vain a message is dead-lettered.' }),
-  requiresSession: Type.Boolean(),
+  requiresSession: Type.Boolean({ description: 'Whether it is received by session. Only when it is made.' }),
   defaultTimeToLiveMs: Nullable(Millis),
   deadLetterOnExpiry: Type.Boolean(),
   deadLetterOnFilterError: Type.Boolean(),
@@ -114,8 +114,7 @@ async function create(broker: Broker, { topic, subscription }: Place, { rules, f
 async function update(broker: Broker, { topic, subscription }: Place, { rules, from, ...settings }: SubscriptionGiven) {
   if (from)
     throw new Refusal('conflict', `The subscription ${subscription} is there already; let it read again by /replay.`);
-  await broker.updateSubscription(topic, subscription, settings);
-  if (rules) await broker.replaceRules(topic, subscription, rulesOf(rules));
+  await broker.updateSubscription(topic, subscription, settings, rules && rulesOf(rules));
 }
 
 function rulesOf(rules: Readonly<Record<string, RuleInput>>) {

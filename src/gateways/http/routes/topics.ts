@@ -25,6 +25,10 @@ export const topicSettings = {
   userMetadata: Type.String({ maxLength: 1024 }),
 } satisfies TProperties;
 
+export const Partitions = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: 256, description: 'How many it has. Only when it is made.' }),
+);
+
 /** Counted in the database, so not in lists. */
 export const scheduled = Type.Optional(
   Type.Integer({ description: 'Messages whose time has not come; not in lists.' }),
@@ -41,7 +45,7 @@ export const TopicView = Type.Object({
 });
 
 export const TopicInput = Type.Object(
-  { ...optional(topicSettings), partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })) },
+  { ...optional(topicSettings), partitions: Partitions },
   { additionalProperties: false, examples: [{ retentionMs: 86_400_000, duplicateDetectionWindowMs: 600_000 }] },
 );
 
@@ -72,9 +76,7 @@ export function topicRoutes(app: App, { broker }: TopicDeps): void {
         return reply.code(201).send(topicView(await broker.createTopic(params.topic, { settings: given, partitions })));
       }
       refuseOtherKind(known, 'topic');
-      if (partitions !== undefined && partitions !== known.partitions)
-        throw new Refusal('conflict', `"${known.name}" has ${known.partitions} partitions; that cannot be changed.`);
-      return reply.send(topicView(await broker.updateTopic(params.topic, settings)));
+      return reply.send(topicView(await broker.updateTopic(params.topic, { settings, partitions })));
     },
   );
   app.delete(

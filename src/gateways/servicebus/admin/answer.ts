@@ -135,9 +135,9 @@ function readBody(request: IncomingMessage): Promise<string> {
 function explain(error: unknown): { status: number; detail: string } {
   if (!(error instanceof Refusal)) return { status: 500, detail: 'The server failed at this; its log says why.' };
   if (error.code === 'right_missing') return { status: 401, detail: error.message };
-  if (error.code === 'conflict') return { status: 400, detail: error.message };
   if (error.code === 'entity_disabled') return { status: 400, detail: error.message };
-  if (error.code === 'invalid_setting') return { status: 400, detail: settingWords(error) ?? error.message };
+  if (error.code === 'invalid_setting' || error.code === 'conflict')
+    return { status: 400, detail: settingWords(error) ?? error.message };
   return { status: refusals[error.code].status, detail: error.message };
 }
 

@@ -17,6 +17,7 @@ const fields: Readonly<Record<string, Field>> = {
   maxMessageBytes: { name: 'MaxMessageSizeInKilobytes', print: kilobytes },
   maxSizeBytes: { name: 'MaxSizeInMegabytes', print: megabytes },
   userMetadata: { name: 'UserMetadata', print: String },
+  requiresSession: { name: 'RequiresSession', print: String },
 };
 
 /** What is wrong with the field; undefined for what is no field with limits. */
