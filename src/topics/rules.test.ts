@@ -67,6 +67,7 @@ describe('rules', () => {
     const at = (name: string) => broker.receiver(`${topic}/Subscriptions/${name}`);
     expect((await at('plain').receive()).map(text)).toEqual(['1']);
     for (const name of ['nameless', 'past', 'vast']) {
+      expect(await at(name).receive()).toEqual([]);
       const [dead] = await at(`${name}/$DeadLetterQueue`).receive({ waitMs: 10_000 });
       expect(dead).toMatchObject({ deadLetterDescription: expect.stringMatching(/^Rule r: .*(MessageId|TimeToLive)/) });
     }
