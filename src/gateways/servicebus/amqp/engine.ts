@@ -1,6 +1,7 @@
 // Accepts sockets into rhea. Every connection gets a container of its own, because its SASL mechanisms are its own.
 import type { Duplex } from 'node:stream';
 import rhea from 'rhea';
+import { answerSoon } from './answer-soon.ts';
 import type { WireConnection } from './link.ts';
 import { mendRhea } from './mend.ts';
 
@@ -29,8 +30,10 @@ export function acceptAmqp(socket: Duplex, { mechanisms, prepare }: AcceptOption
   // rhea's typings know neither options for the accepting side nor the parts of a connection that we need.
   const connection = container.create_connection(OPTIONS as never) as unknown as WireConnection & {
     accept(socket: Duplex): void;
+    _write_frame(): void;
   };
   Object.assign(container.sasl_server_mechanisms as object, mechanisms(connection));
   prepare(connection);
+  answerSoon(socket, connection); // Before rhea reads: what it answers counts.
   connection.accept(socket);
 }
