@@ -176,7 +176,7 @@ function writeValue(out: Writer, value: PropertyValue): void {
   else if (typeof value === 'boolean') out.u8(value ? 1 : 2);
   else if (typeof value === 'number') writeNumber(out, value);
   else if (typeof value === 'bigint') {
-    out.u8(5);
+    out.u8(value < 2n ** 63n ? 5 : 9);
     out.i64(BigInt.asIntN(64, value));
   } else if (typeof value === 'string') {
     out.u8(6);
@@ -233,6 +233,8 @@ function readValue(from: Reader): PropertyValue {
       return new Date(from.f64());
     case 8:
       return from.bytes();
+    case 9:
+      return BigInt.asUintN(64, from.i64());
     default:
       throw new Error(`unknown property tag ${tag}`);
   }

@@ -105,7 +105,7 @@ export function encode(value: AmqpValue): Encoded {
   if (value === null) return NULL;
   if (typeof value === 'boolean') return boolean(value);
   if (typeof value === 'number') return number(value);
-  if (typeof value === 'bigint') return long(value);
+  if (typeof value === 'bigint') return value < 2n ** 63n ? long(value) : ulong(value);
   if (typeof value === 'string') return string(value);
   if (value instanceof Date) return timestamp(value);
   if (value instanceof AmqpSymbol) return symbol(value.text);

@@ -1,9 +1,11 @@
 import rhea from 'rhea';
 import { describe, expect, it } from 'vitest';
+import { decodeRecord, encodeRecord } from '../../../topics/log/record.ts';
+import * as to from './encode.ts';
 import type { WireMessage } from './front.ts';
 import { BATCH_FORMAT, toOutgoing, unpackBatch } from './incoming.ts';
 import { toWire } from './outgoing.ts';
-import { splitSections } from './sections.ts';
+import { decodeSection, splitSections } from './sections.ts';
 
 const data = (text: string) => rhea.message.data_section(Buffer.from(text));
 
@@ -80,6 +82,17 @@ describe('a message onto the wire', () => {
     expect(rhea.message.decode(wire).application_properties).toEqual({ rate: 2, why: 'late', amount: 13 });
     const rate = Buffer.concat([Buffer.from([0xa1, 4]), Buffer.from('rate'), Buffer.from([0x82])]);
     expect(wire.includes(rate)).toBe(true);
+  });
+
+  it('carries whole numbers of all 64 bits, with and without a sign', () => {
+    const [most, least] = [2n ** 64n - 3n, -(2n ** 63n)];
+    const entries = [to.string('most'), to.ulong(most), to.string('least'), to.long(least)];
+    const sent = stored(to.section(0x74, to.map(entries)));
+    const place = { topic: 't', partition: 0, sequence: 1, enqueuedAt: new Date(0) };
+    const kept = decodeRecord(encodeRecord(sent, {}), place);
+    const set = { ...kept, deliveryCount: 1, properties: { ...kept.properties, set: most } };
+    const carried = decodeSection(splitSections(toWire(set)), 0x74);
+    expect(Object.fromEntries(carried as Map<string, bigint>)).toEqual({ most, least, set: most });
   });
 
   it('gets an id when its sender gave none, and properties where it had none', () => {
