@@ -163,6 +163,7 @@ export class Reader {
   }
 
   #array(code: number, depth: number): AmqpValue[] {
+    if (depth > MAX_DEPTH) throw tooDeep(); // Arrays of arrays come here without `value`.
     const { inner, count } = this.#compound(code);
     const element = inner.byte();
     if (element !== 0x00) return Array.from({ length: count }, () => inner.body(element, depth + 1));

@@ -114,7 +114,7 @@ function applicationProperties(sections: Sections): Record<string, PropertyValue
   const properties: Record<string, PropertyValue> = {};
   for (const [key, each] of sent) {
     const name = String(key);
-    const value = tellable(toProperty(each));
+    const value = toProperty(each);
     // A property may be called `__proto__`; it must not become the object's prototype.
     if (name === '__proto__')
       Object.defineProperty(properties, name, { value, enumerable: true, configurable: true, writable: true });
@@ -123,27 +123,24 @@ function applicationProperties(sections: Sections): Record<string, PropertyValue
   return properties;
 }
 
-/** A timestamp has 64 bits; what is no date in JavaScript would fail whoever reads the message as JSON. */
-function tellable(value: PropertyValue): PropertyValue {
-  if (value instanceof Date && Number.isNaN(value.getTime())) throw malformed('A property is a time out of range.');
-  return value;
-}
-
-/** A property as rules see it: symbols and UUIDs are text there, and what has no scalar form is text too. */
+/**
+ * A property as rules see it: symbols and UUIDs are text there, and what has no scalar form is null. A timestamp has 64
+ * bits; what is no date in JavaScript is refused, as it would fail whoever reads the message as JSON.
+ */
 export function toProperty(value: AmqpValue): PropertyValue {
   if (value instanceof AmqpSymbol || value instanceof AmqpUuid) return value.toString();
   if (value instanceof AmqpDescribed) return toDescribedProperty(value);
   if (Array.isArray(value) || value instanceof Map) return null;
+  if (value instanceof Date && Number.isNaN(value.getTime())) throw malformed('A property is a time out of range.');
   return value;
 }
 
 /** .NET sends dates, time spans and URIs as described values; their content decides. */
 function toDescribedProperty(value: AmqpDescribed): PropertyValue {
   const inner = toProperty(value.value);
-  const ticks = typeof inner === 'number' || typeof inner === 'bigint' ? BigInt(inner) : undefined;
-  if (String(value.descriptor) === 'com.microsoft:datetime-offset' && ticks !== undefined)
-    return new Date(unixMs(ticks));
-  return inner;
+  const isWhole = typeof inner === 'bigint' || Number.isSafeInteger(inner);
+  if (String(value.descriptor) !== 'com.microsoft:datetime-offset' || !isWhole) return inner;
+  return new Date(unixMs(BigInt(inner as number | bigint))); // As was just seen.
 }
 
 /** .NET ticks: 100 ns since the year 1. */
