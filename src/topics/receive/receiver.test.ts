@@ -24,6 +24,15 @@ describe('receiver', () => {
     await broker.refresh();
   };
 
+  /** While nothing that consumers decide can be written. */
+  const onFullDisk = async (work: () => Promise<void>) => {
+    await database.query(`create or replace function fill() returns trigger language plpgsql as
+      $$ begin raise exception 'full' using errcode = '53100'; end $$`);
+    await database.query('create trigger fill before insert on progress for each row execute function fill()');
+    await work();
+    await database.query('drop trigger fill on progress');
+  };
+
   it('locks what it hands out and is done with it once completed, also after a restart', async () => {
     const broker = await start();
     const name = await queue(broker);
@@ -317,13 +326,23 @@ describe('receiver', () => {
     const name = await queue(broker);
     await shortLocks(broker, name, 200);
     await broker.publish(name, [say('1')]);
-    await database.query(`create function fill() returns trigger language plpgsql as
-      $$ begin raise exception 'full' using errcode = '53100'; end $$`);
-    await database.query('create trigger fill before insert on progress for each row execute function fill()');
     const receiver = broker.receiver(name, { mode: 'receiveAndDelete' });
-    await expect(receiver.receive()).rejects.toMatchObject({ code: 'storage_full' });
-    await database.query('drop trigger fill on progress');
+    await onFullDisk(() => expect(receiver.receive()).rejects.toMatchObject({ code: 'storage_full' }));
     expect((await receiver.receive({ waitMs: 10_000 })).map(text)).toEqual(['1']);
+  });
+
+  it('hands out dead letters that could not be brought back', async () => {
+    const broker = await start();
+    const name = await queue(broker);
+    await broker.publish(name, [say('1')]);
+    await broker.receiver(name).deadLetter(await broker.receiver(name).receive());
+    const dead = broker.receiver(`${name}/$DeadLetterQueue`);
+    await dead.release(await dead.receive());
+    await onFullDisk(() => expect(broker.redrive(name)).rejects.toMatchObject({ code: 'storage_full' }));
+    const [again] = await dead.receive();
+    await dead.release(again!);
+    expect(await broker.redrive(name)).toBe(1);
+    expect((await broker.receiver(name).receive()).map(text)).toEqual(['1']);
   });
 
   it('does not keep whoever will not wait behind those who do', async () => {

@@ -61,11 +61,23 @@ function isFree(cursor: Cursor, sequence: number): boolean {
   return entry === undefined || entry.state === 'ready';
 }
 
+/** Those in memory are out of circulation meanwhile, and in it again where nothing could be written. */
 async function revive(cursor: Cursor, sequences: readonly number[]): Promise<void> {
-  for (const sequence of sequences) {
-    const entry = cursor.dead.find(sequence);
-    if (entry) entry.state = 'settling';
+  const known = sequences.flatMap((sequence) => cursor.dead.find(sequence) ?? []);
+  for (const entry of known) entry.state = 'settling';
+  try {
+    await move(cursor, sequences);
+  } catch (error) {
+    for (const entry of known) {
+      entry.state = 'ready';
+      cursor.dead.desk.offer(entry);
+    }
+    cursor.dead.desk.pump();
+    throw error;
   }
+}
+
+async function move(cursor: Cursor, sequences: readonly number[]): Promise<void> {
   const dead = await findHeld(cursor.partition.sql, cursor, 'dead', sequences);
   const revived = dead.map(({ message }) => ({
     ...message,
