@@ -1,7 +1,9 @@
 // The command line as a Service Bus client: its commands against a namespace that only a connection string names. Here
 // that is our own door; nothing in the commands knows it.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ADMIN_KEY } from '../support/server-process.ts';
@@ -14,11 +16,21 @@ describe('the command line and Service Bus', () => {
   });
   afterAll(() => bus?.[Symbol.asyncDispose]());
 
-  async function run(args: readonly string[], env: Record<string, string> = {}) {
+  function start(args: readonly string[], env: Record<string, string> = {}) {
     const trust = { NODE_EXTRA_CA_CERTS: join(bus.server.dataDir, 'servicebus/ca.pem') };
-    const child = spawn(process.execPath, ['bin/carillon.js', ...args], {
+    return spawn(process.execPath, ['bin/carillon.js', ...args], {
       env: { PATH: process.env.PATH, HOME: bus.server.dataDir, ...trust, ...env },
     });
+  }
+  /** A command that does not end by itself. */
+  function open(...args: string[]) {
+    return start([...args, '--connection-string', bus.connectionString, '--json']);
+  }
+  function lines(...args: string[]): AsyncIterableIterator<string> {
+    return createInterface({ input: open(...args).stdout })[Symbol.asyncIterator]();
+  }
+  async function run(args: readonly string[], env: Record<string, string> = {}) {
+    const child = start(args, env);
     const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
     const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
     return { status: await closed, said, complaint };
@@ -159,6 +171,76 @@ describe('the command line and Service Bus', () => {
     expect((await receiveAll(living, 1))[0]).toMatchObject({ messageId: 'e1', body: { a: 1 } });
   });
 
+  it('watches all partitions, also when messages come to lower ones later', async () => {
+    await bus.server.call('PUT', '/v1/queues/cli-parts', { partitions: 4 });
+    const sender = bus.client.createSender('cli-parts');
+    const send = async (round: string) => {
+      for (let key = 0; key < 16; key++) await sender.sendMessages({ body: `${round}${key}`, partitionKey: `k${key}` });
+    };
+    await send('a');
+    const at = ['--queue', 'cli-parts'];
+    const watching = lines('watch', ...at, '--count', '32');
+    for (let seen = 0; seen < 16; seen++) await watching.next();
+    await send('b');
+    const shown: { body: string; sequence: string }[] = [];
+    for await (const line of watching) shown.push(JSON.parse(line) as (typeof shown)[number]);
+    expect(shown.map(({ body }) => body).sort()).toEqual(Array.from({ length: 16 }, (_, key) => `b${key}`).sort());
+    const highest = shown.map(({ sequence }) => sequence).sort((a, b) => Number(a) - Number(b))[15]!;
+    expect(Number(highest)).toBeGreaterThan(2 ** 44);
+    expect(await json('message', 'list', ...at, '--from', highest)).toMatchObject({ items: [{ sequence: highest }] });
+  });
+
+  it('watches and lists what lies among hundreds that come later', async () => {
+    const { queue, sender } = await bus.queue();
+    const later = Array.from({ length: 260 }, (_, n) => ({ body: `later ${n}` }));
+    await sender.scheduleMessages(later, new Date('2099-01-01'));
+    await sender.sendMessages({ body: 'now' });
+    const watching = lines('watch', '--queue', queue, '--count', '2');
+    expect(JSON.parse((await watching.next()).value)).toMatchObject({ body: 'now' });
+    await sender.sendMessages({ body: 'next' });
+    expect(JSON.parse((await watching.next()).value)).toMatchObject({ body: 'next' });
+    expect((await watching.next()).done).toBe(true);
+    const { items } = await json<{ items: unknown[] }>('message', 'list', '--queue', queue, '--limit', '1000');
+    expect(items).toHaveLength(262);
+  });
+
+  it('takes numbers of 64 bits as they are', async () => {
+    const { queue } = await bus.queue();
+    const [big, tooBig] = ['9223372036854775807', '9223372036854775808'];
+    const at = ['--queue', queue];
+    const refused = (...args: string[]) => run([...args, '--connection-string', bus.connectionString]);
+    const missing = { status: 1, complaint: expect.stringContaining(`There is no message ${big}.`) };
+    expect(await refused('message', 'receive', ...at, '--sequence', big)).toMatchObject(missing);
+    expect(await refused('message', 'cancel', queue, '--sequence', big)).toMatchObject(missing);
+    const dead = { status: 1, complaint: 'carillon: No dead letter has such a number.\n' };
+    expect(await refused('dead-letter', 'redrive', ...at, '--sequence', big)).toMatchObject(dead);
+    expect(await json('message', 'list', ...at, '--from', big)).toEqual({ items: [] });
+    const usage = { status: 2, complaint: expect.stringContaining('wants the number of a message') };
+    for (const option of ['--sequence', '--from'])
+      expect(await refused('message', option === '--from' ? 'list' : 'receive', ...at, option, tooBig)).toMatchObject(
+        usage,
+      );
+    const env = { CARILLON_URL: bus.server.url, CARILLON_KEY: ADMIN_KEY };
+    expect(await run(['dead-letter', 'redrive', ...at, '--sequence', big], env)).toMatchObject(dead);
+    expect(await run(['message', 'receive', ...at, '--sequence', big], env)).toMatchObject({ status: 1 });
+  });
+
+  it('ends without a complaint when it is interrupted, or when nobody reads on', async () => {
+    const { queue, sender } = await bus.queue();
+    await sender.sendMessages([{ body: 1 }, { body: 2 }]);
+    const interrupted = open('watch', '--queue', queue);
+    await once(interrupted.stdout, 'data');
+    interrupted.kill('SIGINT');
+    const complaint = text(interrupted.stderr);
+    expect([await once(interrupted, 'close'), await complaint]).toEqual([[null, 'SIGINT'], '']);
+    const unread = open('watch', '--queue', queue);
+    await once(unread.stdout, 'data');
+    unread.stdout.destroy();
+    await sender.sendMessages({ body: 3 });
+    const silence = text(unread.stderr);
+    expect([await once(unread, 'close'), await silence]).toEqual([[0, null], '']);
+  });
+
   it('puts dead letters back to work where duplicates are dropped, and none of them is taken for one', async () => {
     const { topic, sender, receiver } = await bus.subscription({}, { requiresDuplicateDetection: true });
     await sender.sendMessages([
@@ -183,6 +265,8 @@ describe('the command line and Service Bus', () => {
       1,
       expect.stringMatching(/^carillon: .*signature/i),
     ]);
+    const keyless = await at(wrong, 'watch', '--queue', 'q');
+    expect([keyless.status, keyless.complaint]).toEqual([1, expect.stringMatching(/^carillon: .*signature/i)]);
     const away = await at(connectionString(1), 'topic', 'list');
     expect([away.status, away.complaint]).toEqual([3, expect.stringMatching(/^carillon: .*ECONNREFUSED/)]);
     const silent = await at(connectionString(1), 'watch', '--topic', 't', '--subscription', 's', '--json');

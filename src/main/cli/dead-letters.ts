@@ -85,7 +85,7 @@ export const deadLetterCommands: readonly Command[] = [
     run: async (call) => {
       const place = placeGiven(call);
       const path = place ? `${apiPath(place)}/dead-letters/redrive` : '/v1/deliveries/redrive';
-      const body = place ? chosenMessages(call) : chosenDeliveries(call);
+      const body = place ? inNumbers(chosenMessages(call)) : chosenDeliveries(call);
       const result = await (await call.client()).call<{ redriven: number }>('POST', path, { body });
       if (result.redriven === 0 && body.sequences)
         throw new Refused(404, { code: 'not_found', detail: 'No dead letter has such a number.' });
@@ -108,7 +108,7 @@ export function refuseOfDeliveries(call: Call, names: readonly string[]): void {
 }
 
 /** Which dead letters of a place are meant. */
-export function chosenMessages(call: Call): { sequences?: number[]; reason?: string; all?: true } {
+export function chosenMessages(call: Call): { sequences?: bigint[]; reason?: string; all?: true } {
   refuseOfDeliveries(call, ['channel']);
   if (call.args.id !== undefined) throw new UsageError('<id> is of deliveries; a message is named by --sequence.');
   const sequences = sequencesOf(call);
@@ -117,6 +117,10 @@ export function chosenMessages(call: Call): { sequences?: number[]; reason?: str
   if (given !== 1) throw new UsageError('Give one of --sequence, --cause and --all.');
   if (sequences.length > 0) return { sequences };
   return reason === undefined ? { all: true } : { reason };
+}
+
+function inNumbers({ sequences, ...rest }: ReturnType<typeof chosenMessages>): Row {
+  return { ...rest, ...(sequences ? { sequences: sequences.map(Number) } : {}) };
 }
 
 function chosenDeliveries(call: Call): Row {

@@ -64,13 +64,25 @@ export function wholeOption(call: Call, name: string, otherwise: number): number
   return Number(given);
 }
 
-/** Sequence numbers as they were printed. */
-export function sequencesOf(call: Call): number[] {
-  return listOption(call, 'sequence').map((given) => {
-    const value = Number(given);
-    if (/^[1-9]\d{0,15}$/.test(given) && Number.isSafeInteger(value)) return value;
-    throw new UsageError(`--sequence wants the number of a message; it is "${given}".`);
-  });
+const MOST_NUMBER = 2n ** 63n - 1n;
+
+/**
+ * Sequence numbers as they were printed. In Azure they have 64 bits, more than a `number` keeps; those of Carillon have 53, so
+ * its own API takes them as numbers.
+ */
+export function sequencesOf(call: Call): bigint[] {
+  return listOption(call, 'sequence').map((given) => toSequence(given, 'sequence'));
+}
+
+/** The sequence number that an option gives. */
+export function numberOption(call: Call, name: string): bigint | undefined {
+  const given = stringOption(call, name);
+  return given === undefined ? undefined : toSequence(given, name);
+}
+
+function toSequence(given: string, name: string): bigint {
+  if (/^[1-9]\d{0,18}$/.test(given) && BigInt(given) <= MOST_NUMBER) return BigInt(given);
+  throw new UsageError(`--${name} wants the number of a message; it is "${given}".`);
 }
 
 // Messages that are sent

@@ -1,14 +1,14 @@
 // Commands for the messages of a subscription or queue over the HTTP API: look, take, cancel, throw away. Against a namespace of
 // Service Bus: namespace-messages.ts.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isJsonType } from '../../events/cloudevent.ts';
 import { contentOfAmqp } from '../../gateways/servicebus/amqp/content.ts';
-import { PARTITION_SPAN } from '../../topics/message.ts';
+import { arrivals } from './arrivals.ts';
 import { type Client, segment } from './client.ts';
 import { type Call, type Command, milliseconds, type Option, stringOption, UsageError } from './command.ts';
 import { paging } from './entities.ts';
 import {
   apiPath,
+  numberOption,
   ofOption,
   type Place,
   placeOf,
@@ -57,12 +57,8 @@ export const messageCommands: readonly Command[] = [
       'carillon message list --queue orders --of dead',
     ],
     run: async (call) => {
-      const { limit, cursor, from } = {
-        limit: stringOption(call, 'limit'),
-        cursor: stringOption(call, 'cursor'),
-        from: stringOption(call, 'from'),
-      };
-      const query = { limit, cursor, from, of: subqueueOf(call) };
+      const [limit, cursor] = ['limit', 'cursor'].map((name) => stringOption(call, name));
+      const query = { limit, cursor, from: numberOption(call, 'from')?.toString(), of: subqueueOf(call) };
       const page = await peek(await call.client(), placeOf(call), query);
       listMessages(call, { ...page, items: ofSession(page.items, stringOption(call, 'session')) });
     },
@@ -108,7 +104,7 @@ export const messageCommands: readonly Command[] = [
     options: { sequence: { ...sequence, sentence: 'The number that `send --at` printed; repeatable.' } },
     examples: ['carillon message cancel hr --sequence 42'],
     run: async (call) => {
-      const sequences = neededSequences(call);
+      const sequences = neededSequences(call).map(Number);
       const path = `/v1/topics/${segment(call.args.topic!)}/scheduled/cancel`;
       await (await call.client()).call('POST', path, { body: { sequences } });
       call.out.result({ cancelled: sequences.length }, () => `${sequences.length} cancelled`);
@@ -128,7 +124,7 @@ export const messageCommands: readonly Command[] = [
   },
 ];
 
-export function neededSequences(call: Call): number[] {
+export function neededSequences(call: Call): bigint[] {
   const sequences = sequencesOf(call);
   if (sequences.length === 0) throw new UsageError('Give --sequence, the number that `send --at` printed.');
   return sequences;
@@ -187,29 +183,10 @@ function bodyInWords(bytes: Uint8Array, contentType: string): { body?: unknown; 
   }
 }
 
-/**
- * What lies there and what comes, each once, in the order of its partition. What is scheduled has not come yet: it is shown
- * when it does.
- */
+/** What lies there and what comes. */
 export async function* watchPlace(client: Client, place: Place, session?: string): AsyncGenerator<Peeked> {
-  const holder = 'queue' in place ? apiPath(place) : `/v1/topics/${segment(place.topic)}`;
-  const { partitions } = await client.call<{ partitions: number }>('GET', holder);
-  const next = Array.from({ length: partitions }, (_, partition) => partition * PARTITION_SPAN);
-  for (let seen = 0; ; seen = 0) {
-    for (const [partition, from] of next.entries()) {
-      const query = { from, limit: 100 };
-      const { items } = await peek(client, place, query);
-      const come = items.filter((each) => each.partition === partition && hasCome(each));
-      yield* ofSession(come, session);
-      seen += come.length;
-      next[partition] = come.length > 0 ? Number(come.at(-1)!.sequence) + 1 : from;
-    }
-    if (seen === 0) await sleep(500);
-  }
-}
-
-function hasCome({ state, scheduledAt }: Peeked): boolean {
-  return state !== 'scheduled' || (scheduledAt !== undefined && new Date(String(scheduledAt)) <= new Date());
+  const look = async (from: bigint, limit: number) => (await peek(client, place, { from: String(from), limit })).items;
+  for await (const message of arrivals(look)) yield* ofSession([message], session);
 }
 
 export type Settling = {
@@ -238,7 +215,7 @@ export type Taking = {
   readonly waitMs: number;
   readonly session: string | undefined;
   readonly next: boolean;
-  readonly sequences: readonly number[];
+  readonly sequences: readonly bigint[];
 };
 
 export function takingOf(call: Call): Taking {
@@ -276,7 +253,7 @@ async function take(
   { max, waitMs, sequences }: Taking,
   { way, properties, reason, description }: Settling,
 ): Promise<void> {
-  const which = sequences.length > 0 ? { sequences } : { max: Math.min(max, 1000), waitMs };
+  const which = sequences.length > 0 ? { sequences: sequences.map(Number) } : { max: Math.min(max, 1000), waitMs };
   const body = { ...where, ...which };
   const { messages } = await client.call<{ messages: Taken[] }>('POST', `${base}/receive`, { body });
   for (const { lockToken: _, ...locked } of messages) {

@@ -1,14 +1,15 @@
 // Messages of a Service Bus namespace, by its official client: send, look, take, cancel, bring dead letters back.
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus';
 import { isJsonType } from '../../events/cloudevent.ts';
+import { arrivals } from './arrivals.ts';
 import { Refused } from './client.ts';
 import { type Call, stringOption, UsageError } from './command.ts';
 import { chosenMessages, MESSAGE_COLUMNS, refuseOfDeliveries } from './dead-letters.ts';
 import { readEvents } from './flow.ts';
 import {
   messageOfEvent,
+  numberOption,
   type Place,
   placeOf,
   readPlainMessage,
@@ -83,6 +84,7 @@ function toMessage({ timeToLiveMs, properties, body, bodyBase64, ...fields }: Se
 
 function rowOf(message: ServiceBusReceivedMessage): Peeked {
   const { sessionId, subject, correlationId, deadLetterReason, deadLetterErrorDescription } = message;
+  const { scheduledEnqueueTimeUtc: scheduledAt } = message;
   return {
     sequence: String(message.sequenceNumber),
     messageId: message.messageId,
@@ -91,6 +93,7 @@ function rowOf(message: ServiceBusReceivedMessage): Peeked {
     ...(correlationId === undefined ? {} : { correlationId }),
     state: message.state,
     enqueuedAt: message.enqueuedTimeUtc?.toISOString(),
+    ...(scheduledAt === undefined ? {} : { scheduledAt: scheduledAt.toISOString() }),
     deliveryCount: message.deliveryCount,
     ...(deadLetterReason === undefined ? {} : { deadLetterReason }),
     ...(deadLetterErrorDescription === undefined ? {} : { deadLetterDescription: deadLetterErrorDescription }),
@@ -123,26 +126,48 @@ async function watch(call: Call, namespace: Namespace): Promise<void> {
   if (call.args.recipient !== undefined) throw new UsageError('A namespace has no recipients.');
   const receiver = receiverOf(namespace, placeOf(call));
   const limit = wholeOption(call, 'count', Number.POSITIVE_INFINITY);
-  for (let seen = 0, next = namespace.long(0); ; await sleep(500)) {
-    const peeked = await receiver.peekMessages(MOST_AT_ONCE, { fromSequenceNumber: next });
-    // What is scheduled has not come yet.
-    const come = peeked.filter(
-      ({ state, scheduledEnqueueTimeUtc: at }) => state !== 'scheduled' || (at && at <= new Date()),
-    );
-    next = come.at(-1)?.sequenceNumber?.add(1) ?? next;
-    for (const row of ofSession(come.map(rowOf), stringOption(call, 'session'))) {
+  const peek = async (from: bigint, max: number) =>
+    (await receiver.peekMessages(max, { fromSequenceNumber: namespace.long(from) })).map(rowOf);
+  let seen = 0;
+  for await (const message of arrivals(peek)) {
+    for (const row of ofSession([message], stringOption(call, 'session'))) {
       call.out.item(row, () => peekedWords(row));
       if (++seen >= limit) return;
     }
   }
 }
 
+/** Up to `limit` messages from a number on: a namespace may show fewer at a time than it is asked for. */
+async function* peekMany(
+  { long }: Namespace,
+  receiver: ServiceBusReceiver,
+  limit: number,
+  from = 1n,
+): AsyncGenerator<ServiceBusReceivedMessage> {
+  for (let at = from, left = limit; left > 0; ) {
+    const page = await receiver.peekMessages(Math.min(left, MOST_AT_ONCE), { fromSequenceNumber: long(at) });
+    if (page.length === 0) return;
+    yield* page;
+    left -= page.length;
+    at = numberOf(page.at(-1)!) + 1n;
+  }
+}
+
+async function rowsOf(messages: AsyncIterable<ServiceBusReceivedMessage>): Promise<Peeked[]> {
+  const rows: Peeked[] = [];
+  for await (const message of messages) rows.push(rowOf(message));
+  return rows;
+}
+
+function numberOf({ sequenceNumber }: ServiceBusReceivedMessage): bigint {
+  return BigInt(String(sequenceNumber));
+}
+
 async function list(call: Call, namespace: Namespace): Promise<void> {
-  const from = wholeOption(call, 'from', 0);
   const limit = wholeOption(call, 'limit', MOST_AT_ONCE);
   const receiver = receiverOf(namespace, placeOf(call), subqueueOf(call));
-  const peeked = await receiver.peekMessages(limit, from === 0 ? {} : { fromSequenceNumber: namespace.long(from) });
-  listMessages(call, { items: ofSession(peeked.map(rowOf), stringOption(call, 'session')) });
+  const items = await rowsOf(peekMany(namespace, receiver, limit, numberOption(call, 'from')));
+  listMessages(call, { items: ofSession(items, stringOption(call, 'session')) });
 }
 
 async function cancel(call: Call, { client, long }: Namespace): Promise<void> {
@@ -206,25 +231,30 @@ async function purge(call: Call, namespace: Namespace): Promise<void> {
 async function listDead(call: Call, namespace: Namespace): Promise<void> {
   refuseOfDeliveries(call, ['channel', 'cause']);
   const limit = wholeOption(call, 'limit', MOST_AT_ONCE);
-  const peeked = await receiverOf(namespace, placeOf(call), 'dead').peekMessages(limit);
-  call.out.list({ items: peeked.map(rowOf) }, MESSAGE_COLUMNS);
+  const receiver = receiverOf(namespace, placeOf(call), 'dead');
+  call.out.list({ items: await rowsOf(peekMany(namespace, receiver, limit)) }, MESSAGE_COLUMNS);
 }
 
-type Cause = { reason: string; count: number; first: Date | undefined; last: Date | undefined };
+/** Times in milliseconds. */
+type Cause = { readonly count: number; readonly first: number; readonly last: number };
 
 async function countDead(call: Call, namespace: Namespace): Promise<void> {
   const receiver = receiverOf(namespace, placeOf(call), 'dead');
   const causes = new Map<string, Cause>();
-  for (let seen = 0; seen < MOST_LOOKED_AT; ) {
-    const messages = await receiver.peekMessages(MOST_AT_ONCE);
-    if (messages.length === 0) break;
-    seen += messages.length;
-    for (const { deadLetterReason: reason = '', enqueuedTimeUtc: at } of messages) {
-      const known = causes.get(reason) ?? { reason, count: 0, first: at, last: at };
-      causes.set(reason, { ...known, count: known.count + 1, last: at });
-    }
+  for await (const { deadLetterReason: reason = '', enqueuedTimeUtc } of peekMany(
+    namespace,
+    receiver,
+    MOST_LOOKED_AT,
+  )) {
+    const at = enqueuedTimeUtc!.getTime(); // what lies there was enqueued
+    const { count, first, last } = causes.get(reason) ?? { count: 0, first: at, last: at };
+    // With several partitions they do not come in the order of their times.
+    causes.set(reason, { count: count + 1, first: Math.min(at, first), last: Math.max(at, last) });
   }
-  call.out.list({ items: [...causes.values()] }, ['reason', 'count', 'first', 'last']);
+  const items = [...causes].map(([reason, { count, first, last }]) => {
+    return { reason, count, first: new Date(first), last: new Date(last) };
+  });
+  call.out.list({ items }, ['reason', 'count', 'first', 'last']);
 }
 
 /**
@@ -237,7 +267,7 @@ async function redriveDead(call: Call, namespace: Namespace): Promise<void> {
   const wanted = (message: ServiceBusReceivedMessage) =>
     which.all === true ||
     (which.reason !== undefined && message.deadLetterReason === which.reason) ||
-    (which.sequences ?? []).includes(Number(message.sequenceNumber));
+    (which.sequences ?? []).includes(numberOf(message));
   const receiver = receiverOf(namespace, place, 'dead');
   const sender = namespace.client.createSender('queue' in place ? place.queue : place.topic);
   const renamed = await dropsDuplicates(namespace, place);

@@ -46,7 +46,8 @@ export async function redrivePage(
   which: DeadSelection,
   after: number,
 ): Promise<{ moved: number; last: number | undefined }> {
-  const sequences = which.sequences ? int8Array(which.sequences) : null;
+  // No message has a number beyond those.
+  const sequences = which.sequences ? int8Array(which.sequences.filter(Number.isSafeInteger)) : null;
   const values = [cursor.subscription.id, cursor.partition.part, after, which.reason ?? null, sequences, PAGE];
   const rows = await cursor.partition.sql.query<{ sequence: number }>(SELECT_DEAD, values);
   const found = rows.map((row) => row.sequence);
