@@ -33,6 +33,7 @@ const LEVELS: Readonly<Record<string, 'info' | 'warn' | 'error'>> = {
   'topics.database_away': 'warn',
   'topics.database_back': 'info',
   'topics.clock_set': 'warn',
+  'topics.forward_waits': 'warn',
   'topics.task_failed': 'error',
   'housekeeping.failed': 'warn',
   'servicebus.failed': 'error',

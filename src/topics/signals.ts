@@ -30,6 +30,14 @@ export type TopicSignal =
   | { readonly name: 'topics.database_away' | 'topics.database_back'; readonly where: string; readonly error?: unknown }
   /** The time of day was set while we ran. */
   | { readonly name: 'topics.clock_set'; readonly byMs: number }
+  /** What is to go on from here stays until its destination takes it: it is closed or full. Told once. */
+  | {
+      readonly name: 'topics.forward_waits';
+      readonly topic: string;
+      readonly subscription: string;
+      readonly to: string;
+      readonly cause: string;
+    }
   | { readonly name: 'topics.task_failed'; readonly task: string; readonly error: unknown };
 
 export type EmitTopics = Emit<TopicSignal>;

@@ -7,7 +7,7 @@ import type { Broker } from '../broker.ts';
 
 describe('entities', () => {
   const { database } = useDatabase();
-  const { start, freshName } = useBrokers(database);
+  const { start, freshName, signals } = useBrokers(database);
   const queue = async (broker: Broker, settings: object = {}, topic: object = {}) => {
     const name = freshName('queue');
     await broker.createQueue(name, { queue: settings, settings: topic });
@@ -128,6 +128,24 @@ describe('entities', () => {
     await eventually(async () => expect(await broker.counts(a)).toMatchObject({ transferDeadLettered: 1, active: 0 }));
     const [kept] = await broker.receiver(`${a}/$Transfer/$DeadLetterQueue`).receive();
     expect(kept).toMatchObject({ deadLetterReason: 'ForwardingFailed' });
+  });
+
+  it('keep what is to be forwarded while its destination is closed, and say so once', async () => {
+    const broker = await start();
+    const to = await queue(broker);
+    const from = await queue(broker, { forwardTo: to });
+    await broker.updateTopic(to, { settings: { status: 'sendDisabled' } });
+    await broker.publish(from, [say('patient')]);
+    const told = () => signals.filter(({ name }) => name === 'topics.forward_waits' || name === 'topics.task_failed');
+    await eventually(() => expect(told()).not.toHaveLength(0));
+    await broker.publish(from, [say('second')]);
+    await broker.updateTopic(to, { settings: { status: 'active' } });
+    const receiver = broker.receiver(to);
+    const got: string[] = [];
+    while (got.length < 2) got.push(...(await receiver.receive({ max: 2, waitMs: 20_000 })).map(text));
+    expect(got).toEqual(['patient', 'second']);
+    const cause = `"${to}" does not accept messages now.`;
+    expect(told()).toMatchObject([{ name: 'topics.forward_waits', topic: from, to, cause }]);
   });
 
   it('bring dead letters back: one, by cause, all', async () => {

@@ -63,14 +63,18 @@ export class Forwarders {
 
   async #run(cursor: Cursor, kind: 'live' | 'dead', to: string, signal: AbortSignal): Promise<void> {
     const desk: Dispenser = kind === 'live' ? cursor.desk : cursor.dead.desk;
+    let waitsFor = '';
     for (let pause = 100; !signal.aborted; ) {
       const entries = await desk.receive({ max: 200, waitMs: Infinity, lockMs: Infinity, signal });
       if (entries.length === 0) continue;
       try {
         await this.#move(cursor, kind, to, entries);
         pause = 100;
+        waitsFor = '';
       } catch (error) {
-        if (!isOutage(error)) this.#deps.emit({ name: 'topics.task_failed', task: `forward to ${to}`, error });
+        if (!(error instanceof Refusal)) this.#failed(to, error);
+        else if (error.code !== waitsFor) this.#waits(cursor, to, error);
+        waitsFor = error instanceof Refusal ? error.code : waitsFor;
         for (const entry of entries) if (entry.state === 'settling') entry.state = 'locked';
         const left = entries.filter((entry) => entry.state === 'locked');
         await waitFor(pause, signal);
@@ -78,6 +82,16 @@ export class Forwarders {
         await settle(cursor, left, { kind: 'abandon', counted: false }).catch(() => {});
       }
     }
+  }
+
+  #failed(to: string, error: unknown): void {
+    if (!isOutage(error)) this.#deps.emit({ name: 'topics.task_failed', task: `forward to ${to}`, error });
+  }
+
+  /** The destination is closed or full, which is somebody's wish and may last: told once. */
+  #waits({ partition, subscription }: Cursor, to: string, { message: cause }: Refusal): void {
+    const from = { topic: partition.topic.name, subscription: subscription.name };
+    this.#deps.emit({ name: 'topics.forward_waits', ...from, to, cause });
   }
 
   async #move(cursor: Cursor, kind: 'live' | 'dead', to: string, entries: readonly Entry[]): Promise<void> {
