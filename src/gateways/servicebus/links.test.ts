@@ -1,22 +1,28 @@
 // What holds when a client ends its links as it likes, or says what no library says.
 import { describe, expect, it } from 'vitest';
-import { begunAt, openDoor } from '../../../test/support/amqp-door.ts';
+import { begunAt, openDoor, ROOT_KEY } from '../../../test/support/amqp-door.ts';
 import { say, useBrokers } from '../../../test/support/broker.ts';
 import { useDatabase } from '../../../test/support/database.ts';
 import { eventually } from '../../../test/support/eventually.ts';
 import {
   ATTACH,
   attach,
+  BEGIN,
   DETACH,
   DISPOSITION,
   FLOW,
   flow,
   frame,
   none,
-  type RawClient,
+  OPEN,
+  PLAIN_HEADER,
+  RawClient,
   TRANSFER,
+  transfer,
 } from '../../../test/support/raw-amqp.ts';
 import * as to from './amqp/encode.ts';
+import { mendRhea } from './amqp/mend.ts';
+import { type InternalSession, Session } from './amqp/rhea-internals.ts';
 
 const text = to.section(0x75, to.binary(Buffer.from('x')));
 
@@ -95,4 +101,75 @@ describe('links that end', () => {
       await eventually(() => expect(raw.of(DETACH)).toHaveLength(count));
     }
   });
+
+  it('counts on when the numbers of transfers and deliveries have gone round', async () => {
+    await using stack = new AsyncDisposableStack();
+    const broker = await start();
+    const door = await openDoor({ database, broker }, stack);
+    stack.use(beginningAt(LATE));
+    const queue = freshName('queue');
+    await broker.createQueue(queue, {});
+    await broker.publish(
+      queue,
+      Array.from({ length: 6 }, (_, i) => say(`${i}`)),
+    );
+    await using client = await begunAt(door);
+    const credit = (received: number, count: number) => {
+      const at = to.uint((LATE + received) >>> 0);
+      const session = [at, to.uint(100), to.uint(0), to.uint(100)];
+      return frame(FLOW, [...session, to.uint(0), at, to.uint(count)]);
+    };
+    client.write(attach('in', 0, true, queue), credit(0, 6));
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(6));
+    expect(client.of(TRANSFER).map(({ fields }) => fields[1])).toEqual([LATE, LATE + 1, 0, 1, 2, 3]);
+    const range = [to.uint(LATE), to.uint(3)];
+    client.write(frame(DISPOSITION, [to.boolean(true), ...range, to.boolean(false), to.described(0x24, to.list([]))]));
+    await eventually(async () => expect(await broker.counts(queue)).toMatchObject({ active: 0, locked: 0 }));
+    await eventually(() => expect(client.of(DISPOSITION)).not.toHaveLength(0));
+    client.write(credit(6, 1));
+    await broker.publish(queue, [say('7')]);
+    await eventually(() => expect(client.of(TRANSFER)).toHaveLength(7));
+  });
+
+  it('takes transfers whose numbers go round', async () => {
+    await using stack = new AsyncDisposableStack();
+    const broker = await start();
+    const door = await openDoor({ database, broker }, stack);
+    const queue = freshName('queue');
+    await broker.createQueue(queue, {});
+    await using client = await RawClient.signedIn(door.port, ROOT_KEY);
+    const begin = frame(BEGIN, [none, to.uint(LATE), to.uint(100_000), to.uint(100_000)]);
+    client.write(PLAIN_HEADER, frame(OPEN, [to.string('raw'), to.string('localhost')]), begin);
+    const ends = [to.described(0x28, to.list([to.string('me')])), to.described(0x29, to.list([to.string(queue)]))];
+    const rest = [none, none, to.uint(LATE)];
+    client.write(frame(ATTACH, [to.string('out'), to.uint(0), to.boolean(false), none, none, ...ends, ...rest]));
+    await eventually(() => expect(client.of(FLOW)).toHaveLength(1));
+    expect(client.of(FLOW)[0]!.fields.slice(4, 7)).toEqual([0, LATE, 2000]);
+    for (let i = 0; i < 6; i++) {
+      client.write(transfer(0, (LATE + i) >>> 0, text));
+      await eventually(() => expect(client.of(DISPOSITION)).toHaveLength(i + 1));
+    }
+    expect(client.of(DISPOSITION).map(({ fields }) => fields[1])).toEqual([LATE, LATE + 1, 0, 1, 2, 3]);
+    expect(client.of(FLOW)).toHaveLength(1);
+  });
 });
+
+/** Two before the numbers go round. */
+const LATE = 2 ** 32 - 2;
+
+/** Sessions of ours, and links on which we send, count from `number` on until it is disposed of. */
+function beginningAt(number: number): Disposable {
+  mendRhea();
+  const { prototype } = Session;
+  const { on_begin: begin, create_link: create } = prototype;
+  prototype.on_begin = function (this: InternalSession, sent: unknown) {
+    Object.assign(this.outgoing, { next_delivery_id: number, next_pending_delivery: number, next_transfer_id: number });
+    begin.call(this, sent);
+  };
+  prototype.create_link = function (this: InternalSession, ...args: unknown[]) {
+    const link = create.apply(this, args);
+    if (!link.is_receiver()) link.delivery_count = link.local.attach.initial_delivery_count = number;
+    return link;
+  };
+  return { [Symbol.dispose]: () => Object.assign(prototype, { on_begin: begin, create_link: create }) };
+}

@@ -33,7 +33,7 @@ function tell(session: InternalSession, role: boolean, deliveries: readonly Told
     let last = first;
     for (at++; at < deliveries.length && follows(deliveries[at]!, last); at++) last = deliveries[at]!;
     const { state, settled } = first;
-    session.output(frames.disposition({ role, first: first.id, last: last.id, state, settled }));
+    session.output(frames.disposition({ role, first: first.id >>> 0, last: last.id >>> 0, state, settled }));
   }
 }
 

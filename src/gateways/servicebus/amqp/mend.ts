@@ -1,5 +1,6 @@
 // rhea is a fine AMQP 1.0 codec and client. As a server for Azure's clients it has traps; each is mended here, once,
 // with the reason beside it, and each has a test. Nothing else in the door reaches into rhea's prototypes.
+import { mendCounting } from './mend-counting.ts';
 import { mendDispositions } from './mend-dispositions.ts';
 import { mendReading } from './mend-reading.ts';
 import { mendWriting } from './mend-writing.ts';
@@ -53,6 +54,7 @@ export function mendRhea(): void {
   boundWhatIsRead();
   allowPipelining();
   catchWhatIsThrownLater();
+  mendCounting();
   mendDispositions();
   mendReading();
   mendWriting();
@@ -71,11 +73,12 @@ function keyLinksByRole(): void {
     return link;
   };
   prototype.on_attach = function (this: InternalSession, frame: Frame) {
-    const { name, role, handle } = frame.performative as unknown as { name: string; role: boolean; handle: number };
+    const { name, role, handle, initial_delivery_count } = frame.performative as unknown as AttachFields;
     const known = this.links[key(name, !role)];
     const link = known ?? (role ? this.create_sender(name) : this.create_receiver(name));
     this.remote.handles[handle] = link;
     link.remote.handle = handle;
+    if (!role) link.delivery_count = initial_delivery_count ?? 0; // rhea takes 0 for granted.
     link.on_attach(frame);
   };
   prototype.remove_link = function (this: InternalSession, link: InternalLink) {
@@ -84,6 +87,13 @@ function keyLinksByRole(): void {
     delete this.links[key(link.name, link.is_receiver())];
   };
 }
+
+type AttachFields = {
+  readonly name: string;
+  readonly role: boolean;
+  readonly handle: number;
+  readonly initial_delivery_count: number | null | undefined;
+};
 
 // rhea answers a drain only while credit is left. Azure's client closes the link when a drain stays unanswered.
 function answerEveryDrain(): void {
@@ -99,6 +109,7 @@ function answerEveryDrain(): void {
 // rhea's unsettled deliveries live in a ring that empties from its head only: one message that is held for long stops
 // the link after 2,048 others. A map has no head.
 class DeliveryMap implements DeliveryStore {
+  /** By their numbers as they are on the wire. */
   readonly #byId = new Map<number, Delivery>();
 
   available(): number {
@@ -106,7 +117,7 @@ class DeliveryMap implements DeliveryStore {
   }
 
   push(delivery: Delivery): void {
-    this.#byId.set(delivery.id, delivery);
+    this.#byId.set(delivery.id >>> 0, delivery);
   }
 
   pop_if(done: (delivery: Delivery) => boolean): number {
@@ -122,13 +133,13 @@ class DeliveryMap implements DeliveryStore {
   // rhea asks for deliveries in the order in which it sends them: the one before was sent. If it went out settled it is
   // done, and must not wait for older ones that are not.
   by_id(id: number): Delivery | undefined {
-    const before = this.#byId.get(id - 1);
-    if (before?.settled && before.remote_settled) this.#byId.delete(id - 1);
-    return this.#byId.get(id);
+    const before = this.#byId.get((id - 1) >>> 0);
+    if (before?.settled && before.remote_settled) this.forget(id - 1);
+    return this.#byId.get(id >>> 0);
   }
 
   forget(id: number): void {
-    this.#byId.delete(id);
+    this.#byId.delete(id >>> 0);
   }
 
   get ids(): Iterable<number> {
@@ -164,11 +175,12 @@ function keepDeliveriesInMap(): void {
 function onDisposition(session: InternalSession, fields: DispositionFields): void {
   const last = fields.last ?? fields.first;
   const store = session.outgoing.deliveries as DeliveryMap;
-  const wanted = last - fields.first < store.size ? range(fields.first, last) : within(store.ids, fields.first, last);
+  const more = (last - fields.first) >>> 0;
+  const wanted = more < store.size ? range(fields.first, more) : within(store.ids, fields.first, more);
   let known = 0;
   for (const id of wanted) {
-    const delivery = id < session.outgoing.next_pending_delivery ? store.by_id(id) : undefined;
-    if (!delivery) continue;
+    const delivery = store.by_id(id);
+    if (!delivery || delivery.id >= session.outgoing.next_pending_delivery) continue;
     known++;
     if (fields.settled) delivery.remote_settled = true;
     hooks.get(delivery.link)?.onDisposition?.(delivery, fields.state ?? undefined, fields.settled === true);
@@ -182,12 +194,13 @@ function answerUnknown(session: InternalSession, first: number, last: number): v
   session.output(frames.disposition({ role: false, first, last, settled: true, state }));
 }
 
-function* range(first: number, last: number): Iterable<number> {
-  for (let id = first; id <= last; id++) yield id;
+/** `first` and the `more` that follow it, round the end of 32 bits. */
+function* range(first: number, more: number): Iterable<number> {
+  for (let i = 0; i <= more; i++) yield (first + i) >>> 0;
 }
 
-function within(ids: Iterable<number>, first: number, last: number): number[] {
-  return [...ids].filter((id) => id >= first && id <= last);
+function within(ids: Iterable<number>, first: number, more: number): number[] {
+  return [...ids].filter((id) => (id - first) >>> 0 <= more);
 }
 
 /** The outcome `rejected` with an error, ready for a disposition. */

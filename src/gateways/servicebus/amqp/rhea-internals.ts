@@ -103,6 +103,7 @@ export const frames = require('rhea/lib/frames.js') as {
   disposition(fields: Record<string, unknown>): Composite;
   amqp_frame(channel: number, performative: unknown, payload?: Buffer): Frame;
   transfer(fields: object): unknown;
+  flow(fields: object): unknown;
 };
 export const types = require('rhea/lib/types.js') as {
   Null(): Typed;
