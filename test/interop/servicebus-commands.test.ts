@@ -215,6 +215,7 @@ describe('the command line and Service Bus', () => {
     const dead = { status: 1, complaint: 'carillon: No dead letter has such a number.\n' };
     expect(await refused('dead-letter', 'redrive', ...at, '--sequence', big)).toMatchObject(dead);
     expect(await json('message', 'list', ...at, '--from', big)).toEqual({ items: [] });
+    expect(await json('message', 'list', ...at, '--from', '0')).toEqual({ items: [] });
     const usage = { status: 2, complaint: expect.stringContaining('wants the number of a message') };
     for (const option of ['--sequence', '--from'])
       expect(await refused('message', option === '--from' ? 'list' : 'receive', ...at, option, tooBig)).toMatchObject(

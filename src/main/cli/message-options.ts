@@ -74,10 +74,11 @@ export function sequencesOf(call: Call): bigint[] {
   return listOption(call, 'sequence').map((given) => toSequence(given, 'sequence'));
 }
 
-/** The sequence number that an option gives. */
+/** The sequence number that an option gives; 0 is before all. */
 export function numberOption(call: Call, name: string): bigint | undefined {
   const given = stringOption(call, name);
-  return given === undefined ? undefined : toSequence(given, name);
+  if (given === undefined) return undefined;
+  return given === '0' ? 0n : toSequence(given, name);
 }
 
 function toSequence(given: string, name: string): bigint {

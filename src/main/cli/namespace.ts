@@ -61,6 +61,7 @@ async function connect(connectionString: string): Promise<Namespace> {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new UsageError(`--${FLAG} needs the client library of Azure: npm install @azure/service-bus`);
   });
+  process.noDeprecation = true; // such as that of a TLS name that is an address: the user can do nothing about the library
   // The client library repeats also what a repetition cannot mend, such as a wrong key, and waits half a minute before.
   const retryOptions = { maxRetries: 1, retryDelayInMs: 500, timeoutInMs: ANSWER_MS };
   try {
