@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Refusal } from '../../kit/refusal.ts';
 import type { Owners } from '../owner/owners.ts';
-import { LocalSeat, type ReceiveOptions, type Seat, type SessionGrant } from '../receive/seat.ts';
+import { LocalSeat, type ReceiveOptions, type Seat } from '../receive/seat.ts';
 import { type Call, type Frame, LINK_IDENTITY, LINK_TLS, Peer, quiet } from './frames.ts';
 
 type Deps = {
@@ -99,9 +99,9 @@ export class LinkServer {
     if (call.method === 'receive') return this.#receive(seat, call.args[0] as ReceiveOptions, signal);
     if (call.method === 'acceptSession') {
       const grant = await seat.acceptSession(call.args[0] as string | undefined, call.args[1] as number, signal);
+      if (!grant || !signal.aborted) return grant;
       // Nobody waits for it any more: whoever comes next may have it.
-      if (grant && signal.aborted) await seat.releaseSession(grant as SessionGrant);
-      return grant;
+      return seat.releaseSession(grant);
     }
     // The method's name was checked above, its arguments come from a node of ours.
     const method = seat[call.method as 'counts'] as (...args: readonly unknown[]) => Promise<unknown>;

@@ -35,20 +35,25 @@ export async function acceptSession(
   return waitMs > 0 ? firstSession(seats, waitMs, choice.signal) : undefined;
 }
 
-/** Waits at all partitions; whoever comes second is given back. */
+/** Waits at all partitions until one has a session, or fails; whoever comes second is given back. */
 async function firstSession(seats: readonly Seat[], waitMs: number, outer: AbortSignal | undefined) {
   const first = new AbortController();
   const signal = outer ? AbortSignal.any([outer, first.signal]) : first.signal;
   let won: { seat: Seat; grant: SessionGrant } | undefined;
-  await Promise.all(
+  const waits = await Promise.allSettled(
     seats.map(async (seat) => {
-      const grant = await seat.acceptSession(undefined, waitMs, signal);
+      const grant = await seat.acceptSession(undefined, waitMs, signal).catch((error: unknown) => {
+        first.abort();
+        throw error;
+      });
       if (!grant) return;
       if (won) await seat.releaseSession(grant);
       else won = { seat, grant };
       first.abort();
     }),
   );
+  const failed = waits.find((wait) => wait.status === 'rejected');
+  if (failed && !won) throw failed.reason;
   return won;
 }
 

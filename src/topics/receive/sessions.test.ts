@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { say, text, useBrokers } from '../../../test/support/broker.ts';
 import { useDatabase } from '../../../test/support/database.ts';
 import type { Broker } from '../broker.ts';
+import type { Seat, SessionGrant } from './seat.ts';
+import { acceptSession } from './seats.ts';
 
 describe('sessions', () => {
   const { database } = useDatabase();
@@ -135,5 +137,25 @@ describe('sessions', () => {
     await later.publish(name, letters('s', '3'));
     await later.receiver(name).deadLetter(await later.receiver(name).receive({ waitMs: 5_000 }));
     expect((await dead.receive({ waitMs: 5_000 })).map(text)).toEqual(['2']);
+  });
+
+  it('leaves no session locked for nobody where one of several owners goes away while a receiver waits', async () => {
+    const broker = await start();
+    const name = await sessionQueue(broker);
+    const gone = Promise.withResolvers<never>();
+    const grant = Promise.withResolvers<SessionGrant>();
+    const released: SessionGrant[] = [];
+    const seat = (waits: Promise<SessionGrant>) => ({
+      // As the owner's: who is told to stop waiting may have been given one at that very moment.
+      acceptSession: (_id: unknown, waitMs: number) => (waitMs > 0 ? waits : Promise.resolve(undefined)),
+      releaseSession: async (given: SessionGrant) => void released.push(given),
+    });
+    const seats = [seat(gone.promise), seat(grant.promise)] as unknown as Seat[];
+    const accepting = acceptSession(broker.topic(name), seats, { waitMs: 60_000 });
+    gone.reject(new Error('gone'));
+    await new Promise((resolve) => setImmediate(resolve));
+    const given = { id: 'a', holder: 1, until: 0 };
+    grant.resolve(given);
+    expect([(await accepting)?.grant, ...released]).toEqual([given]);
   });
 });
