@@ -17,11 +17,12 @@ export async function openDoor(
   { database, broker }: { readonly database: Database; readonly broker: Broker },
   stack: AsyncDisposableStack,
   emit: EmitServiceBus = () => {},
+  more: { readonly patienceMs?: number } = {},
 ): Promise<ServiceBusDoor> {
   const folder = await mkdtemp(join(tmpdir(), 'carillon-door-'));
   stack.defer(() => rm(folder, { recursive: true }));
   const access = await Access.start({ database, presets: [] });
-  const options = { broker, database, access, emit, rootKey: ROOT_KEY, secret: 'the same for all', folder };
+  const options = { broker, database, access, emit, rootKey: ROOT_KEY, secret: 'the same for all', folder, ...more };
   return stack.use(await ServiceBusDoor.start({ ...options, host: '127.0.0.1', port: 0 }));
 }
 

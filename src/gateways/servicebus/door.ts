@@ -44,6 +44,8 @@ export type StartOptions = {
   readonly maxConnections?: number | undefined;
   /** Authorization rules of one topic or queue. */
   readonly maxRules?: number | undefined;
+  /** How long a connection may stay without any valid token, or without a word while HTTP waits for one. */
+  readonly patienceMs?: number;
   readonly now?: () => Date;
 };
 
@@ -55,11 +57,13 @@ export type DoorDeps = {
   readonly rootKeys: RootKeyRing;
   readonly epochs: Epochs;
   readonly maxRules: number;
+  readonly patienceMs: number;
   readonly emit: EmitServiceBus;
   readonly now: () => Date;
 };
 
-const SWEEP_MS = 15_000;
+const PATIENCE_MS = 60_000;
+const SWEEPS = 4; // of the connections without a token, in that time
 
 export class ServiceBusDoor {
   readonly #deps: DoorDeps;
@@ -86,6 +90,7 @@ export class ServiceBusDoor {
     const rootKeys = async () => Object.values(await ring.current()).filter((key) => key !== undefined);
     const authority = new Authority({ access, records, topics, rootKeys, now });
     this.#claims = new Claims(database, broker.nodeId);
+    const { patienceMs = PATIENCE_MS } = options;
     this.#deps = {
       broker,
       topics,
@@ -98,6 +103,7 @@ export class ServiceBusDoor {
         failed: (error) => emit({ name: 'servicebus.failed', where: 'the claims of readers', error }),
       }),
       maxRules: options.maxRules ?? 12,
+      patienceMs,
       emit,
       now,
     };
@@ -106,12 +112,14 @@ export class ServiceBusDoor {
     this.#context = createSecureContext(certificate);
     this.caFile = certificate.caFile;
     this.#http = createHttpServer((request, response) => void answerHttp(this.#deps, request, response));
+    // Node's own limits of headers and requests hold only for a server that listens by itself.
+    this.#http.setTimeout(patienceMs);
     const webSockets = new WebSocketDoor((stream) => this.#accept(stream));
     this.#http.on('upgrade', (request, socket, head) => webSockets.upgrade(request, socket, head));
     this.#http.on('clientError', (_error, socket) => socket.destroy());
     this.#sweep = setInterval(() => {
       for (const peer of this.#peers) peer.sweep(now());
-    }, SWEEP_MS).unref();
+    }, patienceMs / SWEEPS).unref();
   }
 
   /** Listens when it returns. Throws the error of a port that is taken, with its `port`. */

@@ -28,8 +28,6 @@ import { ReplyLinks, serveRequests } from './request-link.ts';
 import type { SessionLocks } from './session-locks.ts';
 import { isCoordinator, serveCoordinator, Transactions } from './transactions.ts';
 
-/** How long a connection may stay without any valid token. */
-const ANONYMOUS_MS = 60_000;
 /** setTimeout's longest. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -225,8 +223,9 @@ export class Peer {
 
   /** Ends links whose token has expired, and connections that never had one. */
   sweep(now: Date): void {
-    if (this.#grants.size === 0 && now.getTime() - this.#since > ANONYMOUS_MS)
-      this.close({ condition: 'amqp:connection:forced', description: 'No token was put in time.' });
+    // At once: who has not opened the connection cannot be asked to close it, and keeps no place either.
+    if (this.#grants.size === 0 && now.getTime() - this.#since > this.#deps.patienceMs)
+      this.abort({ condition: 'amqp:connection:forced', description: 'No token was put in time.' });
     for (const { link, right, path } of this.#held)
       if (!isGranted(this.#grants.values(), right, path, now)) link.close(toAmqpError(missingRight(right, path)));
   }
