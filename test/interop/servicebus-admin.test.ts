@@ -93,6 +93,21 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     );
   });
 
+  it('takes back the size of messages that it has shown, though the setting is no number of kilobytes', async () => {
+    const { queue } = await bus.queue();
+    const url = `${bus.server.url}/v1/queues/${queue}`;
+    const headers = { authorization: `Bearer ${ADMIN_KEY}`, 'content-type': 'application/json' };
+    const setting = async (method: string, body?: string) => {
+      const answer = await fetch(url, { method, headers, ...(body && { body }) });
+      return ((await answer.json()) as { maxMessageBytes: number }).maxMessageBytes;
+    };
+    expect(await setting('PUT', '{"maxMessageBytes":300000}')).toBe(300_000);
+    const known = await bus.admin.getQueue(queue);
+    expect(known.maxMessageSizeInKilobytes).toBe(292);
+    await bus.admin.updateQueue({ ...known, lockDuration: 'PT45S' });
+    expect(await setting('GET')).toBe(300_000);
+  });
+
   it('updates and deletes a topic and its subscription', async () => {
     const topic = name('topic');
     const made = await bus.admin.createTopic(topic, { userMetadata: 'one' });

@@ -237,15 +237,16 @@ async function changeEntity(
   given: Element,
   { fields }: EntityRecord,
 ): Promise<TopicEntry> {
-  const settings = readTopicSettings(given);
-  const { maxMessageBytes: bytes = known.settings.maxMessageBytes } = settings;
-  if (bytes !== known.settings.maxMessageBytes && (bytes < LEAST_LARGE_BYTES || bytes > MOST_LARGE_BYTES))
+  const { maxMessageBytes: bytes, ...settings } = readTopicSettings(given);
+  // Clients send back what they were shown, in whole kilobytes.
+  const isNew = bytes !== undefined && bytes !== Math.floor(known.settings.maxMessageBytes / 1024) * 1024;
+  if (isNew && (bytes < LEAST_LARGE_BYTES || bytes > MOST_LARGE_BYTES))
     throw new Refusal('bad_request', "The value for 'MaxMessageSizeInKilobytes' must be between 1024 and 102400.");
   keepsSame('RequiresDuplicateDetection', known.settings.duplicateDetection, settings.duplicateDetection);
   keepsSame('EnablePartitioning', fields.EnablePartitioning ?? 'false', childText(given, 'EnablePartitioning'));
   const before = fields.MaxSizeInMegabytes ?? description.DEFAULT_MEGABYTES;
   const quota = childText(given, 'MaxSizeInMegabytes') === before ? {} : readQuota(given);
-  const all = { ...settings, ...quota };
+  const all = { ...settings, ...(isNew && { maxMessageBytes: bytes }), ...quota };
   if (known.kind === 'topic') return deps.broker.updateTopic(known.name, { settings: all });
   return deps.broker.updateQueue(known.name, { settings: all, queue: readSubscriptionSettings(given, true) });
 }
