@@ -25,6 +25,12 @@ export async function migrate(database: Database, folder: string): Promise<strin
   });
 }
 
+/** When the first migration ran: since then there is this installation. */
+export async function migratedSince(database: Database): Promise<Date> {
+  const [first] = await database.query<{ since: Date }>('select min(applied_at) as since from migration');
+  return first!.since;
+}
+
 async function readMigrations(folder: string): Promise<Migration[]> {
   const files = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort();
   return Promise.all(

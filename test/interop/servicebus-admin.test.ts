@@ -175,7 +175,9 @@ describe.each(releases)('administration with @azure/service-bus %s', (_release, 
     expect(await all(bus.admin.listSubscriptionsRuntimeProperties(topic))).toHaveLength(7);
     expect((await all(bus.admin.listTopics())).map((each) => each.name)).toContain(topic);
     expect(await all(bus.admin.listQueuesRuntimeProperties())).toEqual(expect.any(Array));
-    expect(await bus.admin.getNamespaceProperties()).toMatchObject({ messagingSku: 'Standard' });
+    const namespace = await bus.admin.getNamespaceProperties();
+    expect(namespace).toMatchObject({ messagingSku: 'Standard' });
+    expect(namespace.createdAt.getTime()).toBeGreaterThan(Date.UTC(2020, 0));
     await bus.client.createSender(topic).sendMessages({ body: Buffer.alloc(10_000) });
     const { sizeInBytes } = await bus.admin.getTopicRuntimeProperties(topic);
     expect(sizeInBytes).toBeGreaterThan(10_000);

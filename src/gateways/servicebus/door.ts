@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Access } from '../../access/access.ts';
 import type { Database } from '../../kit/database.ts';
+import { migratedSince } from '../../kit/migrate.ts';
 import type { Broker } from '../../topics/broker.ts';
 import type { Topics } from './address.ts';
 import { answerHttp } from './admin/answer.ts';
@@ -59,6 +60,8 @@ export type DoorDeps = {
   readonly maxRules: number;
   readonly patienceMs: number;
   readonly emit: EmitServiceBus;
+  /** Since when there is this namespace. */
+  readonly since: () => Promise<Date>;
   readonly now: () => Date;
 };
 
@@ -105,6 +108,7 @@ export class ServiceBusDoor {
       maxRules: options.maxRules ?? 12,
       patienceMs,
       emit,
+      since: () => migratedSince(database),
       now,
     };
     this.#options = options;

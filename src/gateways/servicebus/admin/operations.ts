@@ -36,7 +36,7 @@ async function get(deps: Deps, request: AdminRequest): Promise<AdminAnswer> {
     case 'keys':
       return keys(deps);
     case 'namespace':
-      return namespaceInfo(request);
+      return namespaceInfo(request, await deps.since());
     case 'entities':
       return listEntities(deps, request, route.of);
     case 'entity':
@@ -64,8 +64,7 @@ function one(request: AdminRequest, entry: Entry, status = 200): AdminAnswer {
   return { status, body: printEntry(request.place, entry) };
 }
 
-function namespaceInfo(request: AdminRequest): AdminAnswer {
-  const at = new Date(0);
+function namespaceInfo(request: AdminRequest, at: Date): AdminAnswer {
   const fields = [
     textTag('CreatedTime', at.toISOString()),
     textTag('MessagingSKU', 'Standard'),
