@@ -20,7 +20,6 @@ import {
   TRANSFER,
   transfer,
 } from '../../../test/support/raw-amqp.ts';
-import { createTopic } from '../../topics/entities/admin.ts';
 import * as to from './amqp/encode.ts';
 import { mendRhea } from './amqp/mend.ts';
 import { type InternalSession, Session } from './amqp/rhea-internals.ts';
@@ -101,21 +100,6 @@ describe('links that end', () => {
       raw.write(detach(0));
       await eventually(() => expect(raw.of(DETACH)).toHaveLength(count));
     }
-  });
-
-  it('locks no session for a client that went away while its queue was looked for', async () => {
-    await using stack = new AsyncDisposableStack();
-    const broker = await start();
-    const door = await openDoor({ database, broker }, stack);
-    const queue = freshName('queue');
-    // As another node makes it, without the hint that goes round afterwards.
-    await createTopic(database, queue, 'queue', { queue: { requiresSession: true } });
-    await using client = await begunAt(door);
-    client.write(attachSession('gone', 0, queue, 'a'), detach(0));
-    await eventually(() => expect(broker.topic(queue).name).toBe(queue));
-    client.write(attachSession('here', 1, queue, 'a'));
-    await eventually(() => expect(client.of(ATTACH).map(({ fields }) => fields[0])).toContain('here'));
-    expect(client.of(DETACH)).toEqual([]);
   });
 
   it('counts on when the numbers of transfers and deliveries have gone round', async () => {

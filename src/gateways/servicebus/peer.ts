@@ -93,7 +93,7 @@ export class Peer {
     holdAttach(link);
     try {
       await this.#deps.topics.seek();
-      if (link.state.remote_open) this.#route(link, true); // Else the client went away meanwhile.
+      this.#route(link, true);
     } catch (error) {
       this.#refuse(link, error);
     }
