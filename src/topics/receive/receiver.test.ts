@@ -3,6 +3,9 @@ import { say, text, useBrokers } from '../../../test/support/broker.ts';
 import { useDatabase } from '../../../test/support/database.ts';
 import { eventually } from '../../../test/support/eventually.ts';
 import type { Broker } from '../broker.ts';
+import { PARTITION_SPAN } from '../message.ts';
+import { Receiver } from './receiver.ts';
+import type { Seat } from './seat.ts';
 
 describe('receiver', () => {
   const { database } = useDatabase();
@@ -304,6 +307,40 @@ describe('receiver', () => {
     await broker.publish(name, keyed(30));
     expect(await waiting).toHaveLength(1);
     expect(await broker.counts(name)).toMatchObject(left);
+  });
+
+  it('hands out what it deleted though another partition fails, and what it locked though giving the rest back fails', async () => {
+    const broker = await start();
+    const name = await queue(broker);
+    const entity = {
+      topic: broker.topic(name),
+      subscription: broker.subscription(name, '$queue'),
+      kind: 'live' as const,
+    };
+    const seat = (part: number, settles: boolean) => ({
+      part,
+      epoch: 1,
+      receive: async ({ waitMs }: { waitMs: number }) =>
+        waitMs > 0 ? [{ message: { sequence: part * PARTITION_SPAN, partition: part }, attempt: 1, until: 0 }] : [],
+      settle: async (holds: readonly unknown[]) => {
+        if (!settles) throw new Error('gone');
+        return holds.map(() => true);
+      },
+    });
+    const receive = (mode: 'peekLock' | 'receiveAndDelete', max: number, ...settles: boolean[]) => {
+      const seats = settles.map((each, part) => seat(part, each)) as unknown as Seat[];
+      const deps = {
+        sql: database,
+        entity: () => entity,
+        seats: async () => seats,
+        ending: new AbortController().signal,
+      };
+      return new Receiver(name, deps, { mode }).receive({ max, waitMs: 10_000 });
+    };
+    const [deleted, ...more] = await receive('receiveAndDelete', 2, true, false);
+    expect([deleted?.partition, more]).toEqual([0, []]);
+    await expect(receive('receiveAndDelete', 2, false, false)).rejects.toThrow('gone');
+    expect(await receive('peekLock', 1, false, false)).toHaveLength(1);
   });
 
   it('locks no deferred message where another that is asked for is missing', async () => {

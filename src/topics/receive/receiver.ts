@@ -159,10 +159,22 @@ export class Receiver {
     const failed = waits.find((wait) => wait.status === 'rejected');
     if (failed && locked.length === 0) throw failed.reason;
     const received = locked.slice(0, options.max);
-    if (locked.length > received.length) await this.trySettle(locked.slice(options.max), UNCOUNTED);
-    if (!options.destructive) return received;
-    const deleted = await this.trySettle(received, { kind: 'complete' });
-    return received.filter((_, i) => deleted[i]);
+    const tooMany = locked.slice(options.max);
+    if (tooMany.length > 0) await this.trySettle(tooMany, UNCOUNTED).catch(() => {}); // Their locks run out.
+    return options.destructive ? this.#delete(received) : received;
+  }
+
+  /** Those of one partition are gone even where another one's cannot be deleted: these come again when their locks ran out. */
+  async #delete(locked: readonly Received[]): Promise<Received[]> {
+    const parts = [...Map.groupBy(locked, ({ partition }) => partition).values()];
+    const settled = await Promise.allSettled(parts.map((part) => this.trySettle(part, { kind: 'complete' })));
+    const deleted = parts.flatMap((part, i) => {
+      const each = settled[i]!;
+      return each.status === 'fulfilled' ? part.filter((_, j) => each.value[j]) : [];
+    });
+    const failed = settled.find((each) => each.status === 'rejected');
+    if (failed && deleted.length === 0) throw failed.reason;
+    return deleted;
   }
 
   #received(seat: Seat, { message, attempt, until }: Handed): Received {
