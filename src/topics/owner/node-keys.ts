@@ -1,7 +1,7 @@
 // A node enters the company of those alive, with marks of the keys that it should share with them. One at a time: of two
 // that start together, the second sees the first.
 import { type Database, type Sql, statement } from '../../kit/database.ts';
-import { ALIVE, LEASE_MS } from './owners.ts';
+import { ALIVE, LEASE_MS, LEAVE } from './owners.ts';
 
 /** By the name of the key. Says whether two keys are the same, and not what they are. */
 export type KeyMarks = Readonly<Record<string, string>>;
@@ -20,7 +20,6 @@ const ENTER = statement(
   `insert into node (id, lease_until, keys) values ($1, now() + $2 * interval '1 millisecond', $3)
    on conflict (id) do update set lease_until = excluded.lease_until, keys = excluded.keys`,
 );
-const LEAVE = statement('topics.node-keys.leave', 'delete from node where id = $1');
 
 /** `judge` hears of the others that are alive; when it throws, the node has not entered. */
 export function enter(

@@ -33,7 +33,7 @@ const RENEW = statement(
    on conflict (id) do update set address = excluded.address, lease_until = excluded.lease_until
    returning (select slot from progress_slot)::int as slot`,
 );
-const LEAVE = statement('topics.node.leave', 'delete from node where id = $1');
+export const LEAVE = statement('topics.node.leave', 'delete from node where id = $1');
 const CLAIM = statement(
   'topics.owner.claim',
   `insert into partition_owner as o (topic, part, node, epoch)
