@@ -131,6 +131,33 @@ describe('links that end', () => {
     await eventually(() => expect(client.of(TRANSFER)).toHaveLength(7));
   });
 
+  it('sends no more than it may when a client has not seen where the numbers begin', async () => {
+    await using stack = new AsyncDisposableStack();
+    const broker = await start();
+    const door = await openDoor({ database, broker }, stack);
+    const queue = freshName('queue');
+    await broker.createQueue(queue, {});
+    await broker.publish(
+      queue,
+      Array.from({ length: 9 }, (_, i) => say(`${i}`)),
+    );
+    await using client = await begunAt(door);
+    const blind = (window: number, credit: number) =>
+      frame(FLOW, [none, to.uint(window), to.uint(0), to.uint(100), to.uint(0), none, to.uint(credit)]);
+    const expectSent = async (count: number, flows: Buffer) => {
+      client.write(flows);
+      await eventually(() => expect(client.of(TRANSFER).length).toBeGreaterThanOrEqual(count));
+      await new Promise((resolve) => setTimeout(resolve, 100)); // More would come by then.
+      expect(client.of(TRANSFER)).toHaveLength(count);
+    };
+    client.write(attach('in', 0, true, queue));
+    await eventually(() => expect(client.of(ATTACH)).toHaveLength(1));
+    await expectSent(2, blind(2, 4));
+    await expectSent(4, blind(100, 4));
+    await expectSent(4, blind(100, 4));
+    await expectSent(5, blind(100, 5));
+  });
+
   it('takes transfers whose numbers go round', async () => {
     await using stack = new AsyncDisposableStack();
     const broker = await start();

@@ -21,9 +21,9 @@ type Counting = InternalSession & {
   };
 };
 
-/** The number of ours that a client means. What it does not say is what we have. */
-function near(ours: number, said: number | null | undefined): number {
-  return ours + (((said ?? ours) - ours) | 0);
+/** The number of ours that a client means. Who says none has not yet seen where we began. */
+function near(ours: number, said: number | null | undefined, first = 0): number {
+  return ours + (((said ?? first) - ours) | 0);
 }
 
 export function mendCounting(): void {
@@ -75,7 +75,8 @@ function countLinks(): void {
   const onFlow = prototype.on_flow as (frame: { performative: Fields }) => void;
   prototype.on_flow = function (this: InternalLink, { performative }: { performative: Fields & { drain?: boolean } }) {
     const { link_credit, drain } = performative;
-    const delivery_count = near(this.delivery_count, performative.delivery_count);
+    const first = this.local.attach.initial_delivery_count as number;
+    const delivery_count = near(this.delivery_count, performative.delivery_count, first);
     onFlow.call(this, { performative: { delivery_count, link_credit, drain } as Fields });
   };
 }
