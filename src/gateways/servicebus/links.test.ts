@@ -20,6 +20,7 @@ import {
   TRANSFER,
   transfer,
 } from '../../../test/support/raw-amqp.ts';
+import type { NewQueue } from '../../topics/entities/admin.ts';
 import * as to from './amqp/encode.ts';
 import { mendRhea } from './amqp/mend.ts';
 import { type InternalSession, Session } from './amqp/rhea-internals.ts';
@@ -49,12 +50,18 @@ describe('links that end', () => {
   const { database } = useDatabase();
   const { start, freshName } = useBrokers(database);
 
-  it('settles what a client has settled right before it closes its session', async () => {
-    await using stack = new AsyncDisposableStack();
+  /** A door, and a queue behind it. */
+  async function withQueue(stack: AsyncDisposableStack, settings: NewQueue = {}) {
     const broker = await start();
     const door = await openDoor({ database, broker }, stack);
     const queue = freshName('queue');
-    await broker.createQueue(queue, { queue: { requiresSession: true } });
+    await broker.createQueue(queue, settings);
+    return { broker, door, queue };
+  }
+
+  it('settles what a client has settled right before it closes its session', async () => {
+    await using stack = new AsyncDisposableStack();
+    const { broker, door, queue } = await withQueue(stack, { queue: { requiresSession: true } });
     await broker.publish(queue, [say('1', { sessionId: 'a' })]);
     await using client = await begunAt(door);
     client.write(attachSession('one', 0, queue, 'a'), flow(0, 0, 1));
@@ -66,10 +73,7 @@ describe('links that end', () => {
 
   it('refuses a message whose state nobody can read', async () => {
     await using stack = new AsyncDisposableStack();
-    const broker = await start();
-    const door = await openDoor({ database, broker }, stack);
-    const queue = freshName('queue');
-    await broker.createQueue(queue, {});
+    const { door, queue } = await withQueue(stack);
     await using client = await begunAt(door);
     client.write(attach('out', 0, false, queue));
     await eventually(() => expect(client.of(FLOW)).not.toHaveLength(0));
@@ -82,10 +86,7 @@ describe('links that end', () => {
 
   it('keeps nothing of links that are gone', async () => {
     await using stack = new AsyncDisposableStack();
-    const broker = await start();
-    const door = await openDoor({ database, broker }, stack);
-    const queue = freshName('queue');
-    await broker.createQueue(queue, {});
+    const { door, queue } = await withQueue(stack);
     const warnings: string[] = [];
     const hear = ({ name }: Error) => warnings.push(name);
     process.on('warning', hear);
@@ -104,11 +105,8 @@ describe('links that end', () => {
 
   it('counts on when the numbers of transfers and deliveries have gone round', async () => {
     await using stack = new AsyncDisposableStack();
-    const broker = await start();
-    const door = await openDoor({ database, broker }, stack);
+    const { broker, door, queue } = await withQueue(stack);
     stack.use(beginningAt(LATE));
-    const queue = freshName('queue');
-    await broker.createQueue(queue, {});
     await broker.publish(
       queue,
       Array.from({ length: 6 }, (_, i) => say(`${i}`)),
@@ -133,10 +131,7 @@ describe('links that end', () => {
 
   it('sends no more than it may when a client has not seen where the numbers begin', async () => {
     await using stack = new AsyncDisposableStack();
-    const broker = await start();
-    const door = await openDoor({ database, broker }, stack);
-    const queue = freshName('queue');
-    await broker.createQueue(queue, {});
+    const { broker, door, queue } = await withQueue(stack);
     await broker.publish(
       queue,
       Array.from({ length: 9 }, (_, i) => say(`${i}`)),
@@ -160,10 +155,7 @@ describe('links that end', () => {
 
   it('takes transfers whose numbers go round', async () => {
     await using stack = new AsyncDisposableStack();
-    const broker = await start();
-    const door = await openDoor({ database, broker }, stack);
-    const queue = freshName('queue');
-    await broker.createQueue(queue, {});
+    const { door, queue } = await withQueue(stack);
     await using client = await RawClient.signedIn(door.port, ROOT_KEY);
     const begin = frame(BEGIN, [none, to.uint(LATE), to.uint(100_000), to.uint(100_000)]);
     client.write(PLAIN_HEADER, frame(OPEN, [to.string('raw'), to.string('localhost')]), begin);
