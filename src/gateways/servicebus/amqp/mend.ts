@@ -158,13 +158,14 @@ export function forgetDelivery(delivery: Delivery): void {
 
 function keepDeliveriesInMap(): void {
   const begin = Session.prototype.on_begin as (frame: Frame) => void;
-  Session.prototype.on_begin = function (this: InternalSession, frame: Frame) {
+  Session.prototype.on_begin = function (this: InternalSession & { readonly incoming: Incoming }, frame: Frame) {
     const outgoing = this.outgoing as {
       deliveries: DeliveryStore;
       on_disposition: (fields: DispositionFields) => void;
     };
     outgoing.deliveries = new DeliveryMap();
     outgoing.on_disposition = (fields) => onDisposition(this, fields);
+    settleWhatIsHeld(this.incoming);
     this.local.begin.handle_max = 4999;
     begin.call(this, frame);
   };
@@ -175,10 +176,8 @@ function keepDeliveriesInMap(): void {
 function onDisposition(session: InternalSession, fields: DispositionFields): void {
   const last = fields.last ?? fields.first;
   const store = session.outgoing.deliveries as DeliveryMap;
-  const more = (last - fields.first) >>> 0;
-  const wanted = more < store.size ? range(fields.first, more) : within(store.ids, fields.first, more);
   let known = 0;
-  for (const id of wanted) {
+  for (const id of meant(fields, store)) {
     const delivery = store.by_id(id);
     if (!delivery || delivery.id >= session.outgoing.next_pending_delivery) continue;
     known++;
@@ -192,6 +191,35 @@ function answerUnknown(session: InternalSession, first: number, last: number): v
   const description = 'The lock supplied is invalid. Either the lock expired, or the message has already been removed.';
   const state = rejectedState('com.microsoft:message-lock-lost', description);
   session.output(frames.disposition({ role: false, first, last, settled: true, state }));
+}
+
+type Incoming = {
+  readonly deliveries: { readonly size: number; readonly entries: readonly (Delivery | undefined)[] };
+  on_disposition: (fields: DispositionFields) => void;
+};
+
+/** rhea looks for every number from the first to the last: a client that names them all stops it for half a minute. */
+function settleWhatIsHeld(incoming: Incoming): void {
+  const settle = incoming.on_disposition;
+  incoming.on_disposition = (fields) => {
+    const { size, entries } = incoming.deliveries;
+    const held = {
+      size,
+      get ids() {
+        return entries.flatMap((delivery) => delivery?.id ?? []);
+      },
+    };
+    const { state, settled } = fields;
+    for (const id of meant(fields, held)) settle.call(incoming, { first: id, last: id, state, settled });
+  };
+}
+
+type Held = { readonly size: number; readonly ids: Iterable<number> };
+
+/** The numbers that a disposition is about; of more than are held, those that are. */
+function meant({ first, last }: DispositionFields, held: Held): Iterable<number> {
+  const more = ((last ?? first) - first) >>> 0;
+  return more < held.size ? range(first, more) : within(held.ids, first, more);
 }
 
 /** `first` and the `more` that follow it, round the end of 32 bits. */
