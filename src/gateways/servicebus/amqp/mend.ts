@@ -217,7 +217,7 @@ function settleWhatIsHeld(incoming: Incoming): void {
 type Held = { readonly size: number; readonly ids: Iterable<number> };
 
 /** The numbers that a disposition is about; of more than are held, those that are. */
-function meant({ first, last }: DispositionFields, held: Held): Iterable<number> {
+export function meant({ first, last }: Pick<DispositionFields, 'first' | 'last'>, held: Held): Iterable<number> {
   const more = ((last ?? first) - first) >>> 0;
   return more < held.size ? range(first, more) : within(held.ids, first, more);
 }
